@@ -1,0 +1,1 @@
+//! The contract of persist: engines, beats, views, capabilities, negotiation, errors

@@ -1,0 +1,3 @@
+//! The `persist` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The conformance suite of persist engines: cases, liars, model, kill and power-cut tests

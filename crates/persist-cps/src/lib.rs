@@ -1,0 +1,1 @@
+//! CEP persistent storage on persist: ingestion of flat frames as beats

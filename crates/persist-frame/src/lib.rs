@@ -1,0 +1,1 @@
+//! Byte-exact codec of CEP flat frames: strict reader, writer, record bodies, container, chunk AEAD

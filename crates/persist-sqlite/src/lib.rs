@@ -1,0 +1,1 @@
+//! SQLite (WAL) as a persist engine

@@ -1,0 +1,1 @@
+//! One durable substrate, many engines: the facade of persist
