@@ -1,0 +1,114 @@
+//! What an engine can do in a place, and how it is asked to open there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::{Caps, Durability, Error, ErrorKind, Limits, Result};
+
+/// What an engine can do. Engines offer rows of the registry that engines own; layers and services are none of theirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The engine's scheme, as `sqlite`.
+    pub engine: &'static str,
+    /// The library and its version, for people.
+    pub library: String,
+    /// Number of the engine's on-disk layout. A store is reopened only by the same number.
+    pub format: u32,
+    /// Native capabilities.
+    pub caps: Caps,
+    /// True limits of the engine, prefixes and layers not yet taken off.
+    pub limits: Limits,
+}
+
+impl Offer {
+    /// The highest durability that is offered.
+    #[must_use]
+    pub fn durability_max(&self) -> Durability {
+        if self.caps.contains(Caps::DURABLE) {
+            Durability::Durable
+        } else if self.caps.contains(Caps::BUFFERED) {
+            Durability::Buffered
+        } else {
+            Durability::Volatile
+        }
+    }
+}
+
+/// What a driver found in a directory, by reading headers only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// Missing, or a directory without entries.
+    Empty,
+    /// This driver's files.
+    Mine {
+        /// The next open will have to recover.
+        needs_recovery: bool,
+    },
+    /// Something else. It will not be touched.
+    Foreign {
+        /// What was seen, for the error message.
+        what: String,
+    },
+}
+
+/// Whether `open` may create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OpenMode {
+    /// Open what is there, create where there is nothing.
+    #[default]
+    OpenOrCreate,
+    /// Open what is there; `Invalid` where there is nothing.
+    MustExist,
+    /// Create; `Conflict` where a store exists.
+    MustCreate,
+}
+
+/// How to open an engine. Fields that an engine has no use for are ignored unless they promise something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Whether `open` may create.
+    pub mode: OpenMode,
+    /// Memory for caches, in bytes. `None`: the engine's documented default.
+    pub cache_bytes: Option<u64>,
+    /// Ceiling of the store, in bytes. `None`: the engine's documented default. Beyond it: `Full`.
+    pub store_bytes_max: Option<u64>,
+    /// Most views open at once. `None`: the engine's documented default.
+    pub views_max: Option<u64>,
+    /// How long `close` waits for open views before it answers `Busy`.
+    pub close_wait: Duration,
+    /// Beats may repeat or skip numbers, because a copy is being made (contract B-3).
+    pub importing: bool,
+    /// Further settings by name, as documented in `docs/engines/`. An unknown name is an error.
+    pub knobs: BTreeMap<String, String>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            mode: OpenMode::OpenOrCreate,
+            cache_bytes: None,
+            store_bytes_max: None,
+            views_max: None,
+            close_wait: Duration::from_secs(5),
+            importing: false,
+            knobs: BTreeMap::new(),
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Checks that every knob is one of `known`.
+    ///
+    /// # Errors
+    /// `Invalid` naming the knob and those that exist.
+    pub fn check_knobs(&self, known: &[&str]) -> Result<()> {
+        match self.knobs.keys().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let context = format!("unknown knob {name:?}; this engine knows: {known}");
+                Err(Error::new(ErrorKind::Invalid, "open", context))
+            }
+        }
+    }
+}
