@@ -1,0 +1,135 @@
+//! The traits.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use persist_api::Result;
+
+/// How to open a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileMode {
+    /// It must exist; for reading only.
+    Read,
+    /// It must exist; for reading and writing.
+    Write,
+    /// It must not exist; created empty.
+    CreateNew,
+    /// Created when missing; its content is kept.
+    OpenOrCreate,
+}
+
+/// What a directory entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// Anything else: a link, a socket, …
+    Other,
+}
+
+/// One entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its plain name.
+    pub name: OsString,
+    /// What it is; a symbolic link is `Other`.
+    pub kind: EntryKind,
+}
+
+/// A file system, or a simulation of one. Errors are `Io` (or `Full`) with the path.
+///
+/// Nothing is durable until synced: a file's bytes and length by its [`DiskFile::sync_data`], its name by
+/// [`Disk::sync_dir`] of its directory.
+pub trait Disk: Send + Sync {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be opened in this mode.
+    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>>;
+
+    /// The entries of a directory, by name; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// `Io`, also when the path is not a directory.
+    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>>;
+
+    /// Creates one directory; an existing one is no error.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn create_dir(&self, path: &Path) -> Result<()>;
+
+    /// Renames a file or directory, replacing a file of the new name.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Removes a file; a missing one is no error.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn remove_file(&self, path: &Path) -> Result<()>;
+
+    /// Removes an empty directory; a missing one is no error.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn remove_dir(&self, path: &Path) -> Result<()>;
+
+    /// Makes the entries of a directory durable.
+    ///
+    /// # Errors
+    /// `Io`. Never retried: what was not synced may be lost.
+    fn sync_dir(&self, path: &Path) -> Result<()>;
+
+    /// Takes the exclusive advisory lock on a file, creating it; `None` when somebody else holds it. The lock goes with
+    /// the returned handle, or with the process.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>>;
+}
+
+/// An open file. Positions are absolute; there is no cursor.
+pub trait DiskFile: Send + Sync {
+    /// Reads into `into` from `offset`; answers how many bytes there were, fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize>;
+
+    /// Writes all of `bytes` at `offset`, growing the file as needed.
+    ///
+    /// # Errors
+    /// `Io` or `Full`; part of the bytes may then be written.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn len(&self) -> Result<u64>;
+
+    /// True for a file without bytes.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Cuts or extends (with zeros) to a length.
+    ///
+    /// # Errors
+    /// `Io` or `Full`.
+    fn truncate(&self, len: u64) -> Result<()>;
+
+    /// Makes bytes and length durable.
+    ///
+    /// # Errors
+    /// `Io`. Never retried: after a failure the state of the bytes is unknown.
+    fn sync_data(&self) -> Result<()>;
+}

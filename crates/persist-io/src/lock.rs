@@ -1,0 +1,40 @@
+//! The advisory lock of a directory, which says who holds it.
+
+use std::path::Path;
+
+use persist_api::{Error, ErrorKind, Result};
+
+use crate::{Disk, DiskFile};
+
+/// Name of the lock file in a locked directory. It stays when the lock goes.
+pub const LOCK_FILE: &str = "lock";
+
+/// The exclusive right to a directory, until dropped.
+pub struct DirLock {
+    _file: Box<dyn DiskFile>,
+}
+
+impl std::fmt::Debug for DirLock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DirLock")
+    }
+}
+
+/// Locks `dir`, which must exist, and writes who holds it into [`LOCK_FILE`].
+///
+/// # Errors
+/// `Locked` naming the holder; `Io`.
+pub fn lock_dir(disk: &dyn Disk, dir: &Path) -> Result<DirLock> {
+    let path = dir.join(LOCK_FILE);
+    let Some(file) = disk.try_lock(&path)? else {
+        let holder = crate::read_file(disk, &path, 4096)?.unwrap_or_default();
+        let holder = String::from_utf8_lossy(&holder).trim().to_owned();
+        let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
+        return Err(Error::new(ErrorKind::Locked, "open", format!("held by {holder}")).with_path(dir));
+    };
+    let program = std::env::current_exe().unwrap_or_default();
+    let program = program.file_name().unwrap_or_default().to_string_lossy();
+    file.truncate(0)?;
+    file.write_at(0, format!("process {} ({program})\n", std::process::id()).as_bytes())?;
+    Ok(DirLock { _file: file })
+}

@@ -1,0 +1,128 @@
+//! Whole files and directories: read, replace atomically, create durably, remove.
+
+use std::path::{Path, PathBuf};
+
+use persist_api::{Error, ErrorKind, Result};
+
+use crate::{Disk, EntryKind, FileMode};
+
+/// Reads a file that is at most `max` bytes long; `None` when it does not exist.
+///
+/// # Errors
+/// `Corrupt` when it is longer, `Io`.
+pub fn read_file(disk: &dyn Disk, path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+    if !exists(disk, path)? {
+        return Ok(None);
+    }
+    let file = disk.open(path, FileMode::Read)?;
+    let len = file.len()?;
+    if len > max {
+        let context = format!("{len} bytes, more than the {max} that such a file can have");
+        return Err(Error::new(ErrorKind::Corrupt, "read_file", context).with_path(path));
+    }
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+    let got = file.read_at(0, &mut bytes)?;
+    bytes.truncate(got);
+    Ok(Some(bytes))
+}
+
+fn exists(disk: &dyn Disk, path: &Path) -> Result<bool> {
+    let entries = disk.list(parent_of(path))?.unwrap_or_default();
+    Ok(entries.iter().any(|entry| Some(entry.name.as_os_str()) == path.file_name()))
+}
+
+/// Puts `bytes` in the place of the file at `path`, durably: after a crash the file holds the old bytes or the new ones,
+/// whole, and after this returns the new ones. Temporary file `<name>.new`, write, sync, rename, sync of the directory.
+///
+/// # Errors
+/// `Io`, `Full`; the old file is then still there, unless only the last sync failed.
+pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let temporary = path.with_file_name(name);
+    disk.remove_file(&temporary)?;
+    let file = disk.open(&temporary, FileMode::CreateNew)?;
+    file.write_at(0, bytes)?;
+    file.sync_data()?;
+    drop(file);
+    disk.rename(&temporary, path)?;
+    disk.sync_dir(parent_of(path))
+}
+
+/// Creates a directory and its missing parents, each name durable before the next is made.
+///
+/// # Errors
+/// `Io`.
+pub fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<()> {
+    if disk.list(path)?.is_some() {
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    if parent != path {
+        create_dir_durably(disk, parent)?;
+    }
+    disk.create_dir(path)?;
+    disk.sync_dir(parent)
+}
+
+/// Syncs every file below a directory, then every directory, and last the name of the directory itself.
+///
+/// # Errors
+/// `Io`.
+pub fn sync_tree(disk: &dyn Disk, path: &Path) -> Result<()> {
+    walk(disk, path, &mut |path, kind| match kind {
+        EntryKind::File => disk.open(path, FileMode::Read)?.sync_data(),
+        EntryKind::Dir => disk.sync_dir(path),
+        EntryKind::Other => Ok(()),
+    })?;
+    disk.sync_dir(path)?;
+    disk.sync_dir(parent_of(path))
+}
+
+/// Removes a directory and everything below it; links are removed, not followed. A missing one is no error.
+///
+/// # Errors
+/// `Io`.
+pub fn remove_tree(disk: &dyn Disk, path: &Path) -> Result<()> {
+    walk(disk, path, &mut |path, kind| match kind {
+        EntryKind::Dir => disk.remove_dir(path),
+        EntryKind::File | EntryKind::Other => disk.remove_file(path),
+    })?;
+    disk.remove_dir(path)
+}
+
+/// Bytes of all files below a directory; 0 when it does not exist.
+///
+/// # Errors
+/// `Io`.
+pub fn size_of_tree(disk: &dyn Disk, path: &Path) -> Result<u64> {
+    let mut bytes = 0_u64;
+    walk(disk, path, &mut |path, kind| {
+        if kind == EntryKind::File {
+            bytes = bytes.saturating_add(disk.open(path, FileMode::Read)?.len()?);
+        }
+        Ok(())
+    })?;
+    Ok(bytes)
+}
+
+/// Calls `each` for every entry below `path`, those of a directory before the directory itself.
+fn walk(disk: &dyn Disk, path: &Path, each: &mut dyn FnMut(&Path, EntryKind) -> Result<()>) -> Result<()> {
+    for entry in disk.list(path)?.unwrap_or_default() {
+        let below: PathBuf = path.join(&entry.name);
+        if entry.kind == EntryKind::Dir {
+            walk(disk, &below, each)?;
+        }
+        each(&below, entry.kind)?;
+    }
+    Ok(())
+}
+
+/// The directory that holds `path`; `.` for a plain name.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}

@@ -1,0 +1,162 @@
+//! The disk seam on a real file system.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Mutex;
+
+use persist_api::{ErrorKind, Result};
+use persist_io::{
+    Disk, DiskFile, Entry, FileMode, RealDisk, create_dir_durably, lock_dir, read_file, remove_tree, replace,
+    size_of_tree,
+};
+
+/// Notes the order of calls, which is what makes `replace` atomic and durable.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<String>>);
+
+struct RecordedFile<'d>(Box<dyn DiskFile>, &'d Recorder);
+
+impl Recorder {
+    fn note(&self, what: &str, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.0.lock().unwrap().push(format!("{what} {name}"));
+    }
+}
+
+/// A recorder that lives as long as the test program, so that its files can refer to it.
+struct Leaked(&'static Recorder);
+
+impl Deref for Leaked {
+    type Target = Recorder;
+    fn deref(&self) -> &Recorder {
+        self.0
+    }
+}
+
+impl Disk for Leaked {
+    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>> {
+        self.note(&format!("open-{mode:?}"), path);
+        Ok(Box::new(RecordedFile(RealDisk.open(path, mode)?, self.0)))
+    }
+    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
+        RealDisk.list(path)
+    }
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        self.note("create_dir", path);
+        RealDisk.create_dir(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.note("rename", from);
+        RealDisk.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        self.note("remove", path);
+        RealDisk.remove_file(path)
+    }
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        RealDisk.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        self.note("sync_dir", path);
+        RealDisk.sync_dir(path)
+    }
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
+        RealDisk.try_lock(path)
+    }
+}
+
+impl DiskFile for RecordedFile<'_> {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
+        self.0.read_at(offset, into)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.1.note("write", Path::new(""));
+        self.0.write_at(offset, bytes)
+    }
+    fn len(&self) -> Result<u64> {
+        self.0.len()
+    }
+    fn truncate(&self, len: u64) -> Result<()> {
+        self.0.truncate(len)
+    }
+    fn sync_data(&self) -> Result<()> {
+        self.1.note("sync_data", Path::new(""));
+        self.0.sync_data()
+    }
+}
+
+#[test]
+fn replace_syncs_before_and_after_the_rename() {
+    let dir = tempfile::Builder::new().prefix("d").tempdir().unwrap();
+    let home = dir.path().join("home");
+    RealDisk.create_dir(&home).unwrap();
+    let disk = Leaked(Box::leak(Box::default()));
+    replace(&disk, &home.join("stamp"), b"one").unwrap();
+    let order = disk.0.0.lock().unwrap().join(", ");
+    assert_eq!(
+        order,
+        "remove stamp.new, open-CreateNew stamp.new, write , sync_data , rename stamp.new, sync_dir home"
+    );
+}
+
+#[test]
+fn replace_keeps_old_or_new_and_survives_a_leftover() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stamp");
+    std::fs::write(dir.path().join("stamp.new"), b"leftover of a crash").unwrap();
+    replace(&RealDisk, &path, b"one").unwrap();
+    replace(&RealDisk, &path, b"two").unwrap();
+    assert_eq!(read_file(&RealDisk, &path, 3).unwrap().unwrap(), b"two");
+    assert_eq!(RealDisk.list(dir.path()).unwrap().unwrap().len(), 1);
+}
+
+#[test]
+fn read_file_is_bounded_and_absence_is_not_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    assert!(read_file(&RealDisk, &path, 10).unwrap().is_none());
+    std::fs::write(&path, [0; 11]).unwrap();
+    assert_eq!(read_file(&RealDisk, &path, 10).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn directories_are_created_parent_first_and_removed_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = dir.path().join("a/b/c");
+    create_dir_durably(&RealDisk, &deep).unwrap();
+    create_dir_durably(&RealDisk, &deep).unwrap();
+    std::fs::write(deep.join("file"), [0; 7]).unwrap();
+    std::os::unix::fs::symlink("/", deep.join("link")).unwrap();
+    assert_eq!(size_of_tree(&RealDisk, dir.path()).unwrap(), 7);
+    remove_tree(&RealDisk, &dir.path().join("a")).unwrap();
+    remove_tree(&RealDisk, &dir.path().join("a")).unwrap();
+    assert!(RealDisk.list(dir.path()).unwrap().unwrap().is_empty());
+}
+
+#[test]
+fn a_lock_has_one_holder_and_says_who() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = lock_dir(&RealDisk, dir.path()).unwrap();
+    let error = lock_dir(&RealDisk, dir.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    drop(lock);
+    lock_dir(&RealDisk, dir.path()).unwrap();
+}
+
+#[test]
+fn files_read_write_truncate_at_any_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    let file = RealDisk.open(&path, FileMode::OpenOrCreate).unwrap();
+    assert!(file.is_empty().unwrap());
+    file.write_at(4, b"tail").unwrap();
+    let mut bytes = [9; 16];
+    assert_eq!(file.read_at(2, &mut bytes).unwrap(), 6);
+    assert_eq!(&bytes[..6], b"\0\0tail");
+    file.truncate(5).unwrap();
+    assert_eq!(file.len().unwrap(), 5);
+    let error = RealDisk.open(&path, FileMode::CreateNew).err().unwrap();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::Io, Some(path.as_path())));
+}
