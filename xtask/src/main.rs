@@ -1,3 +1,73 @@
-//! Automation of the workspace.
+//! Automation of the workspace, in Rust instead of scripts. `cargo xtask help` lists the verbs.
 
-fn main() {}
+#![allow(clippy::disallowed_methods, reason = "a developer's tool writes plain files")]
+#![allow(clippy::indexing_slicing, reason = "indexing a JSON value never panics: what is missing is null")]
+
+mod bench;
+mod generate;
+mod rocks;
+mod scoreboard;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use shell::Outcome;
+
+const HELP: &str = "\
+cargo xtask VERB
+
+  test                 everything that must hold: installs what the build lacks, then checks, tests on all engines,
+                       conformance, crash classes, fuzz rounds; prints time spent against each budget
+  tidy                 rules of the workspace that no compiler checks
+  generate [--check]   docs/capabilities.md and the tables of README.md, from code and scoreboard
+  conformance [ENGINE] run the suite on every engine, or one; write docs/scoreboard.{json,md}; fewer cases than the
+                       committed scoreboard is a failure. --check writes nothing
+  liars                the suite against its deliberately broken engines
+  crash [--rounds N]   kill -9 and power-cut classes on every engine; N kills and images each
+  fuzz [--rounds N]    bounded mutation fuzzing of everything that parses
+  bench overhead       our interface beside the raw libraries; [--gate] checks instruction counts only
+  setup                only the installing part of `test`
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done: Outcome = match words.as_slice() {
+        ["test"] => test::everything(),
+        ["tidy"] => tidy::run(),
+        ["generate"] => generate::run(false),
+        ["generate", "--check"] => generate::run(true),
+        ["conformance", rest @ ..] => setup::run().and_then(|()| scoreboard::run(rest)),
+        ["liars"] => test::liars(),
+        ["crash", rest @ ..] => setup::run().and_then(|()| test::crash(rounds(rest)?)),
+        ["fuzz", rest @ ..] => rounds(rest).and_then(test::fuzz),
+        ["bench", "overhead", rest @ ..] => setup::run().and_then(|()| bench::overhead(rest)),
+        ["setup"] => setup::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("unknown verb: {}\n\n{HELP}", words.join(" "))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads `--rounds N`.
+fn rounds(words: &[&str]) -> Result<Option<u32>, String> {
+    match words {
+        [] => Ok(None),
+        ["--rounds", number] => {
+            number.parse().map(Some).map_err(|_| format!("not a number of rounds: {number}"))
+        }
+        _ => Err(format!("unknown arguments: {}", words.join(" "))),
+    }
+}
