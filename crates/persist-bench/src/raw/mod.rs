@@ -1,0 +1,6 @@
+//! The raw libraries, called by hand as a careful user would, with the settings that our engines use.
+
+pub(crate) mod lmdb;
+#[cfg(feature = "rocksdb")]
+pub(crate) mod rocksdb;
+pub(crate) mod sqlite;
