@@ -3,8 +3,8 @@
 /// Limits of the reader and the writer. Anything beyond is refused with
 /// [`ErrorClass::Limit`](crate::ErrorClass::Limit) before memory is reserved for it.
 ///
-/// Memory needed for one frame stays below about twice `frame_bytes` (while a container's buffer grows) plus 80
-/// bytes for each record really present; a payload chunk costs about 150 bytes more.
+/// Memory needed for one frame stays below twice `frame_bytes` (while a container's buffer grows; nothing for a bare
+/// frame) plus 120 bytes for each record really present and 200 more for each payload chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the input as it came, container included.
