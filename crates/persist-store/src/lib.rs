@@ -1,1 +1,57 @@
-//! The runtime of persist: negotiated stores over any engine, home layout, beats, digest
+//! The runtime: stores that are negotiated, numbered and checked, over any engine.
+//!
+//! [`open_with`] looks at a place and gives an [`Opened`]. [`Opened::negotiate`] turns it into a [`Writer`], the
+//! exclusive lane for beats, and a [`Store`], the shared handle for everything else. What was not granted is refused.
+//! Keys get a one-byte prefix and values the layers of the grant, so a caller sees records of its own only, the same on
+//! every engine. The files of a home are described in `docs/format.md`.
+//!
+//! It must never know an engine by name, a frame, or a facet.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use persist_api::{Driver, Durability, OpenOptions};
+//! use persist_store::{open_with, volatile_request};
+//!
+//! let drivers: Vec<Arc<dyn Driver>> = vec![Arc::new(persist_memory::MemoryDriver::new())];
+//! let options = OpenOptions::default();
+//! let opened = open_with(Arc::new(persist_io::RealDisk), &drivers, "".as_ref(), Some("memory"), &options)?;
+//! let (mut writer, store) = opened.negotiate(&volatile_request())?;
+//!
+//! let mut beat = writer.begin(Durability::Durable)?;
+//! beat.put(b"key", b"value")?;
+//! let receipt = beat.commit()?;
+//! assert_eq!(receipt.beat.0, 1);
+//! assert_eq!(receipt.reached, Durability::Volatile); // this engine has nothing better, and says so
+//! assert_eq!(store.view()?.get(b"key")?.as_deref(), Some(b"value".as_slice()));
+//! # Ok::<(), persist_api::Error>(())
+//! ```
+
+mod backup;
+mod create;
+mod cursor;
+mod digest;
+mod home;
+mod layers;
+mod log;
+mod log_code;
+mod merkle;
+mod opened;
+mod stamp;
+mod store;
+mod verify;
+mod view;
+mod writer;
+
+pub use backup::BackupReport;
+pub use cursor::StoreCursor;
+pub use digest::{DigestBuilder, StoreDigest};
+pub use home::CAS_DIR;
+pub use layers::{default_request, standard_layers, volatile_request};
+pub use log::{BeatLog, Op, Ops};
+pub use merkle::{EMPTY_ROOT, beat_root};
+pub use opened::{Description, NotOpened, Opened, open_with};
+pub use stamp::{STAMP_BYTES_MAX, STAMP_FILE, Stamp, StampState, StoreId, is_scheme};
+pub use store::{Store, StoreStats};
+pub use verify::VerifyReport;
+pub use view::StoreView;
+pub use writer::{Receipt, StagedBeat, Writer};

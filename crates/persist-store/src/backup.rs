@@ -1,0 +1,124 @@
+//! A copy of a whole home.
+
+use std::path::{Path, PathBuf};
+
+use persist_api::{BackupStat, Caps, Error, ErrorKind, Observer, Progress, Result};
+use persist_io::{Disk, EntryKind, FileMode, create_dir_durably, lock_dir, remove_tree, sync_tree};
+
+use crate::home::{CAS_DIR, engine_dir};
+use crate::stamp::{Stamp, StampState, StoreId};
+use crate::store::Shared;
+
+/// Bytes that are copied at a time.
+const COPY_BYTES: usize = 256 * 1024;
+
+/// What a backup is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupReport {
+    /// Name of the copy.
+    pub store: StoreId,
+    /// Name of the store that was copied.
+    pub origin: StoreId,
+    /// The beat that it shows and the bytes of its engine.
+    pub engine: BackupStat,
+    /// Blobs that were copied.
+    pub blobs: u64,
+    /// Bytes of those blobs.
+    pub blob_bytes: u64,
+}
+
+pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Result<BackupReport> {
+    shared.terms.need("backup", Caps::BACKUP)?;
+    let identity = &shared.identity;
+    let (Some(stamp), Some(home)) = (&identity.stamp, &identity.home) else {
+        return Err(Error::unsupported("backup", "BACKUP"));
+    };
+    let disk = identity.disk.as_ref();
+    if disk.list(into)?.is_some_and(|entries| !entries.is_empty()) {
+        let context = "the directory for the backup is not empty; nothing was touched";
+        return Err(Error::new(ErrorKind::Mismatch, "backup", context).with_path(into));
+    }
+    create_dir_durably(disk, into)?;
+    let _lock = lock_dir(disk, into)?;
+    let copy = Stamp {
+        store: StoreId::random()?,
+        state: StampState::Ready,
+        epoch: 1,
+        origin: Some(stamp.store),
+        ..stamp.clone()
+    };
+    let copied = copy_parts(shared, home, into, &copy, seen);
+    if copied.is_err() {
+        // Best effort: without a stamp it is no store, and it is refused by name.
+        let _ = remove_tree(disk, &engine_dir(into, copy.epoch))
+            .and_then(|()| remove_tree(disk, &into.join(CAS_DIR)));
+    }
+    copied
+}
+
+fn copy_parts(
+    shared: &Shared,
+    home: &Path,
+    into: &Path,
+    copy: &Stamp,
+    seen: &dyn Observer,
+) -> Result<BackupReport> {
+    let disk = shared.identity.disk.as_ref();
+    let engine = shared.engine("backup")?.backup(&engine_dir(into, copy.epoch), seen)?;
+    let mut blobs = Blobs { disk, seen, count: 0, bytes: 0 };
+    blobs.copy_dir(&home.join(CAS_DIR), &into.join(CAS_DIR))?;
+    sync_tree(disk, &into.join(CAS_DIR))?;
+    disk.sync_dir(into)?;
+    copy.write(disk, into)?;
+    Ok(BackupReport {
+        store: copy.store,
+        origin: copy.origin.unwrap_or(copy.store),
+        engine,
+        blobs: blobs.count,
+        blob_bytes: blobs.bytes,
+    })
+}
+
+/// Copies the blobs. They never change once written, so that any moment is as good as another.
+struct Blobs<'c> {
+    disk: &'c dyn Disk,
+    seen: &'c dyn Observer,
+    count: u64,
+    bytes: u64,
+}
+
+impl Blobs<'_> {
+    fn copy_dir(&mut self, from: &Path, to: &Path) -> Result<()> {
+        self.disk.create_dir(to)?;
+        for entry in self.disk.list(from)?.unwrap_or_default() {
+            let (from, to): (PathBuf, PathBuf) = (from.join(&entry.name), to.join(&entry.name));
+            match entry.kind {
+                EntryKind::Dir => self.copy_dir(&from, &to)?,
+                EntryKind::File => self.copy_file(&from, &to)?,
+                EntryKind::Other => {
+                    let context = "neither a file nor a directory; blobs are nothing else";
+                    return Err(Error::new(ErrorKind::Mismatch, "backup", context).with_path(from));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_file(&mut self, from: &Path, to: &Path) -> Result<()> {
+        let progress = Progress { phase: "blobs", done: self.count, total: None, unit: "blobs" };
+        self.seen.step("backup", progress)?;
+        let source = self.disk.open(from, FileMode::Read)?;
+        let target = self.disk.open(to, FileMode::CreateNew)?;
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut offset = 0_u64;
+        loop {
+            let got = source.read_at(offset, &mut buffer)?;
+            let Some(bytes) = buffer.get(..got).filter(|bytes| !bytes.is_empty()) else { break };
+            target.write_at(offset, bytes)?;
+            offset = offset.saturating_add(got as u64);
+        }
+        self.count = self.count.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(offset);
+        Ok(())
+    }
+}

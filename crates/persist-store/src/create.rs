@@ -1,0 +1,173 @@
+//! Creating and reopening a home, under its lock.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use persist_api::{
+    Engine, Error, ErrorKind, FormatGrant, Grant, Observer, OpenMode, OpenOptions, Request, Result, View,
+};
+use persist_io::{DirLock, create_dir_durably, lock_dir};
+
+use crate::home::{CAS_DIR, Found, check_clearable, clear, engine_dir, survey};
+use crate::layers::{Codec, FORMAT_KEY, read_format_record};
+use crate::opened::Opened;
+use crate::stamp::{STAMP_FILE, Stamp, StampState, StoreId};
+use crate::store::{Identity, Running, Shared};
+use crate::{Store, Writer};
+
+/// An engine that is open under a grant.
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    writer: Writer,
+}
+
+impl Place {
+    pub(crate) fn into_handles(self) -> (Writer, Store) {
+        (self.writer, Store::new(self.shared))
+    }
+}
+
+impl Opened {
+    /// Opens an engine that keeps nothing on disk. Its format is in its own copy of the grant, written by beat 1.
+    pub(crate) fn open_volatile(&mut self, request: &Request, seen: &dyn Observer) -> Result<Place> {
+        if !self.volatile_exists()? {
+            let grant = self.grant_new(request)?;
+            let engine = self.driver.open(&self.home, &self.options, seen)?;
+            return self.place(engine, None, grant, None);
+        }
+        let engine = self.driver.open(&self.home, &self.options, seen)?;
+        let grant = match stored_format(engine.view()?.as_ref())? {
+            None => self.grant_new(request)?,
+            Some(format) => self.grant_stamped(request, &format)?,
+        };
+        self.place(engine, None, grant, None)
+    }
+
+    /// Opens or creates a home for which `decided` was granted.
+    pub(crate) fn open_home(
+        &mut self,
+        decided: (Found, Grant),
+        request: &Request,
+        seen: &dyn Observer,
+    ) -> Result<Place> {
+        let (expected, mut grant) = decided;
+        if !matches!(expected, Found::Store(_)) {
+            create_dir_durably(self.disk.as_ref(), &self.home)?;
+        }
+        let lock = Arc::new(lock_dir(self.disk.as_ref(), &self.home)?);
+        // Whoever held the lock until now may have changed everything.
+        let now = survey(self.disk.as_ref(), &self.home)?;
+        if now.found != expected {
+            if let Found::Store(stamp) = &now.found
+                && stamp.engine != self.offer.engine
+            {
+                let context = format!("this store belongs to engine {} by now", stamp.engine);
+                return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(&self.home));
+            }
+            grant = self.decide(&now, request)?;
+        }
+        let found = now.found.clone();
+        self.survey = Some(now);
+        match found {
+            Found::Store(stamp) => self.reopen(stamp, grant, lock, seen),
+            Found::Nothing => self.create(grant, lock, seen),
+            Found::Unfinished(stamp) => {
+                self.clear_unfinished(&stamp)?;
+                self.create(grant, lock, seen)
+            }
+        }
+    }
+
+    fn clear_unfinished(&self, stamp: &Stamp) -> Result<()> {
+        let disk = self.disk.as_ref();
+        let survey = survey(disk, &self.home)?;
+        check_clearable(disk, &self.home, &survey, stamp, &self.drivers)?;
+        clear(disk, &self.home, stamp)
+    }
+
+    fn create(&self, grant: Grant, lock: Arc<DirLock>, seen: &dyn Observer) -> Result<Place> {
+        let disk = self.disk.as_ref();
+        let stamp = Stamp {
+            store: StoreId::random()?,
+            state: StampState::Creating,
+            engine: self.offer.engine.to_owned(),
+            engine_format: self.offer.format,
+            epoch: 1,
+            origin: None,
+            format: grant.format.clone(),
+        };
+        stamp.write(disk, &self.home)?;
+        disk.create_dir(&self.home.join(CAS_DIR))?;
+        let options = OpenOptions { mode: OpenMode::OpenOrCreate, ..self.options.clone() };
+        let engine = match self.driver.open(&engine_dir(&self.home, stamp.epoch), &options, seen) {
+            Ok(engine) => engine,
+            Err(error) => {
+                // Best effort: what stays is cleared by the next creation.
+                let _ = self
+                    .clear_unfinished(&stamp)
+                    .and_then(|()| disk.remove_file(&self.home.join(STAMP_FILE)))
+                    .and_then(|()| disk.sync_dir(&self.home));
+                return Err(error);
+            }
+        };
+        disk.sync_dir(&self.home)?;
+        let stamp = Stamp { state: StampState::Ready, ..stamp };
+        stamp.write(disk, &self.home)?;
+        self.place(engine, Some(stamp), grant, Some(lock))
+    }
+
+    fn reopen(&self, stamp: Stamp, grant: Grant, lock: Arc<DirLock>, seen: &dyn Observer) -> Result<Place> {
+        let options = OpenOptions { mode: OpenMode::MustExist, ..self.options.clone() };
+        let engine = self.driver.open(&engine_dir(&self.home, stamp.epoch), &options, seen)?;
+        self.place(engine, Some(stamp), grant, Some(lock))
+    }
+
+    /// Checks that engine, grant and stamp fit together, and makes the handles.
+    fn place(
+        &self,
+        engine: Box<dyn Engine>,
+        stamp: Option<Stamp>,
+        grant: Grant,
+        lock: Option<Arc<DirLock>>,
+    ) -> Result<Place> {
+        if *engine.offer() != self.offer {
+            let context = "the open engine offers something else than its driver said it would";
+            return Err(Error::new(ErrorKind::Mismatch, "open", context).with_engine(self.offer.engine));
+        }
+        let view = engine.view()?;
+        let stored = stored_format(view.as_ref()).map_err(|error| error.with_path(&self.home))?;
+        if stored.is_some_and(|stored| stored != grant.format) {
+            let context = "the engine's copy of the format grant is not the stamped one: these files belong to another store";
+            return Err(Error::new(ErrorKind::Corrupt, "open", context).with_path(&self.home));
+        }
+        let header = *view.header();
+        drop(view);
+        let codec = Codec::of(&grant.format)?;
+        let home: Option<PathBuf> = stamp.as_ref().map(|_| self.home.clone());
+        let shared = Arc::new(Shared::new(
+            Running { engine, lock },
+            grant,
+            codec,
+            Identity { stamp, home, disk: Arc::clone(&self.disk) },
+            self.options.close_wait,
+        ));
+        let writer = Writer::new(Arc::clone(&shared), header);
+        Ok(Place { shared, writer })
+    }
+}
+
+/// The engine's own copy of the format grant; `None` before the first beat.
+///
+/// # Errors
+/// `Corrupt` when it is damaged or missing from a store that has beats.
+pub(crate) fn stored_format(view: &dyn View) -> Result<Option<FormatGrant>> {
+    match view.get_record(FORMAT_KEY)? {
+        Some(record) => read_format_record(&record).map(Some),
+        None if view.header().beat.0 == 0 => Ok(None),
+        None => {
+            let context =
+                "the engine has beats but no copy of the format grant: they were not written by this runtime";
+            Err(Error::new(ErrorKind::Corrupt, "open", context))
+        }
+    }
+}

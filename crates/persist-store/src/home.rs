@@ -1,0 +1,168 @@
+//! The directory of a store: what lies there, what may be cleared, and what is not ours.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use persist_api::{Driver, Error, ErrorKind, Probe, Result};
+use persist_io::{Disk, Entry, EntryKind, LOCK_FILE, read_file, remove_tree};
+
+use crate::stamp::{STAMP_FILE, Stamp, StampState};
+
+/// Name of the directory of content-addressed blobs in a home.
+pub const CAS_DIR: &str = "cas";
+/// The temporary name of a stamp that is being replaced.
+const STAMP_NEW: &str = "persist.stamp.new";
+/// First word of what a lock file of ours holds.
+const LOCK_WORD: &[u8] = b"process ";
+const LOCK_BYTES_MAX: u64 = 4096;
+
+/// What a home holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing, or nothing but our lock.
+    Nothing,
+    /// A creation that was not finished. It may be cleared.
+    Unfinished(Stamp),
+    /// A store.
+    Store(Stamp),
+}
+
+/// What a home holds, and what lies beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Survey {
+    pub(crate) found: Found,
+    /// Names that the stamp does not account for. Never opened, never touched.
+    pub(crate) strangers: Vec<OsString>,
+}
+
+/// The directory of an epoch's engine.
+pub(crate) fn engine_dir(home: &Path, epoch: u64) -> PathBuf {
+    home.join(engine_name(epoch))
+}
+
+fn engine_name(epoch: u64) -> String {
+    format!("engine-{epoch}")
+}
+
+/// The epoch in a directory name of ours, in canonical decimal.
+fn epoch_of(name: &OsString) -> Option<u64> {
+    let epoch = name.to_str()?.strip_prefix("engine-")?.parse().ok()?;
+    (epoch > 0 && *name == *engine_name(epoch)).then_some(epoch)
+}
+
+/// Looks at a home without writing.
+///
+/// # Errors
+/// `Mismatch` when it holds what is not ours and no stamp, `Corrupt` for a damaged stamp or an engine without one, `Io`.
+pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
+    let entries = disk.list(home)?.unwrap_or_default();
+    let Some(stamp) = Stamp::read(disk, home)? else {
+        return survey_unstamped(disk, home, &entries);
+    };
+    let own_engine = engine_name(stamp.epoch);
+    let is_ours = |entry: &Entry| {
+        let ours = [STAMP_FILE, STAMP_NEW, LOCK_FILE, CAS_DIR, own_engine.as_str()];
+        ours.iter().any(|name| *entry.name == **name)
+    };
+    let strangers = entries.iter().filter(|entry| !is_ours(entry)).map(|entry| entry.name.clone()).collect();
+    let found = match stamp.state {
+        StampState::Creating => Found::Unfinished(stamp),
+        StampState::Ready => Found::Store(stamp),
+        StampState::Importing => {
+            let context = "a copy into this home was not finished; it is no store yet";
+            return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
+        }
+    };
+    Ok(Survey { found, strangers })
+}
+
+fn survey_unstamped(disk: &dyn Disk, home: &Path, entries: &[Entry]) -> Result<Survey> {
+    if let Some(engine) = entries.iter().find(|entry| epoch_of(&entry.name).is_some()) {
+        let context = format!(
+            "{} is here but {STAMP_FILE} is missing: put the stamp back, or restore the whole home; nothing was touched",
+            engine.name.display()
+        );
+        return Err(Error::new(ErrorKind::Corrupt, "open", context).with_path(home));
+    }
+    for entry in entries {
+        let ours = entry.kind == EntryKind::File
+            && (*entry.name == *STAMP_NEW || *entry.name == *LOCK_FILE && is_our_lock(disk, home)?);
+        if !ours {
+            let context = format!("{} is not ours; nothing was touched", entry.name.display());
+            return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
+        }
+    }
+    Ok(Survey { found: Found::Nothing, strangers: Vec::new() })
+}
+
+/// True for a lock file that this crate's lock could have left.
+fn is_our_lock(disk: &dyn Disk, home: &Path) -> Result<bool> {
+    match read_file(disk, &home.join(LOCK_FILE), LOCK_BYTES_MAX) {
+        Ok(content) => {
+            let content = content.unwrap_or_default();
+            let shared = content.len().min(LOCK_WORD.len());
+            Ok(content.get(..shared) == LOCK_WORD.get(..shared))
+        }
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks that an unfinished creation may be cleared: nothing but files that are ours by name, an engine directory that
+/// its driver recognises, no blobs.
+///
+/// # Errors
+/// `Mismatch` naming what stands in the way; `Io`.
+pub(crate) fn check_clearable(
+    disk: &dyn Disk,
+    home: &Path,
+    survey: &Survey,
+    stamp: &Stamp,
+    drivers: &[Arc<dyn Driver>],
+) -> Result<()> {
+    let refuse = |what: String| {
+        let context = format!("a creation was not finished here, and it cannot be cleared: {what}");
+        Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home))
+    };
+    if let Some(stranger) = survey.strangers.first() {
+        return refuse(format!("{} is not ours", stranger.display()));
+    }
+    let engine = engine_name(stamp.epoch);
+    for entry in disk.list(home)?.unwrap_or_default() {
+        let is_dir = *entry.name == *engine || *entry.name == *CAS_DIR;
+        if entry.kind != if is_dir { EntryKind::Dir } else { EntryKind::File } {
+            return refuse(format!("{} is not what we make", entry.name.display()));
+        }
+    }
+    if disk.list(&home.join(CAS_DIR))?.is_some_and(|blobs| !blobs.is_empty()) {
+        return refuse(format!("{CAS_DIR} holds files"));
+    }
+    if let Probe::Foreign { what } = find_driver(drivers, &stamp.engine)?.probe(&home.join(&engine))? {
+        return refuse(format!("{engine} is not of engine {}: {what}", stamp.engine));
+    }
+    Ok(())
+}
+
+/// Clears what an unfinished creation left, all but the stamp and the lock. Call under the lock, after
+/// [`check_clearable`].
+///
+/// # Errors
+/// `Io`; the stamp still says `creating` then.
+pub(crate) fn clear(disk: &dyn Disk, home: &Path, stamp: &Stamp) -> Result<()> {
+    remove_tree(disk, &engine_dir(home, stamp.epoch))?;
+    disk.remove_dir(&home.join(CAS_DIR))?;
+    disk.sync_dir(home)
+}
+
+/// The driver of a scheme.
+///
+/// # Errors
+/// `Unsupported` naming the schemes that there are.
+pub(crate) fn find_driver<'d>(drivers: &'d [Arc<dyn Driver>], scheme: &str) -> Result<&'d Arc<dyn Driver>> {
+    drivers.iter().find(|driver| driver.scheme() == scheme).ok_or_else(|| {
+        let known: Vec<_> = drivers.iter().map(|driver| driver.scheme()).collect();
+        let context = format!("there is no engine {scheme:?} here; there are: {}", known.join(", "));
+        Error::new(ErrorKind::Unsupported, "open", context)
+    })
+}

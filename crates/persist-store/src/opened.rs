@@ -1,0 +1,301 @@
+//! From a place to a store: look, negotiate, then open. Nothing is written before the negotiation succeeded.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use persist_api::{
+    Driver, Durability, Error, ErrorKind, Grant, Observer, Offer, OpenMode, OpenOptions, Probe, Quiet,
+    Request, Result, negotiate, renegotiate,
+};
+use persist_io::Disk;
+
+use crate::create::Place;
+use crate::home::{Found, Survey, check_clearable, find_driver, survey};
+use crate::layers::{enforced_limits, standard_layers};
+use crate::stamp::Stamp;
+use crate::{Store, Writer};
+
+/// A place that was looked at: its stamp is read and its engine's offer is known; nothing is locked, opened or written.
+/// Ask it what it is, then [`negotiate`](Self::negotiate).
+pub struct Opened {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) drivers: Vec<Arc<dyn Driver>>,
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) home: PathBuf,
+    pub(crate) options: OpenOptions,
+    pub(crate) offer: Offer,
+    /// `None` for an engine that keeps nothing: its home is a name, not a directory.
+    pub(crate) survey: Option<Survey>,
+}
+
+/// What an [`Opened`] knows about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// The engine's scheme.
+    pub engine: &'static str,
+    /// The directory; `None` for an engine that keeps nothing on disk.
+    pub home: Option<PathBuf>,
+    /// The stamp of a store that exists.
+    pub stamp: Option<Stamp>,
+    /// True when a creation was not finished here and will be cleared.
+    pub unfinished: bool,
+    /// Entries of the home that the stamp does not account for, engines of other epochs among them. They are never
+    /// opened and never touched.
+    pub strangers: Vec<OsString>,
+}
+
+/// A negotiation or opening that failed. The handle is still there, to ask for less.
+pub struct NotOpened(Box<(Opened, Error)>);
+
+/// Looks at a place. `scheme` names the engine for a new store; for a store that exists it may be left out, and must
+/// agree with the stamp otherwise. Writes nothing.
+///
+/// An engine whose offer promises no durability at all keeps nothing in a directory: `home` is then a name for the
+/// driver, which may be empty, and no stamp, lock or file is made.
+///
+/// # Errors
+/// `Invalid` when a new store needs a scheme or a path, when there is no store and there must be, `Conflict` when there
+/// is one and there must not be, `Unsupported` for an engine that is not among `drivers`, `Mismatch` for a foreign
+/// directory or another engine's store, `Corrupt` for a damaged stamp, `Io`.
+pub fn open_with(
+    disk: Arc<dyn Disk>,
+    drivers: &[Arc<dyn Driver>],
+    home: &Path,
+    scheme: Option<&str>,
+    options: &OpenOptions,
+) -> Result<Opened> {
+    if options.importing {
+        let context = "`importing` is the runtime's own option";
+        return Err(Error::new(ErrorKind::Invalid, "open", context));
+    }
+    if let Some(driver) = scheme.map(|scheme| find_driver(drivers, scheme)).transpose()?.cloned() {
+        let offer = driver.offer(options);
+        if offer.durability_max() == Durability::Volatile {
+            let (home, options) = (home.to_path_buf(), options.clone());
+            return Ok(Opened {
+                disk,
+                drivers: drivers.to_vec(),
+                driver,
+                home,
+                options,
+                offer,
+                survey: None,
+            });
+        }
+    }
+    if home.as_os_str().is_empty() {
+        return Err(Error::new(ErrorKind::Invalid, "open", "a store on disk needs a path"));
+    }
+    let survey = survey(disk.as_ref(), home)?;
+    let scheme = resolve_scheme(&survey, home, scheme)?;
+    let driver = Arc::clone(find_driver(drivers, &scheme).map_err(|error| error.with_path(home))?);
+    let offer = driver.offer(options);
+    let opened = Opened {
+        disk,
+        drivers: drivers.to_vec(),
+        driver,
+        home: home.to_path_buf(),
+        options: options.clone(),
+        offer,
+        survey: None,
+    };
+    opened.check_place(&survey)?;
+    Ok(Opened { survey: Some(survey), ..opened })
+}
+
+/// Which engine: as asked for, as stamped, or an error.
+fn resolve_scheme(survey: &Survey, home: &Path, asked: Option<&str>) -> Result<String> {
+    let fail = |kind, what: String| Err(Error::new(kind, "open", what).with_path(home));
+    match (&survey.found, asked) {
+        (Found::Store(stamp), Some(asked)) if stamp.engine != asked => fail(
+            ErrorKind::Mismatch,
+            format!("this store belongs to engine {}, not {asked}; nothing was touched", stamp.engine),
+        ),
+        (Found::Store(stamp) | Found::Unfinished(stamp), None) => Ok(stamp.engine.clone()),
+        (_, Some(asked)) => Ok(asked.to_owned()),
+        (Found::Nothing, None) => fail(
+            ErrorKind::Invalid,
+            "there is no store here; name the engine to create one, as sqlite:path".to_owned(),
+        ),
+    }
+}
+
+impl Opened {
+    /// What lies here, for people and tools.
+    #[must_use]
+    pub fn describe(&self) -> Description {
+        let (stamp, unfinished) = match self.survey.as_ref().map(|survey| &survey.found) {
+            Some(Found::Store(stamp)) => (Some(stamp.clone()), false),
+            Some(Found::Unfinished(_)) => (None, true),
+            Some(Found::Nothing) | None => (None, false),
+        };
+        Description {
+            engine: self.offer.engine,
+            home: self.survey.as_ref().map(|_| self.home.clone()),
+            stamp,
+            unfinished,
+            strangers: self.survey.as_ref().map(|survey| survey.strangers.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// What the engine offers here.
+    #[must_use]
+    pub const fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    /// Negotiates, then creates or opens the store. The layers of the request are filled in: the runtime knows which it
+    /// has. A store that exists keeps its stamped format.
+    ///
+    /// # Errors
+    /// `Refused` naming all that is missing: nothing was touched. `Locked`, `Mismatch`, `Corrupt`, `Full`, `Io` from
+    /// opening. The handle comes back in every case.
+    pub fn negotiate(self, request: &Request) -> Result<(Writer, Store), NotOpened> {
+        self.negotiate_watched(request, &Quiet)
+    }
+
+    /// As [`negotiate`](Self::negotiate), watched: an engine reports recovery here, and may be stopped.
+    ///
+    /// # Errors
+    /// As [`negotiate`](Self::negotiate), and `Cancelled`.
+    pub fn negotiate_watched(
+        mut self,
+        request: &Request,
+        seen: &dyn Observer,
+    ) -> Result<(Writer, Store), NotOpened> {
+        let request = Request { layers: standard_layers(), ..request.clone() };
+        match self.establish(&request, seen) {
+            Ok(place) => Ok(place.into_handles()),
+            Err(error) => Err(NotOpened(Box::new((self, error)))),
+        }
+    }
+
+    fn establish(&mut self, request: &Request, seen: &dyn Observer) -> Result<Place> {
+        match &self.survey {
+            None => self.open_volatile(request, seen),
+            Some(survey) => {
+                let grant = self.decide(survey, request)?;
+                let grants_by_found = (survey.found.clone(), grant);
+                self.open_home(grants_by_found, request, seen)
+            }
+        }
+    }
+
+    /// The grant for what was found: fresh for a new store, under the stamp for one that exists.
+    ///
+    /// # Errors
+    /// `Refused`; `Mismatch` when the engine's format number is not the stamped one.
+    pub(crate) fn decide(&self, survey: &Survey, request: &Request) -> Result<Grant> {
+        self.check_place(survey)?;
+        let Found::Store(stamp) = &survey.found else { return self.grant_new(request) };
+        if stamp.engine != self.offer.engine || stamp.engine_format != self.offer.format {
+            let context = format!(
+                "the store has {} format {}; this build has {} format {}",
+                stamp.engine, stamp.engine_format, self.offer.engine, self.offer.format
+            );
+            return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(&self.home));
+        }
+        self.grant_stamped(request, &stamp.format)
+    }
+
+    pub(crate) fn grant_new(&self, request: &Request) -> Result<Grant> {
+        self.enforce(negotiate(&self.offer, request)?, request)
+    }
+
+    pub(crate) fn grant_stamped(
+        &self,
+        request: &Request,
+        format: &persist_api::FormatGrant,
+    ) -> Result<Grant> {
+        self.enforce(renegotiate(&self.offer, request, format)?, request)
+    }
+
+    /// Lowers the key limit where LONG_KEYS is not granted, and checks the floor once more against that.
+    fn enforce(&self, mut grant: Grant, request: &Request) -> Result<Grant> {
+        grant.session.limits = enforced_limits(grant.session.caps, grant.session.limits);
+        let (asked, available) = (request.limits.key_bytes_max, grant.session.limits.key_bytes_max);
+        if asked > available {
+            let context =
+                format!("key_bytes_max {available} of {asked} asked, for LONG_KEYS is not asked for");
+            return Err(Error::new(ErrorKind::Refused, "negotiate", context).with_engine(self.offer.engine));
+        }
+        Ok(grant)
+    }
+
+    /// Checks the mode against what was found, and that an unfinished creation can be cleared.
+    fn check_place(&self, survey: &Survey) -> Result<()> {
+        let fail = |kind, what: &str| Err(Error::new(kind, "open", what).with_path(&self.home));
+        match (&survey.found, self.options.mode) {
+            (Found::Nothing | Found::Unfinished(_), OpenMode::MustExist) => {
+                fail(ErrorKind::Invalid, "there is no store here")
+            }
+            (Found::Store(_), OpenMode::MustCreate) => fail(ErrorKind::Conflict, "a store exists here"),
+            (Found::Unfinished(stamp), _) => {
+                check_clearable(self.disk.as_ref(), &self.home, survey, stamp, &self.drivers)
+            }
+            (Found::Store(_) | Found::Nothing, _) => Ok(()),
+        }
+    }
+
+    /// True when a volatile driver already has this home.
+    pub(crate) fn volatile_exists(&self) -> Result<bool> {
+        match (self.driver.probe(&self.home)?, self.options.mode) {
+            (Probe::Empty, OpenMode::MustExist) => {
+                Err(Error::new(ErrorKind::Invalid, "open", "there is no store here").with_path(&self.home))
+            }
+            (Probe::Mine { .. }, OpenMode::MustCreate) => {
+                Err(Error::new(ErrorKind::Conflict, "open", "a store exists here").with_path(&self.home))
+            }
+            (Probe::Foreign { what }, _) => {
+                Err(Error::new(ErrorKind::Mismatch, "open", what).with_path(&self.home))
+            }
+            (probe, _) => Ok(probe != Probe::Empty),
+        }
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Opened").field(&self.describe()).finish()
+    }
+}
+
+impl NotOpened {
+    /// Why.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.0.1
+    }
+
+    /// The handle and the error.
+    #[must_use]
+    pub fn into_parts(self) -> (Opened, Error) {
+        *self.0
+    }
+}
+
+impl fmt::Debug for NotOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("NotOpened").field(self.error()).finish()
+    }
+}
+
+impl fmt::Display for NotOpened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error().fmt(f)
+    }
+}
+
+impl std::error::Error for NotOpened {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(self.error())
+    }
+}
+
+impl From<NotOpened> for Error {
+    fn from(failed: NotOpened) -> Self {
+        failed.into_parts().1
+    }
+}

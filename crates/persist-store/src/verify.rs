@@ -1,0 +1,167 @@
+//! Reading everything back.
+
+use std::ops::ControlFlow;
+
+use persist_api::{
+    BeatHeader, BeatNo, Caps, Error, Finding, Observer, Progress, Result, Scan, Severity, VerifyStat, View,
+};
+
+use crate::create::stored_format;
+use crate::digest::ROWS_PER_STEP;
+use crate::layers::{FORMAT_KEY, OWN, USER, logical_key, show_key};
+use crate::store::{Shared, Terms};
+use crate::{DigestBuilder, StoreDigest};
+
+/// What `verify` read and found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// The beat at which the runtime's checks looked.
+    pub beat: BeatNo,
+    /// What the engine's own checker read.
+    pub engine: VerifyStat,
+    /// Users' records that were read back through the layers, damaged ones included.
+    pub records: u64,
+    /// Findings of severity `Damage`, the engine's included.
+    pub damaged: u64,
+    /// Findings of severity `Unchecked`, the engine's included.
+    pub unchecked: u64,
+    /// The digest of the content; `None` when a record did not verify.
+    pub digest: Option<StoreDigest>,
+}
+
+/// Passes findings on and counts them.
+struct Findings<'f> {
+    found: &'f mut dyn FnMut(Finding),
+    damaged: u64,
+    unchecked: u64,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, finding: Finding) {
+        match finding.severity {
+            Severity::Damage => self.damaged = self.damaged.saturating_add(1),
+            Severity::Unchecked => self.unchecked = self.unchecked.saturating_add(1),
+            Severity::Note => {}
+        }
+        (self.found)(finding);
+    }
+
+    fn push(&mut self, severity: Severity, what: impl Into<String>, place: impl Into<String>) {
+        self.add(Finding { severity, what: what.into(), place: place.into() });
+    }
+}
+
+pub(crate) fn verify(
+    shared: &Shared,
+    found: &mut dyn FnMut(Finding),
+    seen: &dyn Observer,
+) -> Result<VerifyReport> {
+    let mut findings = Findings { found, damaged: 0, unchecked: 0 };
+    let engine = shared.engine("verify")?;
+    let stat = engine.verify(&mut |finding| findings.add(finding), seen)?;
+    let native = engine.offer().caps;
+    let view = engine.view()?;
+    let header = *view.header();
+    check_header(&shared.terms, &header, &mut findings);
+    check_format(&shared.terms, view.as_ref(), &mut findings);
+    if !native.contains(Caps::CRC32C) && !shared.terms.codec.crc {
+        let what = "values carry no checksum: neither the engine nor a layer makes one, so changed bytes can go unnoticed";
+        findings.push(Severity::Unchecked, what, "every record");
+    }
+    let digest = read_back(&shared.terms, view.as_ref(), &mut findings, seen)?;
+    Ok(VerifyReport {
+        beat: header.beat,
+        engine: stat,
+        records: digest.records,
+        damaged: findings.damaged,
+        unchecked: findings.unchecked,
+        digest: digest.whole,
+    })
+}
+
+fn check_header(terms: &Terms, header: &BeatHeader, findings: &mut Findings<'_>) {
+    let place = format!("header of beat {}", header.beat);
+    if header.beat.0 == 0 {
+        return;
+    }
+    match (terms.codec.merkle, header.root) {
+        (true, None) => findings.push(Severity::Damage, "the Merkle root is missing", place),
+        (false, Some(_)) => {
+            findings.push(Severity::Damage, "there is a Merkle root that was never granted", place);
+        }
+        (true, Some(_)) => {
+            let what = "the Merkle root cannot be computed again: the commits of the beat are not kept";
+            findings.push(Severity::Unchecked, what, place);
+        }
+        (false, None) => {}
+    }
+}
+
+fn check_format(terms: &Terms, view: &dyn View, findings: &mut Findings<'_>) {
+    match stored_format(view) {
+        Ok(Some(format)) if format != terms.grant.format => {
+            let what = "the engine's copy of the format grant is not the one in force";
+            findings.push(Severity::Damage, what, show_key(FORMAT_KEY));
+        }
+        Ok(_) => {}
+        Err(error) => findings.push(Severity::Damage, error.context(), show_key(FORMAT_KEY)),
+    }
+}
+
+struct ReadBack {
+    records: u64,
+    whole: Option<StoreDigest>,
+}
+
+/// Reads every record of the engine's key space through the layers.
+fn read_back(
+    terms: &Terms,
+    view: &dyn View,
+    findings: &mut Findings<'_>,
+    seen: &dyn Observer,
+) -> Result<ReadBack> {
+    let mut digest = DigestBuilder::new();
+    let mut stopped: Option<Error> = None;
+    let (mut rows, mut records, mut whole) = (0_u64, 0_u64, true);
+    let scanned = view.scan(Scan::all(), &mut |key, stored| {
+        if rows.is_multiple_of(ROWS_PER_STEP) {
+            let progress = Progress { phase: "layers", done: rows, total: None, unit: "records" };
+            if let Err(error) = seen.step("verify", progress) {
+                stopped = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        rows += 1;
+        match key.first() {
+            Some(&USER) => {
+                records += 1;
+                let key = logical_key(key);
+                match terms.codec.open(key, stored) {
+                    Ok(value) => digest.add(key, value),
+                    Err(error) => {
+                        whole = false;
+                        findings.push(Severity::Damage, error.context(), show_key(key));
+                    }
+                }
+            }
+            Some(&OWN) if key == FORMAT_KEY => {}
+            Some(&OWN) => {
+                findings.push(
+                    Severity::Note,
+                    "a record of the runtime that this build does not know",
+                    show_key(key),
+                );
+            }
+            _ => findings.push(Severity::Damage, "a record outside the spaces of this store", show_key(key)),
+        }
+        ControlFlow::Continue(())
+    });
+    if let Some(error) = stopped {
+        return Err(error);
+    }
+    if let Err(error) = scanned {
+        whole = false;
+        findings.push(Severity::Damage, format!("reading stopped: {error}"), format!("after {rows} records"));
+    }
+    Ok(ReadBack { records, whole: whole.then(|| digest.finish()) })
+}

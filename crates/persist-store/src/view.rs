@@ -1,0 +1,154 @@
+//! A view with prefix and layers taken off, and the grant enforced.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use persist_api::{BeatHeader, Caps, Cursor, Error, Observer, Result, Scan, Value, View, Visit};
+use persist_io::DirLock;
+
+use crate::StoreDigest;
+use crate::cursor::StoreCursor;
+use crate::layers::{logical_key, user_key, user_range};
+use crate::store::Terms;
+
+/// A consistent picture of users' records at one beat. Owned; may be sent to another thread, not shared. It keeps the
+/// home locked until dropped.
+pub struct StoreView {
+    view: Box<dyn View>,
+    terms: Arc<Terms>,
+    /// Where a key gets its prefix, so that a read allocates nothing.
+    key: RefCell<Vec<u8>>,
+    _lock: Option<Arc<DirLock>>,
+}
+
+impl fmt::Debug for StoreView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreView").field("header", self.header()).finish_non_exhaustive()
+    }
+}
+
+impl StoreView {
+    pub(crate) fn new(view: Box<dyn View>, terms: Arc<Terms>, lock: Option<Arc<DirLock>>) -> Self {
+        Self { view, terms, key: RefCell::default(), _lock: lock }
+    }
+
+    /// The header of the beat it shows.
+    #[must_use]
+    pub fn header(&self) -> &BeatHeader {
+        self.view.header()
+    }
+
+    /// Reads one record. The key may be empty.
+    ///
+    /// # Errors
+    /// `Corrupt` naming the key, `Io`, `Stale`.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        let mut buffer = self.key.borrow_mut();
+        match self.view.get_record(user_key(key, &mut buffer))? {
+            None => Ok(None),
+            Some(value) => self.terms.codec.open_value(key, value).map(Some),
+        }
+    }
+
+    /// Visits the records of a scan in order (ORDERED). `Break` ends it without an error. The fast way.
+    ///
+    /// # Errors
+    /// `Unsupported` unless granted; `Corrupt` naming the key (rows visited before it were right), `Io`, `Stale`.
+    pub fn scan(&self, scan: Scan<'_>, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
+        self.terms.need("scan", Caps::ORDERED)?;
+        self.scan_granted(scan, &mut visit)
+    }
+
+    /// Visits the records whose keys begin with `prefix`, ascending (PREFIX_SCAN).
+    ///
+    /// # Errors
+    /// As [`scan`](Self::scan).
+    pub fn scan_prefix(
+        &self,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.terms.need("scan_prefix", Caps::PREFIX_SCAN)?;
+        self.scan_granted(Scan::prefix(prefix), &mut visit)
+    }
+
+    fn scan_granted(
+        &self,
+        scan: Scan<'_>,
+        visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<()> {
+        if scan.range.is_empty() {
+            return Ok(());
+        }
+        let physical = physical(scan);
+        if physical.keys_only {
+            return self.view.scan(physical, &mut |key, _| visit(logical_key(key), &[]));
+        }
+        let codec = self.terms.codec;
+        if !codec.crc {
+            return self.view.scan(physical, &mut |key, value| visit(logical_key(key), value));
+        }
+        let mut damage: Option<Error> = None;
+        self.view.scan(physical, &mut |key, stored| {
+            let key = logical_key(key);
+            match codec.open(key, stored) {
+                Ok(value) => visit(key, value),
+                Err(error) => {
+                    damage = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        damage.map_or(Ok(()), Err)
+    }
+
+    /// Opens a cursor over a scan (ORDERED). The flexible way.
+    ///
+    /// # Errors
+    /// As [`scan`](Self::scan).
+    pub fn cursor(&self, scan: Scan<'_>) -> Result<StoreCursor<'_>> {
+        self.terms.need("cursor", Caps::ORDERED)?;
+        let keys_only = scan.keys_only;
+        Ok(StoreCursor::new(self.view.cursor(physical(scan))?, self.terms.codec, keys_only))
+    }
+
+    /// The digest of all records (`docs/format.md`).
+    ///
+    /// # Errors
+    /// `Unsupported` without ORDERED, `Corrupt`, `Io`, `Cancelled`.
+    pub fn digest(&self, seen: &dyn Observer) -> Result<StoreDigest> {
+        crate::digest::of_view(self, seen)
+    }
+}
+
+/// The engine's form of a scan.
+fn physical(scan: Scan<'_>) -> Scan<'static> {
+    let Scan { range, direction, limit, keys_only } = scan;
+    Scan { range: user_range(&range), direction, limit, keys_only }
+}
+
+/// So that code written for any view works on a store's too.
+impl View for StoreView {
+    fn header(&self) -> &BeatHeader {
+        self.header()
+    }
+
+    fn get_record(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        self.get(key)
+    }
+
+    fn scan(&self, scan: Scan<'_>, visit: &mut Visit<'_>) -> Result<()> {
+        self.scan(scan, visit)
+    }
+
+    fn cursor<'v>(&'v self, scan: Scan<'v>) -> Result<Box<dyn Cursor + 'v>> {
+        Ok(Box::new(self.cursor(scan)?))
+    }
+
+    fn scan_prefix(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        self.scan_prefix(prefix, visit)
+    }
+}
