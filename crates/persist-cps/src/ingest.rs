@@ -1,0 +1,49 @@
+//! Ingestion into an open store: one frame, one beat, all or nothing.
+
+use persist_api::{BeatNo, Durability, Error, ErrorKind, Result};
+use persist_store::{Receipt, Store, Writer};
+
+use crate::note::FrameNote;
+use crate::plan::{IngestOptions, Plan};
+
+/// What became of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingested {
+    /// The store's beat that carries it, and how durable it is.
+    pub receipt: Receipt,
+    /// The frame record as it is kept.
+    pub note: FrameNote,
+    /// Records whose bodies nobody looked into ([`BodyRule::Cells`](crate::BodyRule)).
+    pub opaque_records: u32,
+}
+
+/// Checks a frame and stores it as the next beat. A refused frame changes nothing: every check comes before the first
+/// write, and the beat is atomic.
+///
+/// The apply modes 0 (insert only) and 1 (overwrite all) mean the same here: every record is kept under its own key for
+/// good, and the cell of a key shows the newest. Every known writer says 0, also when it describes a cell again, so
+/// insisting on absence would freeze each cell at its first description.
+///
+/// Memory: about five times the bare frame at most.
+///
+/// # Errors
+/// Those of [`Plan::new`] and of [`Writer::commit`].
+pub fn ingest(
+    writer: &mut Writer,
+    store: &Store,
+    input: &[u8],
+    durability: Durability,
+    options: &IngestOptions,
+) -> Result<Ingested> {
+    let session = &store.grant().session;
+    let plan = Plan::new(input, session.caps, options)?;
+    let beat =
+        writer.last().beat.0.checked_add(1).map(BeatNo).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "ingest", "the numbers of this store are used up")
+        })?;
+    let log = plan.log(beat, &session.limits)?;
+    let (note, opaque_records) = (*plan.note(), plan.opaque_records());
+    drop(plan);
+    let receipt = writer.commit(&log, durability)?;
+    Ok(Ingested { receipt, note, opaque_records })
+}

@@ -1,0 +1,129 @@
+//! Where ingested frames live in the key space. `docs/cps.md` shows the layout; it is part of the format.
+//!
+//! Beats and indexes are decimal text of fixed width, so that keys sort by number and a person can read a scan.
+
+use persist_api::BeatNo;
+
+/// Everything kept of frames lies below this.
+pub const FRAMES: &[u8] = b"frame/";
+/// Newest record of each key that fits.
+pub const CELLS: &[u8] = b"cell/";
+/// Newest record of each key that does not fit, under the hash of the key.
+pub const LONG_CELLS: &[u8] = b"cell-long/";
+/// Longest key of a cell that is kept as it is, prefix included. The same on every engine, so that equal frames give
+/// equal stores; it fits the shortest limit of the engines we know (LMDB: 511 bytes, one of them the runtime's).
+pub const CELL_KEY_MAX: usize = 480;
+
+/// Digits of 2^64 - 1.
+const BEAT_DIGITS: usize = 20;
+/// Digits of 2^32 - 1.
+const INDEX_DIGITS: usize = 10;
+
+/// Key of what is known about the frame that arrived with this beat.
+pub fn frame_key(beat: BeatNo) -> Vec<u8> {
+    format!("frame/{:0width$}", beat.0, width = BEAT_DIGITS).into_bytes()
+}
+
+/// Key of one kept record: the store's beat and the record's place in the frame, counted from 0.
+pub fn record_key(beat: BeatNo, index: u32) -> Vec<u8> {
+    format!("frame/{:0beat$}/{index:0width$}", beat.0, beat = BEAT_DIGITS, width = INDEX_DIGITS).into_bytes()
+}
+
+/// Prefix of all kept records of one frame.
+pub fn records_prefix(beat: BeatNo) -> Vec<u8> {
+    let mut prefix = frame_key(beat);
+    prefix.push(b'/');
+    prefix
+}
+
+/// What a key below [`FRAMES`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKey {
+    /// [`frame_key`].
+    Frame(BeatNo),
+    /// [`record_key`].
+    Record(BeatNo, u32),
+}
+
+impl FrameKey {
+    /// Takes a key apart; `None` for anything that [`frame_key`] and [`record_key`] do not make.
+    pub fn parse(key: &[u8]) -> Option<Self> {
+        let rest = key.strip_prefix(FRAMES)?;
+        let (beat, rest) = rest.split_at_checked(BEAT_DIGITS)?;
+        let beat = BeatNo(number(beat)?);
+        match rest.split_first() {
+            None => Some(Self::Frame(beat)),
+            Some((b'/', index)) if index.len() == INDEX_DIGITS => {
+                Some(Self::Record(beat, u32::try_from(number(index)?).ok()?))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |sum, byte| match byte {
+        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+/// The key under which the newest record with this frame key is kept, in a store whose keys have at most
+/// `key_bytes_max` bytes.
+pub fn cell_key(key: &[u8], key_bytes_max: u64) -> Vec<u8> {
+    let whole = CELLS.len().saturating_add(key.len());
+    if whole <= CELL_KEY_MAX && whole as u64 <= key_bytes_max {
+        return [CELLS, key].concat();
+    }
+    [LONG_CELLS, blake3::hash(key).to_hex().as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_by_number_and_parse_back() {
+        let mut last = Vec::new();
+        for beat in [1, 9, 10, u64::MAX] {
+            for index in [0, 9, 10, u32::MAX] {
+                let key = record_key(BeatNo(beat), index);
+                assert!(key > last && key > frame_key(BeatNo(beat)));
+                assert!(key.starts_with(&records_prefix(BeatNo(beat))));
+                assert_eq!(FrameKey::parse(&key), Some(FrameKey::Record(BeatNo(beat), index)));
+                last = key;
+            }
+            assert_eq!(FrameKey::parse(&frame_key(BeatNo(beat))), Some(FrameKey::Frame(BeatNo(beat))));
+        }
+    }
+
+    #[test]
+    fn what_we_do_not_write_does_not_parse() {
+        let good = String::from_utf8(record_key(BeatNo(3), 4)).unwrap();
+        for bad in [
+            "frame/",
+            "frame/3",
+            "other/00000000000000000003",
+            "frame/0000000000000000000x",
+            "frame/99999999999999999999",
+            "frame/00000000000000000003/",
+            "frame/00000000000000000003/4",
+            "frame/00000000000000000003/9999999999",
+            "frame/00000000000000000003.0000000004",
+            &format!("{good}0"),
+        ] {
+            assert_eq!(FrameKey::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn long_keys_go_under_their_hash() {
+        let fits = vec![7; CELL_KEY_MAX - CELLS.len()];
+        assert_eq!(cell_key(&fits, 510), [CELLS, &fits].concat());
+        let long = [&fits[..], &[7]].concat();
+        let expected = [LONG_CELLS, blake3::hash(&long).to_hex().as_bytes()].concat();
+        assert_eq!(cell_key(&long, u64::MAX), expected);
+        assert_eq!(cell_key(&fits, 100), cell_key(&fits, 99), "a lower limit of the engine counts too");
+        assert_eq!(cell_key(b"", 510), CELLS);
+    }
+}

@@ -1,0 +1,214 @@
+//! Checking everything that ingestion kept: records against roots, frames against their hashes, cells against records.
+
+use persist_api::{BeatNo, ErrorKind, Finding, Limits, Observer, Progress, Result, Scan, Severity};
+use persist_store::{StoreView, beat_root};
+
+use crate::kept::{self, KeptFrame};
+use crate::keys::{self, FrameKey};
+use crate::span::Cell;
+
+/// What [`verify`] checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FrameVerifyStat {
+    /// Frames whose root was computed anew.
+    pub frames: u64,
+    /// Their records.
+    pub records: u64,
+    /// Cells compared with the records they repeat.
+    pub cells: u64,
+    /// Findings of severity `Damage`.
+    pub damaged: u64,
+    /// The newest beat, when it brought a frame and has a Merkle root, and that root was computed anew and fits.
+    pub beat_root: Option<BeatNo>,
+}
+
+/// Checks every kept frame and every cell.
+///
+/// For each frame: its records are all there, their digests and the Merkle root over them give the kept root, the bytes
+/// of the bare frame come out as they came in (this covers the trailer too), and each record's key leads to a cell that
+/// is this record or a later one. For each cell: the record that it repeats is kept and equal. If the newest beat brought a
+/// frame, the beat's own root in the header is computed anew, too. Damage is a finding, not an error. `limits` are those of
+/// the grant. Memory: a few times one frame.
+///
+/// # Errors
+/// `Cancelled`, and failures other than damage.
+pub fn verify(
+    view: &StoreView,
+    limits: &Limits,
+    found: &mut dyn FnMut(Finding),
+    seen: &dyn Observer,
+) -> Result<FrameVerifyStat> {
+    let mut pass = Pass { view, limits, found, seen, stat: FrameVerifyStat::default(), done: 0 };
+    pass.frames()?;
+    pass.cells(keys::CELLS)?;
+    pass.cells(keys::LONG_CELLS)?;
+    Ok(pass.stat)
+}
+
+struct Pass<'p> {
+    view: &'p StoreView,
+    limits: &'p Limits,
+    found: &'p mut dyn FnMut(Finding),
+    seen: &'p dyn Observer,
+    stat: FrameVerifyStat,
+    done: u64,
+}
+
+impl Pass<'_> {
+    fn report(&mut self, severity: Severity, what: impl Into<String>, place: impl Into<String>) {
+        if severity == Severity::Damage {
+            self.stat.damaged = self.stat.damaged.saturating_add(1);
+        }
+        (self.found)(Finding { severity, what: what.into(), place: place.into() });
+    }
+
+    /// Damage becomes a finding and `None`; other failures stay failures.
+    fn damage<T>(&mut self, result: Result<T>, place: impl FnOnce() -> String) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                self.report(Severity::Damage, error.context(), place());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn step(&mut self, records: u64) -> Result<()> {
+        self.done = self.done.saturating_add(records);
+        let progress = Progress { phase: "verify frames", done: self.done, total: None, unit: "records" };
+        self.seen.step("verify", progress)
+    }
+
+    /// Walks from frame to frame, skipping their records: those are read with their frame.
+    fn frames(&mut self) -> Result<()> {
+        let view = self.view;
+        let mut cursor = view.cursor(Scan::prefix(keys::FRAMES).keys_only())?;
+        let mut more = cursor.advance()?;
+        while more {
+            let next = match FrameKey::parse(cursor.key()) {
+                Some(FrameKey::Frame(beat)) => {
+                    self.frame(beat)?;
+                    after(beat)
+                }
+                Some(FrameKey::Record(beat, _)) => {
+                    self.report(Severity::Damage, "records of a frame without its frame record", at(beat));
+                    after(beat)
+                }
+                None => {
+                    let key = cursor.key();
+                    let place = format!("key \"{}\"", key.escape_ascii());
+                    let next = [key, &[0]].concat();
+                    self.report(Severity::Note, "not a key that ingestion writes", place);
+                    Some(next)
+                }
+            };
+            more = match next {
+                Some(next) => cursor.seek(&next)?,
+                None => false,
+            };
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, beat: BeatNo) -> Result<()> {
+        let kept = kept::frame(self.view, beat);
+        let Some(Some(kept)) = self.damage(kept, || at(beat))? else { return Ok(()) };
+        self.step(u64::from(kept.note.records))?;
+        let root = kept.root();
+        match self.damage(root, || at(beat))? {
+            Some(root) if root != kept.note.root => {
+                self.report(Severity::Damage, "the root is not that of the kept records", at(beat));
+            }
+            Some(_) => {
+                self.damage(kept.reassemble(), || at(beat))?;
+            }
+            None => return Ok(()),
+        }
+        self.stat.frames = self.stat.frames.saturating_add(1);
+        self.stat.records = self.stat.records.saturating_add(u64::from(kept.note.records));
+        self.beat_root(&kept)?;
+        self.newest(&kept)
+    }
+
+    /// The root in the header is over the commits of the newest beat. One that brought a frame can be made anew.
+    fn beat_root(&mut self, kept: &KeptFrame) -> Result<()> {
+        let header = *self.view.header();
+        let Some(root) = header.root.filter(|_| header.beat == kept.beat && header.commits == 1) else {
+            return Ok(());
+        };
+        let Some(log) = self.damage(kept.log(self.limits), || at(kept.beat))? else { return Ok(()) };
+        if beat_root(&[log.leaf()]) == root {
+            self.stat.beat_root = Some(kept.beat);
+        } else {
+            let place = format!("header of beat {}", kept.beat);
+            self.report(
+                Severity::Damage,
+                "the Merkle root is not that of the frame this beat brought",
+                place,
+            );
+        }
+        Ok(())
+    }
+
+    /// Each record's key must lead to this record or to a later one.
+    fn newest(&mut self, kept: &KeptFrame) -> Result<()> {
+        let Ok(records) = kept.records() else { return Ok(()) };
+        for (index, record) in (0_u32..).zip(records) {
+            let place = || format!("{}, record {index}", at(kept.beat));
+            let value = kept::cell_value(self.view, record.key);
+            let Some(value) = self.damage(value, place)? else { continue };
+            let Some(value) = value else {
+                self.report(Severity::Damage, "the cell of this record is missing", place());
+                continue;
+            };
+            let Some(cell) = self.damage(Cell::decode(&value), place)? else { continue };
+            if cell.record.key != record.key || (cell.beat, cell.index) < (kept.beat, index) {
+                self.report(
+                    Severity::Damage,
+                    "the cell of this record holds an older or another one",
+                    place(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn cells(&mut self, prefix: &[u8]) -> Result<()> {
+        let view = self.view;
+        // Keys only, so that one damaged value does not end the walk.
+        let mut cursor = view.cursor(Scan::prefix(prefix).keys_only())?;
+        while cursor.advance()? {
+            self.step(1)?;
+            self.stat.cells = self.stat.cells.saturating_add(1);
+            let key = cursor.key();
+            let place = || format!("key \"{}\"", key.escape_ascii());
+            let value = view.get(key);
+            let Some(Some(value)) = self.damage(value, place)? else { continue };
+            let Some(cell) = self.damage(Cell::decode(&value), place)? else { continue };
+            let own = [u64::MAX, 0].map(|limit| keys::cell_key(cell.record.key, limit));
+            if !own.iter().any(|own| own == key) {
+                self.report(Severity::Damage, "a cell under a key that is not its own", place());
+                continue;
+            }
+            let origin = view.get(&keys::record_key(cell.beat, cell.index));
+            match self.damage(origin, place)? {
+                Some(Some(span)) if *span == *cell.span => {}
+                Some(_) => {
+                    self.report(Severity::Damage, "the record that this cell repeats is not kept", place());
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn at(beat: BeatNo) -> String {
+    format!("frame of beat {beat}")
+}
+
+/// Where the walk goes on after a frame.
+fn after(beat: BeatNo) -> Option<Vec<u8>> {
+    beat.0.checked_add(1).map(|next| keys::frame_key(BeatNo(next)))
+}

@@ -1,0 +1,118 @@
+//! Whatever happens to what ingestion kept, `verify` finds it.
+
+use persist_api::{BeatNo, ErrorKind, Severity};
+use persist_cps::{cell_key, frame_key, reassemble, record_key};
+use persist_frame::{FrameCaps, NewRecord, RecordKind, TrailerFields};
+
+use crate::kit::{Place, frame};
+
+fn filled() -> Place {
+    let mut place = Place::new();
+    let record = |key, body| NewRecord::new(RecordKind::CELL_DESC, key, body);
+    let long = vec![b'k'; 600];
+    let fields = TrailerFields { beat: 100, caps: FrameCaps::NONE, ..TrailerFields::default() };
+    place.ingest(&frame(fields, &[record(b"a", b"1"), record(b"b", b"2"), record(&long, b"3")])).unwrap();
+    place.ingest(&frame(TrailerFields { beat: 3, ..fields }, &[record(b"b", b"4")])).unwrap();
+    place
+}
+
+/// Exactly these many findings of damage after `change`, the first of which says `what`.
+fn found(change: impl FnOnce(&mut Place), what: &str) {
+    let mut place = filled();
+    assert_eq!(place.verify().1, []);
+    change(&mut place);
+    let (stat, findings) = place.verify();
+    let damage = findings.iter().filter(|finding| finding.severity == Severity::Damage).count();
+    assert!(damage > 0, "{what}: {findings:?}");
+    assert_eq!(stat.damaged, damage as u64);
+    assert!(findings.iter().any(|finding| finding.what.contains(what)), "{what}: {findings:?}");
+}
+
+#[test]
+fn every_kind_of_damage_is_found() {
+    let first = BeatNo(1);
+    let span_of = |place: &Place, beat, index| {
+        place.store.view().unwrap().get(&record_key(beat, index)).unwrap().unwrap().into_vec()
+    };
+    let cell_of = |place: &Place, key: &[u8]| {
+        place.store.view().unwrap().get(&cell_key(key, u64::MAX)).unwrap().unwrap().into_vec()
+    };
+    found(
+        |place| {
+            let mut span = span_of(place, first, 0);
+            *span.last_mut().unwrap() ^= 1;
+            place.put(&record_key(first, 0), &span);
+        },
+        "root is not that of the kept records",
+    );
+    found(|place| place.delete(&record_key(first, 1)), "where record 1 should be");
+    found(|place| place.delete(&record_key(first, 2)), "2 records are kept, the frame had 3");
+    found(|place| place.put(&record_key(first, 3), b"more"), "4 records are kept, the frame had 3");
+    found(|place| place.put(&record_key(first, 3), &[0; 2000]), "exceed");
+    found(|place| place.put(&record_key(first, 0), b"no span"), "not the span of a record");
+    found(|place| place.delete(&frame_key(first)), "without its frame record");
+    found(|place| place.put(&frame_key(first), b"nonsense"), "cannot be read");
+    found(
+        |place| {
+            let text = String::from_utf8(
+                persist_cps::note(&place.store.view().unwrap(), first).unwrap().unwrap().encode(),
+            );
+            let changed = text.unwrap().replace("beat 100", "beat 101");
+            place.put(&frame_key(first), changed.as_bytes());
+        },
+        "do not give the frame that came",
+    );
+    found(|place| place.delete(&cell_key(b"a", u64::MAX)), "cell of this record is missing");
+    found(
+        |place| {
+            let mut old = cell_of(place, b"b");
+            old[..8].copy_from_slice(&1_u64.to_be_bytes());
+            old[8..12].copy_from_slice(&1_u32.to_be_bytes());
+            place.put(&cell_key(b"b", u64::MAX), &old);
+        },
+        "older or another one",
+    );
+    found(
+        |place| {
+            let cell = cell_of(place, b"a");
+            place.put(&cell_key(b"z", u64::MAX), &cell);
+        },
+        "under a key that is not its own",
+    );
+    found(
+        |place| {
+            let mut cell = cell_of(place, b"a");
+            *cell.last_mut().unwrap() ^= 1;
+            place.put(&cell_key(b"a", u64::MAX), &cell);
+        },
+        "repeats is not kept",
+    );
+    found(|place| place.put(b"cell-long/x", b"short"), "too short");
+}
+
+#[test]
+fn what_is_not_ours_is_only_noted() {
+    let mut place = filled();
+    place.put(b"frame/of mind", b"");
+    let (stat, findings) = place.verify();
+    assert_eq!((stat.frames, stat.damaged), (2, 0));
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].severity, Severity::Note);
+}
+
+#[test]
+fn the_root_of_the_newest_beat_is_computed_anew_only_when_it_can_be() {
+    let mut place = filled();
+    assert_eq!(place.verify().0.beat_root, Some(BeatNo(2)));
+    place.put(b"other", b"");
+    assert_eq!(place.verify().0.beat_root, None);
+}
+
+#[test]
+fn beats_without_a_frame_give_none_back() {
+    let mut place = filled();
+    place.put(b"other", b"");
+    let view = place.store.view().unwrap();
+    let error = reassemble(&view, BeatNo(3)).unwrap_err();
+    assert_eq!((error.kind(), error.beat()), (ErrorKind::Invalid, Some(BeatNo(3))));
+}
