@@ -1,0 +1,119 @@
+//! Recognising and opening.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use persist_api::{
+    Driver, Engine, Error, ErrorKind, Observer, Offer, OpenMode, OpenOptions, Probe, Progress, Result,
+};
+use persist_io::{Disk, FileMode, RealDisk, create_dir_durably, lock_dir};
+
+use crate::engine::LmdbEngine;
+use crate::error::corrupt;
+use crate::home::{DATA, Draft, Found, look};
+use crate::layout::read_metas;
+use crate::live::Live;
+use crate::options::{Settings, offer};
+use crate::walk::{Depth, Walk};
+
+pub(crate) const SCHEME: &str = "lmdb";
+
+/// Opens LMDB engines.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LmdbDriver;
+
+impl LmdbDriver {
+    /// The driver.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl Driver for LmdbDriver {
+    fn scheme(&self) -> &'static str {
+        SCHEME
+    }
+
+    fn probe(&self, home: &Path) -> Result<Probe> {
+        let seen = look(&RealDisk, home).map_err(|error| error.with_engine(SCHEME))?;
+        Ok(match seen.found {
+            Found::Empty => Probe::Empty,
+            Found::Mine => Probe::Mine { needs_recovery: seen.leftover },
+            Found::Damaged(_) => Probe::Mine { needs_recovery: true },
+            Found::Foreign(what) => Probe::Foreign { what },
+        })
+    }
+
+    fn offer(&self, options: &OpenOptions) -> Offer {
+        offer(options)
+    }
+
+    fn open(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
+        let settings = Settings::of(options)?;
+        let disk = RealDisk;
+        // Refuse before anything is touched, and once more when nobody else can change what is there.
+        admit(&disk, home, options.mode)?;
+        create_dir_durably(&disk, home)?;
+        let lock = Arc::new(lock_dir(&disk, home).map_err(|error| error.with_engine(SCHEME))?);
+        let exists = admit(&disk, home, options.mode)?;
+        if exists {
+            Draft::clear(&disk, home)?;
+        } else {
+            create(&disk, home, &settings)?;
+        }
+        check(&disk, home, &settings, seen)?;
+        let live = Live::open(home, &settings)?;
+        let header = {
+            let txn = live.env.read_txn().map_err(|error| crate::error::map_error("open", error))?;
+            live.header(&txn)?
+        };
+        Ok(Box::new(LmdbEngine::new(home.to_path_buf(), live, header, settings, options, lock)))
+    }
+}
+
+/// True if a store is there; an error if what is there does not go with the mode.
+fn admit(disk: &dyn Disk, home: &Path, mode: OpenMode) -> Result<bool> {
+    let refuse = |kind, what: String| Err(Error::new(kind, "open", what).with_engine(SCHEME).with_path(home));
+    match (look(disk, home)?.found, mode) {
+        (Found::Foreign(what), _) => refuse(ErrorKind::Mismatch, what),
+        (Found::Mine | Found::Damaged(_), OpenMode::MustCreate) => {
+            refuse(ErrorKind::Conflict, "a store exists here".into())
+        }
+        (Found::Empty, OpenMode::MustExist) => refuse(ErrorKind::Invalid, "there is no store here".into()),
+        (Found::Damaged(error), _) => Err(error),
+        (Found::Empty, _) => Ok(false),
+        (Found::Mine, _) => Ok(true),
+    }
+}
+
+/// The data file appears by one rename, whole and synced, so that a crash leaves a store without beats or none.
+fn create(disk: &dyn Disk, home: &Path, settings: &Settings) -> Result<()> {
+    let draft = Draft::begin(disk, home)?;
+    Live::create(&draft.dir(), settings)?;
+    draft.finish()
+}
+
+/// LMDB trusts its file, and a page beyond the end of it kills the process, so the file is checked before it is mapped:
+/// always that both meta pages are whole and that the file is as long as they say, and page by page when it is small or
+/// shorter than that (which is allowed if the missing pages are free).
+fn check(disk: &dyn Disk, home: &Path, settings: &Settings, seen: &dyn Observer) -> Result<()> {
+    let path = home.join(DATA);
+    let file = disk.open(&path, FileMode::Read)?;
+    let [newest, _] = read_metas(&*file).map_err(|error| error.with_path(&path))?;
+    let bytes = file.len()?;
+    if bytes > settings.check_bytes && bytes >= newest.bytes_needed() {
+        return Ok(());
+    }
+    let mut first = None;
+    let mut note = |what: String, place: String| {
+        first.get_or_insert((what, place));
+    };
+    let step =
+        |done, total| seen.step("open", Progress { phase: "check", done, total: Some(total), unit: "pages" });
+    Walk::new(&*file, &newest, Depth::Structure)?.run(&mut note, &step)?;
+    match first {
+        None => Ok(()),
+        Some((what, place)) => Err(corrupt("open", format!("{place}: {what}")).with_path(path)),
+    }
+}

@@ -1,0 +1,144 @@
+//! A view: one read transaction, owned, not bound to a thread.
+
+use std::ops::Bound;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use heed::types::{Bytes, DecodeIgnore};
+use persist_api::{BeatHeader, BeatNo, Cursor, Direction, Result, Scan, Value, View, ViewLease, Visit};
+use persist_io::DirLock;
+
+use crate::bounds::{KEY_BYTES_MAX, Span};
+use crate::cursor::LmdbCursor;
+use crate::error::{Mapped, corrupt};
+use crate::live::{Live, ReadTxn, Table};
+
+pub(crate) struct LmdbView {
+    // The order matters: the transaction ends before the lease tells a waiting close or compaction, and the environment
+    // is let go before the directory is unlocked.
+    txn: ReadTxn<'static>,
+    records: Table,
+    header: BeatHeader,
+    /// Address behind the last page of the snapshot.
+    map_end: usize,
+    _lease: ViewLease,
+    _lock: Arc<DirLock>,
+}
+
+impl LmdbView {
+    pub(crate) fn open(live: &Live, lease: ViewLease, lock: Arc<DirLock>) -> Result<Self> {
+        let txn = live.env.clone().static_read_txn().or_op("view")?;
+        let header = live.header(&txn)?;
+        lease.pin(header.beat);
+        let map_end = live.map_end();
+        Ok(Self { txn, records: live.records, header, map_end, _lease: lease, _lock: lock })
+    }
+
+    /// Number of the transaction that the view shows.
+    pub(crate) fn txn_id(&self) -> u64 {
+        self.txn.id() as u64
+    }
+
+    /// The rows of a span, of which the caller checks the end.
+    pub(crate) fn forward<'v>(&'v self, span: &Span<'_>) -> Result<Forward<'v>> {
+        self.records.range(&self.txn, &(span.start, Bound::Unbounded)).or_op("scan")
+    }
+
+    /// The rows of a span, descending, of which the caller checks the start.
+    pub(crate) fn reverse<'v>(&'v self, span: &Span<'_>) -> Result<Reverse<'v>> {
+        self.records.rev_range(&self.txn, &(Bound::Unbounded, span.end)).or_op("scan")
+    }
+
+    /// A damaged page can give a value any length; one that would reach beyond the snapshot's pages is not handed out.
+    #[inline]
+    pub(crate) fn fits(&self, bytes: &[u8]) -> bool {
+        bytes.as_ptr().addr().saturating_add(bytes.len()) <= self.map_end
+    }
+
+    pub(crate) fn beyond_map(&self, op: &'static str) -> persist_api::Error {
+        corrupt(op, "a record reaches beyond the last page").with_beat(self.beat())
+    }
+
+    fn beat(&self) -> BeatNo {
+        self.header.beat
+    }
+
+    /// How many records LMDB counts.
+    pub(crate) fn records_counted(&self) -> Result<u64> {
+        self.records.remap_types::<Bytes, DecodeIgnore>().len(&self.txn).or_op("verify")
+    }
+
+    #[inline]
+    fn each<'v>(
+        &self,
+        rows: impl Iterator<Item = heed::Result<(&'v [u8], &'v [u8])>>,
+        scan: &Scan<'_>,
+        inside: impl Fn(&[u8]) -> bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<()> {
+        let mut left = scan.limit;
+        if left == 0 {
+            return Ok(());
+        }
+        for row in rows {
+            let (key, value) = row.or_op("scan")?;
+            if !self.fits(value) {
+                return Err(self.beyond_map("scan"));
+            }
+            if !inside(key) {
+                break;
+            }
+            let value = if scan.keys_only { &[] } else { value };
+            if let ControlFlow::Break(()) = visit(key, value) {
+                break;
+            }
+            left -= 1;
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) type Forward<'v> = heed::RoRange<'v, Bytes, Bytes>;
+pub(crate) type Reverse<'v> = heed::RoRevRange<'v, Bytes, Bytes>;
+
+impl View for LmdbView {
+    fn header(&self) -> &BeatHeader {
+        &self.header
+    }
+
+    fn get_record(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Ok(None);
+        }
+        match self.records.get(&self.txn, key).or_op("get_record")? {
+            None => Ok(None),
+            Some(value) if self.fits(value) => Ok(Some(Value::borrowed(value))),
+            Some(_) => Err(self.beyond_map("get_record")),
+        }
+    }
+
+    fn scan(&self, scan: Scan<'_>, visit: &mut Visit<'_>) -> Result<()> {
+        let Some(span) = Span::of(&scan.range) else { return Ok(()) };
+        match (scan.direction, span.end, span.start) {
+            (Direction::Forward, Bound::Unbounded, _) => {
+                self.each(self.forward(&span)?, &scan, |_| true, visit)
+            }
+            (Direction::Forward, ..) => {
+                self.each(self.forward(&span)?, &scan, |key| span.ends_after(key), visit)
+            }
+            (Direction::Reverse, _, Bound::Unbounded) => {
+                self.each(self.reverse(&span)?, &scan, |_| true, visit)
+            }
+            (Direction::Reverse, ..) => {
+                self.each(self.reverse(&span)?, &scan, |key| span.starts_before(key), visit)
+            }
+        }
+    }
+
+    fn cursor<'v>(&'v self, scan: Scan<'v>) -> Result<Box<dyn Cursor + 'v>> {
+        Ok(Box::new(LmdbCursor::new(self, scan)))
+    }
+}

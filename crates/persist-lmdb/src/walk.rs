@@ -1,0 +1,364 @@
+//! A bounded walk over every page of a data file: the checker that LMDB does not have.
+//!
+//! It reads with ordinary reads, never through the map, and trusts nothing: every page has its own number and a kind
+//! that fits, every node lies in its page, keys ascend, counts agree, and every page up to the last is either in one
+//! tree, once, or in the list of free pages. Memory: one bit for each page of the file and one page for each level.
+
+use persist_api::Result;
+use persist_io::DiskFile;
+
+use crate::bounds::KEY_BYTES_MAX;
+use crate::error::corrupt;
+use crate::home::RECORDS;
+use crate::layout::{
+    F_BIG, F_TREE, Meta, NO_PAGE, Node, P_KINDS, P_OVERFLOW, PAGE_HEAD, Page, Raw, TREE_LEN, Tree, WORD,
+    read_page,
+};
+
+/// LMDB's cursors are as deep as this at most.
+const DEPTH_MAX: usize = 32;
+
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Pages that hold keys, and the first page of each long value.
+    Structure,
+    /// Every byte of every value as well.
+    Values,
+}
+
+/// Receives what is wrong, and where.
+pub(crate) type Note<'n> = dyn FnMut(String, String) + 'n;
+/// Receives how many pages were seen, of how many; an error ends the walk.
+pub(crate) type Step<'s> = dyn Fn(u64, u64) -> Result<()> + 's;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Free,
+    Main,
+    Records,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free pages",
+            Self::Main => "main tree",
+            Self::Records => "records",
+        }
+    }
+}
+
+/// What was counted in one tree.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) branch_pages: u64,
+    pub(crate) leaf_pages: u64,
+    pub(crate) overflow_pages: u64,
+    pub(crate) entries: u64,
+    /// Bytes of keys and values.
+    pub(crate) bytes: u64,
+}
+
+/// What stops the walk of one tree. Damage is noted where it is found and ends the tree; other errors end the walk.
+enum Stop {
+    Noted,
+    Error(persist_api::Error),
+}
+
+impl From<persist_api::Error> for Stop {
+    fn from(error: persist_api::Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// A walk over the state that one meta page describes.
+pub(crate) struct Walk<'f> {
+    file: &'f dyn DiskFile,
+    meta: Meta,
+    depth: Depth,
+    /// Whole pages in the file, at most up to the last that the meta page knows.
+    file_pages: u64,
+    seen: Vec<u64>,
+    pages_seen: u64,
+    free_beyond_file: u64,
+}
+
+/// One tree being walked.
+struct Place {
+    kind: Kind,
+    count: Count,
+    /// The last key, and whether the next may equal it (it follows a separator).
+    last_key: Option<(Vec<u8>, bool)>,
+    records: Option<Tree>,
+    depth: u16,
+}
+
+impl<'f> Walk<'f> {
+    pub(crate) fn new(file: &'f dyn DiskFile, meta: &Meta, depth: Depth) -> Result<Self> {
+        let file_pages = (file.len()? / meta.page_bytes).min(meta.last_page.saturating_add(1));
+        let words = usize::try_from(file_pages.div_ceil(64)).unwrap_or(usize::MAX);
+        let mut walk = Self {
+            file,
+            meta: *meta,
+            depth,
+            file_pages,
+            seen: vec![0; words],
+            pages_seen: 0,
+            free_beyond_file: 0,
+        };
+        walk.mark(0);
+        walk.mark(1);
+        Ok(walk)
+    }
+
+    /// Walks all three trees; answers what the tree of records holds.
+    pub(crate) fn run(mut self, note: &mut Note<'_>, step: &Step<'_>) -> Result<Count> {
+        let meta = self.meta;
+        let main = self.tree(Kind::Main, &meta.main, note, step)?;
+        let mut count = Count::default();
+        if let Some(main) = &main {
+            match main.records {
+                Some(tree) => {
+                    count = self.tree(Kind::Records, &tree, note, step)?.map_or(count, |place| place.count);
+                }
+                None => note("the tree of records is missing".into(), "main tree".into()),
+            }
+        }
+        let free = self.tree(Kind::Free, &meta.free, note, step)?;
+        if main.is_some() && free.is_some() {
+            let known = self.pages_seen.saturating_add(self.free_beyond_file);
+            let all = meta.last_page.saturating_add(1);
+            if known != all {
+                note(format!("{} of {all} pages are in no tree", all.saturating_sub(known)), "file".into());
+            }
+        }
+        Ok(count)
+    }
+
+    /// Marks a page; false if it was marked before or lies outside of the file.
+    fn mark(&mut self, page: u64) -> bool {
+        let slot = usize::try_from(page / 64).ok().and_then(|at| self.seen.get_mut(at));
+        match slot {
+            Some(word) if page < self.file_pages && *word & (1 << (page % 64)) == 0 => {
+                *word |= 1 << (page % 64);
+                self.pages_seen += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// `None` if the tree is damaged.
+    fn tree(
+        &mut self,
+        kind: Kind,
+        tree: &Tree,
+        note: &mut Note<'_>,
+        step: &Step<'_>,
+    ) -> Result<Option<Place>> {
+        let mut place =
+            Place { kind, count: Count::default(), last_key: None, records: None, depth: tree.depth };
+        if tree.root != NO_PAGE {
+            match self.page(&mut place, tree.root, 1, note, step) {
+                Ok(()) => {}
+                Err(Stop::Noted) => return Ok(None),
+                Err(Stop::Error(error)) => return Err(error),
+            }
+        }
+        let count = place.count;
+        let counted = [count.branch_pages, count.leaf_pages, count.overflow_pages, count.entries];
+        let claimed = [tree.branch_pages, tree.leaf_pages, tree.overflow_pages, tree.entries];
+        for ((counted, claimed), what) in
+            counted.into_iter().zip(claimed).zip(["branch pages", "leaf pages", "overflow pages", "entries"])
+        {
+            if counted != claimed {
+                note(format!("{counted} {what} found where {claimed} are claimed"), kind.name().into());
+            }
+        }
+        Ok(Some(place))
+    }
+
+    fn page(
+        &mut self,
+        place: &mut Place,
+        number: u64,
+        level: usize,
+        note: &mut Note<'_>,
+        step: &Step<'_>,
+    ) -> Result<(), Stop> {
+        let kind = place.kind;
+        let at = || format!("{}, page {number}", kind.name());
+        if number < 2 || !self.mark(number) {
+            note("refers to a page outside of the file or used twice".into(), at());
+            return Err(Stop::Noted);
+        }
+        if level > DEPTH_MAX.min(usize::from(place.depth)) {
+            note("lies deeper than the tree is".into(), at());
+            return Err(Stop::Noted);
+        }
+        step(self.pages_seen, self.file_pages.max(self.pages_seen))?;
+        let mut bytes = Vec::new();
+        read_page(self.file, number, self.meta.page_bytes, &mut bytes)?;
+        let page = match Page::parse(&bytes, number) {
+            Ok(page) => page,
+            Err(what) => {
+                note(what, at());
+                return Err(Stop::Noted);
+            }
+        };
+        let leaf_level = level == usize::from(place.depth);
+        if page.is_branch == leaf_level || (page.is_branch && place.kind != Kind::Free && page.nodes < 2) {
+            note("is of the wrong kind for its depth, or has too few nodes".into(), at());
+            return Err(Stop::Noted);
+        }
+        for index in 0..page.nodes {
+            let node = match page.node(index) {
+                Ok(node) => node,
+                Err(what) => {
+                    note(what, at());
+                    return Err(Stop::Noted);
+                }
+            };
+            if page.is_branch {
+                if index > 0 && !follows(place, node.key, true) {
+                    note(format!("separator {index} is out of order"), at());
+                    return Err(Stop::Noted);
+                }
+                self.page(place, node.child, level + 1, note, step)?;
+            } else {
+                self.entry(place, &node).map_err(|stop| match stop {
+                    EntryStop::Damage(what) => {
+                        note(format!("entry {index}: {what}"), at());
+                        Stop::Noted
+                    }
+                    EntryStop::Error(error) => Stop::Error(error),
+                })?;
+            }
+        }
+        if page.is_branch {
+            place.count.branch_pages += 1;
+        } else {
+            place.count.leaf_pages += 1;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, place: &mut Place, node: &Node<'_>) -> Result<(), EntryStop> {
+        let key_max = if place.kind == Kind::Free { WORD } else { KEY_BYTES_MAX };
+        let key_min = if place.kind == Kind::Free { WORD } else { 1 };
+        if !(key_min..=key_max).contains(&node.key.len()) {
+            return Err(EntryStop::Damage(format!("a key of {} bytes", node.key.len())));
+        }
+        if !follows(place, node.key, false) {
+            return Err(EntryStop::Damage("its key is out of order".into()));
+        }
+        place.count.entries += 1;
+        place.count.bytes =
+            place.count.bytes.saturating_add((node.key.len() as u64).saturating_add(node.data_len));
+        match node.flags {
+            0 if place.kind == Kind::Free => self.free_list(node.data),
+            0 => Ok(()),
+            F_BIG => self.long_value(place, node),
+            F_TREE if place.kind == Kind::Main && node.key == RECORDS.as_bytes() => {
+                place.records = Tree::parse(node.data).filter(|_| node.data.len() == TREE_LEN);
+                Ok(())
+            }
+            flags => Err(EntryStop::Damage(format!("flags {flags:#x}"))),
+        }
+    }
+
+    /// A value on pages of its own: only the first has a header, which says how many they are.
+    fn long_value(&mut self, place: &mut Place, node: &Node<'_>) -> Result<(), EntryStop> {
+        let first = Raw(node.data).word(0).unwrap_or(NO_PAGE);
+        let needed = node.data_len.saturating_add(PAGE_HEAD as u64).div_ceil(self.meta.page_bytes);
+        for page in (0..needed).map(|at| first.saturating_add(at)) {
+            if page < 2 || !self.mark(page) {
+                let what = format!("its value lies on page {page}, outside of the file or used twice");
+                return Err(EntryStop::Damage(what));
+            }
+        }
+        let mut head = [0_u8; PAGE_HEAD];
+        self.file.read_at(first.saturating_mul(self.meta.page_bytes), &mut head)?;
+        let raw = Raw(&head);
+        let fits = raw.word(0) == Some(first)
+            && raw.half(WORD + 2).is_some_and(|flags| flags & P_KINDS == P_OVERFLOW)
+            && raw.int(WORD + 4).is_some_and(|pages| u64::from(pages) == needed);
+        if !fits {
+            return Err(EntryStop::Damage(format!("page {first} is not the beginning of its value")));
+        }
+        place.count.overflow_pages = place.count.overflow_pages.saturating_add(needed);
+        if place.kind == Kind::Free {
+            let list = self.read_value(first, node.data_len, true)?;
+            return self.free_list(&list);
+        }
+        if self.depth == Depth::Values {
+            self.read_value(first, node.data_len, false)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a long value in pieces, for the read errors alone unless `keep`.
+    fn read_value(&self, first: u64, len: u64, keep: bool) -> Result<Vec<u8>> {
+        let begin = first.saturating_mul(self.meta.page_bytes).saturating_add(PAGE_HEAD as u64);
+        let mut kept = Vec::new();
+        let mut piece = vec![0_u8; usize::try_from(len.min(1 << 20)).unwrap_or(0)];
+        let mut done = 0_u64;
+        while done < len {
+            let want = usize::try_from((len - done).min(piece.len() as u64)).unwrap_or(0);
+            let into = piece.get_mut(..want).unwrap_or_default();
+            if self.file.read_at(begin.saturating_add(done), into)? < want {
+                return Err(corrupt("verify", format!("the value on page {first} is cut off")));
+            }
+            if keep {
+                kept.extend_from_slice(into);
+            }
+            done += want as u64;
+        }
+        Ok(kept)
+    }
+
+    /// A list of free pages: how many, then their numbers. The last pages of a file may be free and not exist.
+    fn free_list(&mut self, list: &[u8]) -> Result<(), EntryStop> {
+        let raw = Raw(list);
+        let count = raw.word(0).unwrap_or(u64::MAX);
+        if (list.len() / WORD) as u64 <= count {
+            return Err(EntryStop::Damage(format!("{count} free pages in {} bytes", list.len())));
+        }
+        let numbers = list.chunks_exact(WORD).skip(1).take(usize::try_from(count).unwrap_or(0));
+        for page in numbers.map(|bytes| Raw(bytes).word(0).unwrap_or(NO_PAGE)) {
+            if page >= self.file_pages && page <= self.meta.last_page {
+                self.free_beyond_file += 1;
+            } else if page < 2 || !self.mark(page) {
+                let what = format!("page {page} is called free, but is in use, free twice or outside");
+                return Err(EntryStop::Damage(what));
+            }
+        }
+        Ok(())
+    }
+}
+
+enum EntryStop {
+    Damage(String),
+    Error(persist_api::Error),
+}
+
+impl From<persist_api::Error> for EntryStop {
+    fn from(error: persist_api::Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// True if a key follows what was seen of its tree; remembers it. The first key below a separator may equal it.
+fn follows(place: &mut Place, key: &[u8], is_separator: bool) -> bool {
+    // Keys of the free tree are numbers in the machine's order.
+    let swap = place.kind == Kind::Free && cfg!(target_endian = "little");
+    let key: Vec<u8> = if swap { key.iter().rev().copied().collect() } else { key.to_vec() };
+    let fits = match &place.last_key {
+        None => true,
+        Some((last, true)) if !is_separator => *last <= key,
+        Some((last, _)) => *last < key,
+    };
+    place.last_key = Some((key, is_separator));
+    fits
+}
