@@ -1,0 +1,3 @@
+//! Tests of the suite itself.
+
+mod crash;
