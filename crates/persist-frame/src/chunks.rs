@@ -16,8 +16,12 @@ use crate::varint;
 /// Follows the payloads of one frame, chunk by chunk. Chunks of different payloads may interleave.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkTracker<'a> {
-    by_base: HashMap<&'a [u8], u32>,
     payloads: Vec<Progress<'a>>,
+    by_base: HashMap<&'a [u8], u32>,
+    /// Which lengths base keys have, modulo 64: spares most of the look-ups that find nothing.
+    lengths: u64,
+    /// The payload of the last chunk, which mostly is that of the next.
+    last: u32,
 }
 
 /// One payload: what has come and what is awaited.
@@ -65,6 +69,7 @@ impl<'a> ChunkTracker<'a> {
             let message = format!("offset {} where {} is next", chunk.chunk_offset, progress.offset);
             return Err(FrameError::new(ErrorClass::ChunkOrder, message));
         }
+        self.last = index;
         progress.offset = end;
         progress.ordinal = progress.ordinal.saturating_add(1);
         Ok(index)
@@ -74,7 +79,7 @@ impl<'a> ChunkTracker<'a> {
     fn awaiting(&self, key: &[u8]) -> Result<Option<u32>, FrameError> {
         let mut found = None;
         for (base, ordinal) in splits(key) {
-            let Some(&index) = self.by_base.get(base) else { continue };
+            let Some(index) = self.find(base) else { continue };
             if self.payloads.get(index as usize).is_none_or(|progress| progress.ordinal != ordinal) {
                 continue;
             }
@@ -83,6 +88,16 @@ impl<'a> ChunkTracker<'a> {
             }
         }
         Ok(found)
+    }
+
+    fn find(&self, base: &[u8]) -> Option<u32> {
+        if self.lengths & length_bit(base) == 0 {
+            return None;
+        }
+        if self.base(self.last) == base {
+            return Some(self.last);
+        }
+        self.by_base.get(base).copied()
     }
 
     /// A new payload, whose first chunk has ordinal 0.
@@ -101,6 +116,7 @@ impl<'a> ChunkTracker<'a> {
             Entry::Occupied(_) => Err(FrameError::new(ErrorClass::ChunkOrder, "ordinal 0 comes twice")),
             Entry::Vacant(vacant) => {
                 vacant.insert(index);
+                self.lengths |= length_bit(base);
                 self.payloads.push(Progress { base, ordinal: 0, offset: 0, total });
                 Ok(index)
             }
@@ -122,6 +138,10 @@ impl<'a> ChunkTracker<'a> {
     pub(crate) fn base(&self, index: u32) -> &'a [u8] {
         self.payloads.get(index as usize).map(|progress| progress.base).unwrap_or_default()
     }
+}
+
+fn length_bit(base: &[u8]) -> u64 {
+    1 << (base.len() % 64)
 }
 
 /// Every way to read the end of `key` as a varint in shortest form: what stands before it, and its value. More than

@@ -1,7 +1,5 @@
 //! The root over a frame's records: leaves sorted by key, an odd last node paired with itself.
 
-use std::cmp::Ordering;
-
 /// A BLAKE3-256 digest.
 pub type Digest = [u8; 32];
 
@@ -14,21 +12,17 @@ pub const EMPTY_ROOT: Digest = [0; 32];
 /// The rule does not separate leaves from nodes, so a caller must also pin the number of leaves.
 pub fn tree_root(mut level: Vec<Digest>) -> Digest {
     while level.len() > 1 {
-        let pairs = level.len() / 2;
+        let (pairs, odd) = (level.len() / 2, level.len() % 2 == 1);
         for pair in 0..pairs {
-            let parent = match level.get(2 * pair..2 * pair + 2) {
-                Some(children) => blake3::hash(children.as_flattened()),
-                None => break,
-            };
+            let Some(children) = level.get(2 * pair..).and_then(|rest| rest.first_chunk()) else { break };
+            let parent = parent(children);
             if let Some(slot) = level.get_mut(pair) {
-                *slot = *parent.as_bytes();
+                *slot = parent;
             }
         }
-        let odd = if level.len() % 2 == 1 { level.last().copied() } else { None };
+        let last = level.last().copied().filter(|_| odd);
         level.truncate(pairs);
-        if let Some(last) = odd {
-            level.push(*blake3::hash([last, last].as_flattened()).as_bytes());
-        }
+        level.extend(last.map(|last| parent(&[last; 2])));
     }
     level.first().copied().unwrap_or(EMPTY_ROOT)
 }
@@ -37,41 +31,74 @@ pub fn tree_root(mut level: Vec<Digest>) -> Digest {
 ///
 /// Sorting is by unsigned bytes, a prefix before its extensions, equal keys in emission order.
 pub fn frame_root<'a>(leaves: Vec<Digest>, key_of: impl Fn(usize) -> &'a [u8]) -> Digest {
-    match sorted_order(leaves.len(), key_of) {
-        None => tree_root(leaves),
-        Some(order) => {
-            tree_root(order.iter().filter_map(|&index| leaves.get(index as usize)).copied().collect())
+    let mut seen = KeysSeen::default();
+    (0..leaves.len()).for_each(|index| seen.note(key_of(index)));
+    frame_root_of(leaves, &seen, key_of)
+}
+
+/// The same when the keys have been noted on the way already.
+pub(crate) fn frame_root_of<'a>(
+    leaves: Vec<Digest>,
+    seen: &KeysSeen<'_>,
+    key_of: impl Fn(usize) -> &'a [u8],
+) -> Digest {
+    if !seen.disordered {
+        return tree_root(leaves);
+    }
+    let order = sorted_order(leaves.len(), seen.shared, key_of);
+    let leaf = |index: u32| leaves.get(index as usize).copied().unwrap_or(EMPTY_ROOT);
+    // The first level is hashed straight from the unsorted leaves, so that they need not be copied into order.
+    let parents = order.chunks(2).map(|pair| match *pair {
+        [(_, left), (_, right)] => parent(&[leaf(left), leaf(right)]),
+        [(_, odd)] => parent(&[leaf(odd); 2]),
+        _ => EMPTY_ROOT,
+    });
+    tree_root(parents.collect())
+}
+
+#[inline]
+fn parent(children: &[Digest; 2]) -> Digest {
+    *blake3::hash(children.as_flattened()).as_bytes()
+}
+
+/// What sorting needs to know of the keys, gathered while they pass by.
+#[derive(Debug, Default)]
+pub(crate) struct KeysSeen<'a> {
+    previous: Option<&'a [u8]>,
+    /// How many leading bytes all keys have in common.
+    shared: usize,
+    disordered: bool,
+}
+
+impl<'a> KeysSeen<'a> {
+    #[inline]
+    pub(crate) fn note(&mut self, key: &'a [u8]) {
+        match self.previous.replace(key) {
+            None => self.shared = key.len(),
+            Some(previous) => {
+                self.disordered |= previous > key;
+                let same =
+                    |len| matches!((previous.get(..len), key.get(..len)), (Some(a), Some(b)) if a == b);
+                if !same(self.shared) {
+                    self.shared =
+                        previous.iter().zip(key).take(self.shared).take_while(|(a, b)| a == b).count();
+                }
+            }
         }
     }
 }
 
-/// The stable order of the keys, or `None` when they come in order already.
-fn sorted_order<'a>(count: usize, key_of: impl Fn(usize) -> &'a [u8]) -> Option<Vec<u32>> {
-    if count < 2 || (1..count).all(|index| key_of(index - 1) <= key_of(index)) {
-        return None;
-    }
-    // Keys of one frame share most of their path. What follows the shared part decides nearly every comparison,
-    // so its first eight bytes are kept beside the index.
-    let shared = shared_prefix(count, &key_of);
+/// The stable order of the keys. They share `shared` leading bytes, as keys of one frame share most of their path;
+/// what follows decides nearly every comparison, so its first eight bytes are kept beside the index.
+fn sorted_order<'a>(count: usize, shared: usize, key_of: impl Fn(usize) -> &'a [u8]) -> Vec<(u64, u32)> {
     let tail = |index: u32| key_of(index as usize).get(shared..).unwrap_or_default();
     let mut order: Vec<(u64, u32)> =
         (0_u32..).take(count).map(|index| (leading_eight(tail(index)), index)).collect();
-    order.sort_unstable_by(|a, b| match a.0.cmp(&b.0) {
-        Ordering::Equal => tail(a.1).cmp(tail(b.1)).then(a.1.cmp(&b.1)),
-        decided => decided,
-    });
-    Some(order.into_iter().map(|(_, index)| index).collect())
-}
-
-fn shared_prefix<'a>(count: usize, key_of: &impl Fn(usize) -> &'a [u8]) -> usize {
-    let first = key_of(0);
-    (1..count).fold(first.len(), |shared, index| {
-        let key = key_of(index);
-        match (first.get(..shared), key.get(..shared)) {
-            (Some(left), Some(right)) if left == right => shared,
-            _ => first.iter().zip(key).take(shared).take_while(|(left, right)| left == right).count(),
-        }
-    })
+    order.sort_unstable();
+    for equal in order.chunk_by_mut(|one, other| one.0 == other.0).filter(|run| run.len() > 1) {
+        equal.sort_by(|one, other| tail(one.1).cmp(tail(other.1)));
+    }
+    order
 }
 
 /// The first eight bytes as a number whose order is the bytes' order; short keys are filled up with zeros, and what
@@ -93,20 +120,21 @@ mod tests {
         *blake3::hash(&number.to_le_bytes()).as_bytes()
     }
 
-    fn parent(left: Digest, right: Digest) -> Digest {
+    fn joined(left: Digest, right: Digest) -> Digest {
         *blake3::hash(&[left, right].concat()).as_bytes()
     }
 
     #[test]
     fn small_trees_by_hand() {
-        let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(leaf);
+        let leaves = [0, 1, 2, 3, 4].map(leaf);
+        let [one, two, three, four, five] = leaves;
         assert_eq!(tree_root(vec![]), EMPTY_ROOT);
-        assert_eq!(tree_root(vec![a]), a);
-        assert_eq!(tree_root(vec![a, b]), parent(a, b));
-        assert_eq!(tree_root(vec![a, b, c]), parent(parent(a, b), parent(c, c)));
-        let left = parent(parent(a, b), parent(c, d));
-        let right = parent(e, e);
-        assert_eq!(tree_root(vec![a, b, c, d, e]), parent(left, parent(right, right)));
+        assert_eq!(tree_root(vec![one]), one);
+        assert_eq!(tree_root(vec![one, two]), joined(one, two));
+        assert_eq!(tree_root(vec![one, two, three]), joined(joined(one, two), joined(three, three)));
+        let left = joined(joined(one, two), joined(three, four));
+        let right = joined(five, five);
+        assert_eq!(tree_root(leaves.to_vec()), joined(left, joined(right, right)));
     }
 
     #[test]
@@ -120,12 +148,24 @@ mod tests {
             b"path",
             b"path\xFF",
             b"pat",
-            b"",
+            b"path",
         ];
-        let order = sorted_order(keys.len(), |index| keys[index]);
+        let mut seen = KeysSeen::default();
+        for key in keys {
+            seen.note(key);
+        }
+        assert!(seen.disordered);
+        assert_eq!(seen.shared, 3);
         let mut expected: Vec<u32> = (0..9).collect();
         expected.sort_by_key(|&index| keys[index as usize]);
-        assert_eq!(order, Some(expected));
-        assert_eq!(sorted_order(2, |_| b"same"), None);
+        for shared in 0..=seen.shared {
+            let order = sorted_order(keys.len(), shared, |index| keys[index]);
+            assert_eq!(order.into_iter().map(|(_, index)| index).collect::<Vec<_>>(), expected);
+        }
+        let mut ordered = KeysSeen::default();
+        for key in [&b""[..], b"a", b"a", b"ab"] {
+            ordered.note(key);
+        }
+        assert!(!ordered.disordered);
     }
 }

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use crate::checksum::Checksum;
 use crate::chunks;
 use crate::container;
 use crate::error::{ErrorClass, FrameError};
 use crate::limits::Limits;
-use crate::merkle;
+use crate::merkle::{self, Digest, KeysSeen};
 use crate::record::{NewRecord, Place, Record, RecordKind};
 use crate::trailer::{Compression, Trailer, UncheckedTrailer};
 use crate::writer::FrameWriter;
@@ -51,31 +52,36 @@ impl<'a> Frame<'a> {
     }
 
     fn verify(bytes: Cow<'a, [u8]>, came_as: Compression, limits: &Limits) -> Result<Self, FrameError> {
-        let (places, end) = walk(&bytes, limits)?;
-        let trailer = UncheckedTrailer::parse(end.view(&bytes))?;
+        let walked = Walked::over(&bytes, limits)?;
+        let (places, end) = (&walked.places, walked.end);
+        let trailer = UncheckedTrailer::parse(&bytes, places, end)?;
         if trailer.fields.compression != came_as {
             let message = format!(
                 "compression {} in a frame that came as {}",
                 trailer.fields.compression.name(),
                 came_as.name()
             );
-            return Err(FrameError::at(ErrorClass::Compression, end.view(&bytes).offset(), message));
+            return Err(FrameError::at(ErrorClass::Compression, end.offset(), message));
         }
-        let leaves = check_checksums(&bytes, &places, end, &trailer)?;
+        let leaves = check_checksums(&bytes, places, end, trailer.fields.checksum)?;
         if trailer.record_count as usize != places.len() {
             let message =
                 format!("{} records are declared, {} are there", trailer.record_count, places.len());
             return Err(FrameError::new(ErrorClass::RecordCount, message));
         }
-        chunks::check(&bytes, &places)?;
-        let root =
-            merkle::frame_root(leaves, |index| places.get(index).map_or(&[][..], |place| place.key(&bytes)));
-        if root != trailer.merkle_root {
+        if walked.has_chunks {
+            chunks::check(&bytes, places)?;
+        }
+        let key_of = |index: usize| places.get(index).map_or(&[][..], |place| place.key(&bytes));
+        if merkle::frame_root_of(leaves, &walked.keys, key_of) != trailer.merkle_root {
             return Err(FrameError::new(ErrorClass::Merkle, "the root is not that of the records"));
         }
-        trailer.check_consistency(&bytes, &places)?;
-        check_versions(&bytes, &places)?;
-        let trailer = trailer.checked();
+        trailer.check_consistency(places.len())?;
+        if let Some(offset) = walked.version_0 {
+            // Writers turn version 0 into 1, so a frame with a 0 in it is none that a writer made.
+            return Err(FrameError::at(ErrorClass::RecordVersion, offset, "record version 0"));
+        }
+        let (trailer, places) = (trailer.checked(), walked.places);
         Ok(Self { bytes, places, end, trailer })
     }
 
@@ -128,31 +134,50 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Where the records lie, and where the trailer. Nothing is trusted yet but the lengths.
-fn walk(bytes: &[u8], limits: &Limits) -> Result<(Vec<Place>, Place), FrameError> {
-    if bytes.len() > limits.frame_bytes as usize {
-        let message = format!("frame of {} bytes, {} are allowed", bytes.len(), limits.frame_bytes);
-        return Err(FrameError::new(ErrorClass::Limit, message));
-    }
-    let mut places = Vec::new();
-    let mut start = 0;
-    while start < bytes.len() {
-        let place = Place::read(bytes, start, limits)?;
-        start = place.end();
-        if place.kind(bytes) == RecordKind::TRAILER {
-            if start < bytes.len() {
-                let message = format!("{} bytes follow the trailer", bytes.len() - start);
-                return Err(FrameError::at(ErrorClass::BytesAfterTrailer, start as u64, message));
+/// Where the records and the trailer lie, and what was noticed on the way. Nothing is trusted yet but the lengths.
+struct Walked<'b> {
+    places: Vec<Place>,
+    end: Place,
+    keys: KeysSeen<'b>,
+    has_chunks: bool,
+    /// Offset of the first record with version 0.
+    version_0: Option<u64>,
+}
+
+impl<'b> Walked<'b> {
+    fn over(bytes: &'b [u8], limits: &Limits) -> Result<Self, FrameError> {
+        if bytes.len() > limits.frame_bytes as usize {
+            let message = format!("frame of {} bytes, {} are allowed", bytes.len(), limits.frame_bytes);
+            return Err(FrameError::new(ErrorClass::Limit, message));
+        }
+        let mut places = Vec::new();
+        let (mut keys, mut has_chunks, mut version_0) = (KeysSeen::default(), false, None);
+        let mut start = 0;
+        while start < bytes.len() {
+            let place = Place::read(bytes, start, limits)?;
+            start = place.end();
+            match place.kind(bytes) {
+                RecordKind::TRAILER if start == bytes.len() => {
+                    return Ok(Self { places, end: place, keys, has_chunks, version_0 });
+                }
+                RecordKind::TRAILER => {
+                    let message = format!("{} bytes follow the trailer", bytes.len() - start);
+                    return Err(FrameError::at(ErrorClass::BytesAfterTrailer, start as u64, message));
+                }
+                kind => has_chunks |= kind == RecordKind::PAYLOAD_CHUNK,
             }
-            return Ok((places, place));
+            if places.len() >= limits.records as usize {
+                let message = format!("more than the allowed {} records", limits.records);
+                return Err(FrameError::at(ErrorClass::Limit, place.offset(), message));
+            }
+            if place.version(bytes) == 0 && version_0.is_none() {
+                version_0 = Some(place.offset());
+            }
+            keys.note(place.key(bytes));
+            places.push(place);
         }
-        if places.len() >= limits.records as usize {
-            let message = format!("more than the allowed {} records", limits.records);
-            return Err(FrameError::at(ErrorClass::Limit, start as u64, message));
-        }
-        places.push(place);
+        Err(FrameError::at(ErrorClass::MissingTrailer, start as u64, "the input ends without a trailer"))
     }
-    Err(FrameError::at(ErrorClass::MissingTrailer, start as u64, "the input ends without a trailer"))
 }
 
 /// Compares every checksum and hashes every leaf, in one pass while the span is in the cache.
@@ -160,9 +185,8 @@ fn check_checksums(
     bytes: &[u8],
     places: &[Place],
     end: Place,
-    trailer: &UncheckedTrailer<'_>,
-) -> Result<Vec<merkle::Digest>, FrameError> {
-    let algorithm = trailer.fields.checksum;
+    algorithm: Checksum,
+) -> Result<Vec<Digest>, FrameError> {
     let compare = |record: &Record<'_>| {
         let computed = algorithm.of(record.span());
         if computed == record.stored_checksum() {
@@ -180,12 +204,4 @@ fn check_checksums(
     }
     compare(&end.view(bytes))?;
     Ok(leaves)
-}
-
-/// Writers turn version 0 into 1, so a frame with a 0 in it is none that a writer made.
-fn check_versions(bytes: &[u8], places: &[Place]) -> Result<(), FrameError> {
-    match places.iter().map(|place| place.view(bytes)).find(|record| record.version() == 0) {
-        Some(record) => Err(FrameError::at(ErrorClass::RecordVersion, record.offset(), "record version 0")),
-        None => Ok(()),
-    }
 }

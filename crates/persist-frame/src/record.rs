@@ -145,8 +145,18 @@ impl Place {
         self.span_end as usize + CHECKSUM_LEN
     }
 
+    /// Where the record begins.
+    pub(crate) fn offset(self) -> u64 {
+        u64::from(self.start)
+    }
+
+    #[inline]
     pub(crate) fn kind(self, bytes: &[u8]) -> RecordKind {
         RecordKind(bytes.get(self.start as usize).copied().unwrap_or_default())
+    }
+
+    pub(crate) fn version(self, bytes: &[u8]) -> u8 {
+        bytes.get(self.start as usize + 1).copied().unwrap_or_default()
     }
 
     #[inline]

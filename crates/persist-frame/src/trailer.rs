@@ -5,7 +5,7 @@ use crate::checksum::Checksum;
 use crate::cursor::Cursor;
 use crate::error::{ErrorClass, FrameError};
 use crate::merkle::Digest;
-use crate::record::{Place, Record, RecordKind};
+use crate::record::{Place, RecordKind};
 use crate::varint;
 
 const MAGIC: [u8; 4] = *b"FPEC";
@@ -126,18 +126,27 @@ pub struct Trailer {
 
 /// A trailer as read: in shape, not yet compared with the records.
 #[derive(Debug)]
-pub(crate) struct UncheckedTrailer<'a> {
+pub(crate) struct UncheckedTrailer {
     pub(crate) fields: TrailerFields,
     pub(crate) record_count: u32,
     pub(crate) merkle_root: Digest,
-    toc_count: u64,
-    toc: Cursor<'a>,
+    toc: Toc,
     branch_glob: u8,
 }
 
-impl<'a> UncheckedTrailer<'a> {
+/// The table of contents, compared with the records while it was read.
+#[derive(Debug)]
+struct Toc {
+    offset: u64,
+    count: u64,
+    /// Number and offset of the first entry that is not that of the record with its number.
+    mismatch: Option<(u64, u64)>,
+}
+
+impl UncheckedTrailer {
     /// Reads the trailer record: empty key, no flags, version 1, a body that is exactly as long as it says.
-    pub(crate) fn parse(record: Record<'a>) -> Result<Self, FrameError> {
+    pub(crate) fn parse(bytes: &[u8], places: &[Place], end: Place) -> Result<Self, FrameError> {
+        let record = end.view(bytes);
         if record.version() != VERSION || record.flags() != 0 || !record.key().is_empty() {
             let message = format!(
                 "trailer record of version {}, flags {:#x}, key of {} bytes; it must be 1, 0 and none",
@@ -153,10 +162,10 @@ impl<'a> UncheckedTrailer<'a> {
             return Err(FrameError::at(ErrorClass::TrailerMagic, body_offset, "no trailer magic"));
         }
         cursor.set_lack(ErrorClass::Truncated);
-        Self::parse_fields(cursor)
+        Self::parse_fields(cursor, bytes, places)
     }
 
-    fn parse_fields(mut cursor: Cursor<'a>) -> Result<Self, FrameError> {
+    fn parse_fields(mut cursor: Cursor<'_>, bytes: &[u8], places: &[Place]) -> Result<Self, FrameError> {
         number(&mut cursor, "trailer version", ErrorClass::TrailerVersion, |n| (n == VERSION).then_some(()))?;
         let beat = cursor.varint("beat")?;
         let record_count = narrow(&mut cursor, "record count", ErrorClass::RecordCount)?;
@@ -174,7 +183,7 @@ impl<'a> UncheckedTrailer<'a> {
             return Err(cursor.error(ErrorClass::RootLen, format!("root of {root_len} bytes instead of 32")));
         }
         let merkle_root = cursor.array("Merkle root")?;
-        let (toc_count, toc) = skip_toc(&mut cursor)?;
+        let toc = Toc::read(&mut cursor, bytes, places)?;
         let payload_history_beats = narrow(&mut cursor, "payload history", ErrorClass::History)?;
         let manifest_history_beats = narrow(&mut cursor, "manifest history", ErrorClass::History)?;
         let caps = FrameCaps::from_bits(cursor.u32("capabilities")?);
@@ -194,11 +203,11 @@ impl<'a> UncheckedTrailer<'a> {
             caps,
             branch,
         };
-        Ok(Self { fields, record_count, merkle_root, toc_count, toc, branch_glob })
+        Ok(Self { fields, record_count, merkle_root, toc, branch_glob })
     }
 
     /// The checks of what the trailer says about itself and about the records' places.
-    pub(crate) fn check_consistency(&self, bytes: &[u8], places: &[Place]) -> Result<(), FrameError> {
+    pub(crate) fn check_consistency(&self, records: usize) -> Result<(), FrameError> {
         let fields = &self.fields;
         let deflated = fields.compression == Compression::Deflate;
         if fields.caps.contains(FrameCaps::FRAME_COMPRESSION) != deflated {
@@ -206,32 +215,10 @@ impl<'a> UncheckedTrailer<'a> {
                 format!("capabilities {} with compression {}", fields.caps, fields.compression.name());
             return Err(FrameError::new(ErrorClass::CapabilityInconsistent, message));
         }
-        self.check_toc(bytes, places)?;
+        self.toc.check(if fields.caps.contains(FrameCaps::FRAME_TOC) { records } else { 0 })?;
         if self.branch_glob > 1 {
             let message = format!("branch glob is {}, not 0 or 1", self.branch_glob);
             return Err(FrameError::new(ErrorClass::BranchMetadata, message));
-        }
-        Ok(())
-    }
-
-    fn check_toc(&self, bytes: &[u8], places: &[Place]) -> Result<(), FrameError> {
-        let mismatch =
-            |offset, message: String| Err(FrameError::at(ErrorClass::TocMismatch, offset, message));
-        let listed = self.fields.caps.contains(FrameCaps::FRAME_TOC);
-        let expected = if listed { places.len() as u64 } else { 0 };
-        if self.toc_count != expected {
-            return mismatch(self.toc.offset(), format!("{} entries instead of {expected}", self.toc_count));
-        }
-        let mut toc = self.toc.clone();
-        for (index, place) in places.iter().enumerate().take(if listed { places.len() } else { 0 }) {
-            let at = toc.offset();
-            let kind = RecordKind(toc.u8("entry kind")?);
-            let key = toc.prefixed("entry key")?;
-            let offset = toc.varint("entry offset")?;
-            let record = place.view(bytes);
-            if kind != record.kind() || key != record.key() || offset != record.offset() {
-                return mismatch(at, format!("entry {index} is not that of record {index}"));
-            }
         }
         Ok(())
     }
@@ -241,7 +228,7 @@ impl<'a> UncheckedTrailer<'a> {
         Trailer {
             fields: self.fields,
             record_count: self.record_count,
-            toc_count: u32::try_from(self.toc_count).unwrap_or(u32::MAX),
+            toc_count: u32::try_from(self.toc.count).unwrap_or(u32::MAX),
             merkle_root: self.merkle_root,
         }
     }
@@ -267,23 +254,48 @@ fn narrow(cursor: &mut Cursor<'_>, what: &'static str, class: ErrorClass) -> Res
         .map_err(|_| FrameError::at(class, at, format!("{what} {value} does not fit 32 bits")))
 }
 
-/// Walks over the table of contents: how many entries, and a cursor at the first. Nothing is stored, so a declared
-/// count costs nothing.
-fn skip_toc<'a>(cursor: &mut Cursor<'a>) -> Result<(u64, Cursor<'a>), FrameError> {
-    let count = cursor.varint("table of contents")?;
-    if count > cursor.remaining() as u64 / SHORTEST_TOC_ENTRY {
-        let message = format!("{count} entries do not fit into {} bytes", cursor.remaining());
-        return Err(cursor.error(ErrorClass::Toc, message));
+impl Toc {
+    /// Reads the table and compares it with the records. Nothing is stored, so a declared count costs nothing. A
+    /// mismatch is kept for later: whether there may be entries at all is said behind the table.
+    fn read(cursor: &mut Cursor<'_>, bytes: &[u8], places: &[Place]) -> Result<Self, FrameError> {
+        let offset = cursor.offset();
+        let count = cursor.varint("table of contents")?;
+        if count > cursor.remaining() as u64 / SHORTEST_TOC_ENTRY {
+            let message = format!("{count} entries do not fit into {} bytes", cursor.remaining());
+            return Err(cursor.error(ErrorClass::Toc, message));
+        }
+        cursor.set_lack(ErrorClass::Toc);
+        let mut mismatch = None;
+        let mut places = places.iter();
+        for index in 0..count {
+            let at = cursor.offset();
+            let kind = RecordKind(cursor.u8("entry kind")?);
+            let key = cursor.prefixed("entry key")?;
+            let offset = cursor.varint("entry offset")?;
+            let matches = places.next().is_some_and(|place| {
+                offset == place.offset() && kind == place.kind(bytes) && key == place.key(bytes)
+            });
+            if !matches && mismatch.is_none() {
+                mismatch = Some((index, at));
+            }
+        }
+        cursor.set_lack(ErrorClass::Truncated);
+        Ok(Self { offset, count, mismatch })
     }
-    cursor.set_lack(ErrorClass::Toc);
-    let entries = cursor.clone();
-    for _ in 0..count {
-        cursor.u8("entry kind")?;
-        cursor.prefixed("entry key")?;
-        cursor.varint("entry offset")?;
+
+    fn check(&self, expected: usize) -> Result<(), FrameError> {
+        if self.count != expected as u64 {
+            let message = format!("{} entries instead of {expected}", self.count);
+            return Err(FrameError::at(ErrorClass::TocMismatch, self.offset, message));
+        }
+        match self.mismatch {
+            Some((index, at)) => {
+                let message = format!("entry {index} is not that of record {index}");
+                Err(FrameError::at(ErrorClass::TocMismatch, at, message))
+            }
+            None => Ok(()),
+        }
     }
-    cursor.set_lack(ErrorClass::Truncated);
-    Ok((count, entries))
 }
 
 fn parse_branch(cursor: &mut Cursor<'_>) -> Result<(Branch, u8), FrameError> {

@@ -21,13 +21,8 @@ impl Rec {
     pub(crate) fn span(&self) -> Vec<u8> {
         let mut span = vec![self.kind, self.version];
         span.extend(self.flags.to_le_bytes());
-        match &self.lengths {
-            Some(lengths) => span.extend(lengths),
-            None => {
-                varint::encode(self.key.len() as u64, &mut span);
-                varint::encode(self.body.len() as u64, &mut span);
-            }
-        }
+        let right = || [number(self.key.len() as u64), number(self.body.len() as u64)].concat();
+        span.extend(self.lengths.clone().unwrap_or_else(right));
         span.extend(&self.key);
         span.extend(&self.body);
         span

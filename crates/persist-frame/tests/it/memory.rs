@@ -77,7 +77,7 @@ const MIB: usize = 1 << 20;
 fn the_counter_counts() {
     let (block, peak) = peak_of(|| vec![1_u8; 5 * MIB]);
     assert_eq!(peak, 5 * MIB);
-    let (_, peak) = peak_of(|| drop(block));
+    let ((), peak) = peak_of(|| drop(block));
     assert_eq!(peak, 0);
     let ((), peak) = peak_of(|| {
         let mut growing = vec![1_u8; MIB];

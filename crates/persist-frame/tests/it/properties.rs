@@ -64,7 +64,9 @@ fn fields(compression: impl Strategy<Value = bool>) -> impl Strategy<Value = Tra
 
 fn write(fields: TrailerFields, records: &[OwnedRecord]) -> Vec<u8> {
     let mut writer = FrameWriter::new(fields);
-    records.iter().for_each(|record| writer.push(record.parts()).unwrap());
+    for record in records {
+        writer.push(record.parts()).unwrap();
+    }
     writer.finish().unwrap()
 }
 

@@ -535,7 +535,7 @@ fn a_key_that_two_payloads_await_is_refused() {
         ),
         (
             "the one before the other awaits it",
-            all(&[&[second.clone(), other.clone()], &p, &[contested.clone()]]),
+            all(&[&[second.clone(), other.clone()], &p, std::slice::from_ref(&contested)]),
             Ok(()),
         ),
         ("and the other way round", all(&[&p, &[contested, second, other]]), Ok(())),
