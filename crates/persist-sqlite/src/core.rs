@@ -1,0 +1,160 @@
+//! What the engine and its views share. It goes with the last of them, and with it the lock of the directory.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use persist_api::{BeatHeader, Error, ErrorKind, Health, Result};
+use persist_io::{DirLock, DiskFile};
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use crate::connection::{self, Role};
+use crate::error::{during, write_failed};
+use crate::home::{DATA, LiveMark};
+use crate::settings::{READERS_KEPT, Settings};
+use crate::{read, sql};
+
+/// The writer connection, and what is known about it.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) conn: Connection,
+    /// True while `synchronous` is FULL. It can be changed only between transactions.
+    pub(crate) full: Cell<bool>,
+    /// At most so many frames were added to the WAL since it was last looked at.
+    pub(crate) unseen_frames: Cell<u64>,
+    /// Frames in the WAL when it was last looked at.
+    pub(crate) seen_frames: Cell<u64>,
+}
+
+/// Shared by the engine and its views. Fields are dropped in order: connections, then the mark, then the lock.
+pub(crate) struct Core {
+    pub(crate) writer: Mutex<Writer>,
+    readers: Mutex<Vec<Connection>>,
+    readers_out: AtomicU64,
+    /// The WAL, to sync it. Closing it drops no lock: SQLite locks the other two files.
+    pub(crate) wal: Box<dyn DiskFile>,
+    _live: LiveMark,
+    _lock: DirLock,
+    pub(crate) home: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) page_bytes: u64,
+    pub(crate) health: Health,
+    /// Header of the newest beat.
+    pub(crate) last: Mutex<BeatHeader>,
+    /// False while it is certain that no record has a body.
+    pub(crate) has_bodies: AtomicBool,
+    /// The newest beat that is known to be wholly in the database file.
+    pub(crate) checkpointed: AtomicU64,
+}
+
+impl Core {
+    pub(crate) fn new(
+        writer: Connection,
+        wal: Box<dyn DiskFile>,
+        (live, lock): (LiveMark, DirLock),
+        home: PathBuf,
+        settings: Settings,
+        page_bytes: u64,
+    ) -> Result<Self> {
+        let last = read::header(&writer, "open")?;
+        let has_bodies = writer.query_row(sql::HAS_BODIES, [], |row| row.get(0)).map_err(during("open"))?;
+        Ok(Self {
+            writer: Mutex::new(Writer {
+                conn: writer,
+                full: Cell::new(true),
+                unseen_frames: Cell::new(u64::MAX),
+                seen_frames: Cell::new(0),
+            }),
+            readers: Mutex::default(),
+            readers_out: AtomicU64::new(0),
+            wal,
+            _live: live,
+            _lock: lock,
+            home,
+            settings,
+            page_bytes,
+            health: Health::default(),
+            last: Mutex::new(last),
+            has_bodies: AtomicBool::new(has_bodies),
+            checkpointed: AtomicU64::new(0),
+        })
+    }
+
+    /// A reader from the pool, or a new one.
+    pub(crate) fn reader(self: &Arc<Self>) -> Result<Reader> {
+        let pooled = self.readers.lock().pop();
+        let out = self.readers_out.fetch_add(1, Ordering::Relaxed);
+        let role =
+            if pooled.is_some() || out < READERS_KEPT as u64 { Role::Reader } else { Role::ExtraReader };
+        let mut reader = Reader { conn: None, role, core: Arc::clone(self) };
+        reader.conn = Some(match pooled {
+            Some(conn) => conn,
+            None => connection::open(&self.home.join(DATA), role, &self.settings)?,
+        });
+        Ok(reader)
+    }
+
+    pub(crate) fn readers_kept(&self) -> usize {
+        self.readers.lock().len()
+    }
+
+    /// Poisons the engine when an error says that a write or a sync failed.
+    pub(crate) fn watch(&self, error: Error) -> Error {
+        if write_failed(&error) {
+            self.health.poison();
+        }
+        error
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.readers.get_mut().clear();
+        if self.health.is_poisoned() {
+            // The last connection to close would checkpoint, that is sync again what failed to sync, and delete the WAL.
+            let writer = self.writer.get_mut();
+            let _ = writer.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+    }
+}
+
+/// A reading connection, which goes back to the pool when dropped.
+pub(crate) struct Reader {
+    conn: Option<Connection>,
+    role: Role,
+    pub(crate) core: Arc<Core>,
+}
+
+impl Reader {
+    /// The connection, for work on another thread.
+    pub(crate) fn conn_mut(&mut self) -> Result<&mut Connection> {
+        self.conn.as_mut().ok_or_else(given_back)
+    }
+
+    /// The connection.
+    pub(crate) fn conn(&self) -> Result<&Connection> {
+        self.conn.as_ref().ok_or_else(given_back)
+    }
+}
+
+/// Only drop takes the connection, so nobody ever meets this.
+fn given_back() -> Error {
+    Error::new(ErrorKind::Closed, "view", "the reader was given back")
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.core.readers_out.fetch_sub(1, Ordering::Relaxed);
+        let Some(conn) = self.conn.take() else { return };
+        if !conn.is_autocommit() && connection::run(&conn, sql::COMMIT).is_err() {
+            return;
+        }
+        let mut kept = self.core.readers.lock();
+        if self.role == Role::Reader && kept.len() < READERS_KEPT {
+            kept.push(conn);
+        }
+    }
+}

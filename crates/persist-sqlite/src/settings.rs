@@ -1,0 +1,115 @@
+//! What the options mean here, and what is offered.
+
+use persist_api::{Caps, Error, ErrorKind, Limits, Offer, OpenOptions, Result};
+
+use crate::driver::SCHEME;
+use crate::sql;
+
+/// Number of the on-disk layout: `user_version` of the database.
+pub(crate) const FORMAT: u32 = 1;
+
+const KNOBS: [&str; 3] = ["mmap_bytes", "page_bytes", "wal_bytes"];
+const PAGE_BYTES: u64 = 4096;
+const PAGE_BYTES_MAX: u64 = 65_536;
+/// SQLite's own bound on the number of pages.
+const PAGES_MAX: u64 = 4_294_967_294;
+const CACHE_BYTES: u64 = 64 << 20;
+const WAL_BYTES: u64 = 4 << 20;
+const VIEWS_MAX: u64 = 128;
+/// An empty store takes five pages; less than this is a mistake.
+const STORE_BYTES_MIN: u64 = 16 * PAGE_BYTES_MAX;
+
+/// Readers that are kept for the next view. They share half of the cache.
+pub(crate) const READERS_KEPT: usize = 8;
+
+/// The options, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Page size of a store that is created.
+    pub(crate) page_bytes: u64,
+    /// Page cache of the writer.
+    pub(crate) writer_cache_bytes: u64,
+    /// Page cache of each pooled reader.
+    pub(crate) reader_cache_bytes: u64,
+    /// How much of the database file readers map into memory.
+    pub(crate) mmap_bytes: u64,
+    /// Size of the WAL from which a commit checkpoints.
+    pub(crate) wal_bytes: u64,
+    /// Ceiling of the database file.
+    pub(crate) store_bytes_max: u64,
+}
+
+impl Settings {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// `Invalid` naming the knob or option.
+    pub(crate) fn of(options: &OpenOptions) -> Result<Self> {
+        options.check_knobs(&KNOBS).map_err(|error| error.with_engine(SCHEME))?;
+        let page_bytes = knob(options, "page_bytes", PAGE_BYTES)?;
+        if !page_bytes.is_power_of_two() || !(PAGE_BYTES..=PAGE_BYTES_MAX).contains(&page_bytes) {
+            return Err(invalid(format!(
+                "page_bytes is {page_bytes}; it is a power of two from {PAGE_BYTES} to {PAGE_BYTES_MAX}"
+            )));
+        }
+        let store_bytes_max = offer(options).limits.store_bytes_max;
+        if store_bytes_max < STORE_BYTES_MIN {
+            return Err(invalid(format!(
+                "store_bytes_max is {store_bytes_max}; the least that makes sense is {STORE_BYTES_MIN}"
+            )));
+        }
+        let cache_bytes = options.cache_bytes.unwrap_or(CACHE_BYTES);
+        Ok(Self {
+            page_bytes,
+            writer_cache_bytes: cache_bytes / 2,
+            reader_cache_bytes: cache_bytes / 2 / READERS_KEPT as u64,
+            mmap_bytes: knob(options, "mmap_bytes", 0)?,
+            wal_bytes: knob(options, "wal_bytes", WAL_BYTES)?,
+            store_bytes_max,
+        })
+    }
+}
+
+fn knob(options: &OpenOptions, name: &str, default: u64) -> Result<u64> {
+    match options.knobs.get(name) {
+        None => Ok(default),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|bytes| i64::try_from(*bytes).is_ok())
+            .ok_or_else(|| invalid(format!("knob {name} is {text:?}; it is a number of bytes"))),
+    }
+}
+
+fn invalid(what: String) -> Error {
+    Error::new(ErrorKind::Invalid, "open", what).with_engine(SCHEME)
+}
+
+/// The offer; it depends on the options only.
+pub(crate) fn offer(options: &OpenOptions) -> Offer {
+    let store_bytes_max = options.store_bytes_max.unwrap_or(u64::MAX);
+    Offer {
+        engine: SCHEME,
+        library: format!("SQLite {}", rusqlite::version()),
+        format: FORMAT,
+        caps: Caps::BEAT_ATOMIC
+            | Caps::PREFIX_SCAN
+            | Caps::CHECKPOINT
+            | Caps::COMPACTION
+            | Caps::ORDERED
+            | Caps::SNAPSHOT
+            | Caps::DURABLE
+            | Caps::BUFFERED
+            | Caps::READ_OWN
+            | Caps::DELETE_RANGE
+            | Caps::LONG_KEYS
+            | Caps::BACKUP,
+        limits: Limits {
+            key_bytes_max: sql::KEY_BYTES_MAX as u64,
+            value_bytes_max: sql::VALUE_BYTES_MAX,
+            beat_bytes_max: u64::MAX,
+            views_max: options.views_max.unwrap_or(VIEWS_MAX),
+            store_bytes_max: store_bytes_max.min(PAGES_MAX * PAGE_BYTES),
+        },
+    }
+}
