@@ -1,0 +1,26 @@
+//! Tests of the runtime, over memory and over a small durable engine whose every disk operation can fail.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+mod backup;
+mod beats;
+mod crash;
+mod digest;
+mod faulty;
+mod grant;
+mod home;
+mod kit;
+mod layers;
+mod log;
+mod stamp;
+mod toy;
+mod verify;

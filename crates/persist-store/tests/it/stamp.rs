@@ -1,0 +1,166 @@
+//! The stamp: golden text, strict reading.
+
+use persist_api::{ErrorKind, FormatGrant, LayerGrant};
+use persist_store::{STAMP_BYTES_MAX, Stamp, StampState, StoreId, standard_layers};
+use proptest::prelude::*;
+
+use crate::kit::fails;
+
+fn stamp() -> Stamp {
+    Stamp {
+        store: "00112233445566778899aabbccddeeff".parse().unwrap(),
+        state: StampState::Ready,
+        engine: "sqlite".to_owned(),
+        engine_format: 1,
+        epoch: 1,
+        origin: None,
+        format: FormatGrant { layers: standard_layers().into_iter().map(|layer| layer.grant).collect() },
+    }
+}
+
+#[test]
+fn golden_text() {
+    let body = "persist-stamp = 1\n\
+        store = 00112233445566778899aabbccddeeff\n\
+        state = ready\n\
+        engine = sqlite\n\
+        engine-format = 1\n\
+        epoch = 1\n\
+        origin = none\n\
+        grant = persist-format-grant 1\n\
+        grant = layer prefix/1 key+1 value+0 provides -\n\
+        grant = layer crc32c/1 key+0 value+4 provides CRC32C\n\
+        grant = layer merkle/1 key+0 value+0 provides MERKLE\n\
+        grant-digest = ";
+    let grant = stamp().format.canonical_text();
+    let body = format!("{body}{}\n", blake3::hash(grant.as_bytes()).to_hex());
+    let text = format!("{body}blake3 = {}\n", blake3::hash(body.as_bytes()).to_hex());
+    assert_eq!(stamp().to_text(), text);
+    assert_eq!(Stamp::parse(text.as_bytes()).unwrap(), stamp());
+}
+
+#[test]
+fn every_changed_byte_is_refused() {
+    let text = stamp().to_text().into_bytes();
+    for at in 0..text.len() {
+        for change in [1, 0x20, 0x80] {
+            let mut changed = text.clone();
+            changed[at] ^= change;
+            fails(Stamp::parse(&changed), ErrorKind::Corrupt, &["stamp"]);
+        }
+        fails(Stamp::parse(&text[..at]), ErrorKind::Corrupt, &["stamp"]);
+    }
+    fails(Stamp::parse(&[text.as_slice(), b"\n"].concat()), ErrorKind::Corrupt, &[]);
+    fails(Stamp::parse(&vec![b'\n'; 16 * 1024 + 1]), ErrorKind::Corrupt, &["16385"]);
+    assert_eq!(STAMP_BYTES_MAX, 16 * 1024);
+}
+
+/// Changes the text and makes its check line right again.
+fn resealed(from: &str, to: &str) -> Vec<u8> {
+    let text = stamp().to_text();
+    assert!(text.contains(from), "{from}");
+    let (body, _) = text.rsplit_once("blake3 = ").unwrap();
+    let body = body.replacen(from, to, 1);
+    format!("{body}blake3 = {}\n", blake3::hash(body.as_bytes()).to_hex()).into_bytes()
+}
+
+#[test]
+fn a_sound_check_line_does_not_excuse_the_rest() {
+    let id = "store = 00112233445566778899aabbccddeeff";
+    let cases = [
+        ("store = 0011", "store = 001", "store"),
+        (id, &id.to_uppercase().replace("STORE", "store"), "store"),
+        ("state = ready", "state = steady", "state"),
+        ("engine = sqlite", "engine = SQLite", "engine"),
+        ("engine = sqlite", "engine = ", "engine"),
+        ("engine-format = 1", "engine-format = 01", "canonical"),
+        ("engine-format = 1", "engine-format = +1", "canonical"),
+        ("engine-format = 1", "engine-format = 4294967296", "engine-format"),
+        ("epoch = 1", "epoch = 0", "epoch"),
+        ("epoch = 1", "epoch  = 1", "epoch"),
+        ("origin = none", "origin = nobody", "origin"),
+        ("origin = none\n", "origin = none\ncolour = red\n", "colour"),
+        ("origin = none\n", "", "origin"),
+        ("state = ready\nengine = sqlite\n", "engine = sqlite\nstate = ready\n", "state"),
+        ("prefix/1 key+1", "prefix/1 key+2", "grant-digest"),
+        ("grant-digest = ", "grant-digest = 0", "grant-digest"),
+        ("grant = layer", "grant= layer", "grant"),
+        ("\ngrant-digest", "\n\ngrant-digest", "grant"),
+    ];
+    for (from, to, words) in cases {
+        fails(Stamp::parse(&resealed(from, to)), ErrorKind::Corrupt, &[words]);
+    }
+    let (body, _) =
+        stamp().to_text().rsplit_once("blake3 = ").map(|(b, l)| (b.to_owned(), l.to_owned())).unwrap();
+    let body = format!("{body}more = 1\n");
+    let more = format!("{body}blake3 = {}\n", blake3::hash(body.as_bytes()).to_hex());
+    fails(Stamp::parse(more.as_bytes()), ErrorKind::Corrupt, &["unknown line", "more"]);
+    let newer = Stamp::parse(&resealed("persist-stamp = 1", "persist-stamp = 2"));
+    fails(newer, ErrorKind::Mismatch, &["format 2", "reads 1"]);
+}
+
+#[test]
+fn store_ids_are_random_and_read_back() {
+    let (one, two) = (StoreId::random().unwrap(), StoreId::random().unwrap());
+    assert_ne!(one, two);
+    assert_eq!(one.to_string().parse::<StoreId>().unwrap(), one);
+    assert_eq!(StoreId([0; 16]).to_string(), "0".repeat(32));
+    for wrong in
+        ["", "00", &"0".repeat(33), &"G".repeat(32), &format!("+{}", "0".repeat(31)), &"é".repeat(16)]
+    {
+        fails(wrong.parse::<StoreId>(), ErrorKind::Invalid, &["32 hex digits"]);
+    }
+}
+
+fn layer() -> impl Strategy<Value = LayerGrant> {
+    ("[a-z][a-z0-9-]{0,8}", any::<u16>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+        |(name, version, key_overhead, value_overhead, bits)| LayerGrant {
+            name: name.into(),
+            version,
+            provides: persist_api::Caps::from_bits_truncate(bits),
+            key_overhead,
+            value_overhead,
+        },
+    )
+}
+
+fn any_stamp() -> impl Strategy<Value = Stamp> {
+    let states =
+        prop_oneof![Just(StampState::Creating), Just(StampState::Ready), Just(StampState::Importing)];
+    let names = (any::<[u8; 16]>(), any::<Option<[u8; 16]>>(), "[a-z][a-z0-9-]{0,12}");
+    let numbers = (any::<u32>(), 1..=u64::MAX);
+    (states, names, numbers, proptest::collection::vec(layer(), 0..5)).prop_map(
+        |(state, (store, origin, engine), (engine_format, epoch), layers)| Stamp {
+            store: StoreId(store),
+            state,
+            engine,
+            engine_format,
+            epoch,
+            origin: origin.map(StoreId),
+            format: FormatGrant { layers },
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn reading_undoes_writing(stamp in any_stamp()) {
+        prop_assert_eq!(Stamp::parse(stamp.to_text().as_bytes()).unwrap(), stamp);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(Stamp::parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn arbitrary_lines_under_a_sound_check_line_never_panic(
+        lines in proptest::collection::vec("(persist-stamp|store|grant|epoch|[a-z]{0,4})( = )?[ -~]{0,12}", 0..12)
+    ) {
+        let body: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+        let text = format!("{body}blake3 = {}\n", blake3::hash(body.as_bytes()).to_hex());
+        prop_assert!(Stamp::parse(text.as_bytes()).is_err());
+    }
+}
