@@ -19,8 +19,9 @@
 //!
 //! let frame = Frame::parse(&bytes, &Limits::default())?;
 //! assert_eq!(frame.trailer().fields.beat, 7);
-//! let record = frame.records().next().ok_or("one record").unwrap();
-//! assert_eq!((record.key(), record.body()), (&b"key"[..], &b"body"[..]));
+//! for record in frame.records() {
+//!     assert_eq!((record.key(), record.body()), (&b"key"[..], &b"body"[..]));
+//! }
 //! assert_eq!(frame.encode()?, bytes);
 //!
 //! // A single changed bit is noticed.
@@ -49,6 +50,7 @@ mod policy;
 mod reader;
 mod record;
 mod summary;
+mod toc;
 mod trailer;
 pub mod varint;
 mod writer;

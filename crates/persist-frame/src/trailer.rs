@@ -5,7 +5,8 @@ use crate::checksum::Checksum;
 use crate::cursor::Cursor;
 use crate::error::{ErrorClass, FrameError};
 use crate::merkle::Digest;
-use crate::record::{Place, RecordKind};
+use crate::record::Place;
+use crate::toc::{self, Toc};
 use crate::varint;
 
 const MAGIC: [u8; 4] = *b"FPEC";
@@ -13,8 +14,6 @@ const VERSION: u8 = 1;
 const HASH_BLAKE3_256: u8 = 1;
 const ROOT_LEN: u64 = 32;
 const BRANCH_LEN: u64 = 25;
-/// Kind, key length and offset take a byte each at least.
-const SHORTEST_TOC_ENTRY: u64 = 3;
 
 /// What ingestion shall do where a key is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -134,15 +133,6 @@ pub(crate) struct UncheckedTrailer {
     branch_glob: u8,
 }
 
-/// The table of contents, compared with the records while it was read.
-#[derive(Debug)]
-struct Toc {
-    offset: u64,
-    count: u64,
-    /// Number and offset of the first entry that is not that of the record with its number.
-    mismatch: Option<(u64, u64)>,
-}
-
 impl UncheckedTrailer {
     /// Reads the trailer record: empty key, no flags, version 1, a body that is exactly as long as it says.
     pub(crate) fn parse(bytes: &[u8], places: &[Place], end: Place) -> Result<Self, FrameError> {
@@ -254,50 +244,6 @@ fn narrow(cursor: &mut Cursor<'_>, what: &'static str, class: ErrorClass) -> Res
         .map_err(|_| FrameError::at(class, at, format!("{what} {value} does not fit 32 bits")))
 }
 
-impl Toc {
-    /// Reads the table and compares it with the records. Nothing is stored, so a declared count costs nothing. A
-    /// mismatch is kept for later: whether there may be entries at all is said behind the table.
-    fn read(cursor: &mut Cursor<'_>, bytes: &[u8], places: &[Place]) -> Result<Self, FrameError> {
-        let offset = cursor.offset();
-        let count = cursor.varint("table of contents")?;
-        if count > cursor.remaining() as u64 / SHORTEST_TOC_ENTRY {
-            let message = format!("{count} entries do not fit into {} bytes", cursor.remaining());
-            return Err(cursor.error(ErrorClass::Toc, message));
-        }
-        cursor.set_lack(ErrorClass::Toc);
-        let mut mismatch = None;
-        let mut places = places.iter();
-        for index in 0..count {
-            let at = cursor.offset();
-            let kind = RecordKind(cursor.u8("entry kind")?);
-            let key = cursor.prefixed("entry key")?;
-            let offset = cursor.varint("entry offset")?;
-            let matches = places.next().is_some_and(|place| {
-                offset == place.offset() && kind == place.kind(bytes) && key == place.key(bytes)
-            });
-            if !matches && mismatch.is_none() {
-                mismatch = Some((index, at));
-            }
-        }
-        cursor.set_lack(ErrorClass::Truncated);
-        Ok(Self { offset, count, mismatch })
-    }
-
-    fn check(&self, expected: usize) -> Result<(), FrameError> {
-        if self.count != expected as u64 {
-            let message = format!("{} entries instead of {expected}", self.count);
-            return Err(FrameError::at(ErrorClass::TocMismatch, self.offset, message));
-        }
-        match self.mismatch {
-            Some((index, at)) => {
-                let message = format!("entry {index} is not that of record {index}");
-                Err(FrameError::at(ErrorClass::TocMismatch, at, message))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 fn parse_branch(cursor: &mut Cursor<'_>) -> Result<(Branch, u8), FrameError> {
     cursor.set_lack(ErrorClass::BranchMetadata);
     let len = cursor.varint("branch length")?;
@@ -329,14 +275,7 @@ impl Trailer {
         ]);
         varint::encode(ROOT_LEN, out);
         out.extend_from_slice(&self.merkle_root);
-        varint::encode(u64::from(self.toc_count), out);
-        for place in places.iter().take(self.toc_count as usize) {
-            let record = place.view(bytes);
-            out.push(record.kind().0);
-            varint::encode(record.key().len() as u64, out);
-            out.extend_from_slice(record.key());
-            varint::encode(record.offset(), out);
-        }
+        toc::append(bytes, places.get(..self.toc_count as usize).unwrap_or_default(), out);
         varint::encode(u64::from(fields.payload_history_beats), out);
         varint::encode(u64::from(fields.manifest_history_beats), out);
         out.extend_from_slice(&fields.caps.bits().to_le_bytes());

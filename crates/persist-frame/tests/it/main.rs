@@ -20,5 +20,7 @@ mod names;
 mod payloads;
 mod properties;
 mod refusals;
+mod refused_chunks;
+mod refused_containers;
 mod vectors;
 mod writer;
