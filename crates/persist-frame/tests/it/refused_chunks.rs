@@ -179,6 +179,7 @@ fn chunk_keys() {
         ("base of zeros", keyed(b"\0\0\0"), Ok(())),
     ]);
     let long = |count: u64| (0..count).map(|n| chunk(b"long", n, count, n, b"x")).collect::<Vec<_>>();
+    let two = (0..200).flat_map(|n| [&b"one "[..], b"two "].map(|base| chunk(base, n, 200, n, b"x")));
     let mut reversed = long(200);
     reversed[128].key = b"long\x01\x80".to_vec();
     let mut overlong = long(130);
@@ -188,6 +189,7 @@ fn chunk_keys() {
     check(vec![
         ("128 chunks", chunks(&long(128)), Ok(())),
         ("129 chunks", chunks(&long(129)), Ok(())),
+        ("200 chunks of two payloads in turns", chunks(&two.collect::<Vec<_>>()), Ok(())),
         ("16 500 chunks", chunks(&long(16_500)), Ok(())),
         ("ordinal 128 reversed", chunks(&reversed), Err(Class::ChunkKey)),
         ("ordinal 127 in two bytes is a new payload", chunks(&overlong), Err(Class::ChunkOrder)),
