@@ -1,3 +1,4 @@
 //! Tests of the suite itself.
 
 mod crash;
+mod memory;
