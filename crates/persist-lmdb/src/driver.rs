@@ -88,7 +88,7 @@ fn admit(disk: &dyn Disk, home: &Path, mode: OpenMode) -> Result<bool> {
 }
 
 /// The data file appears by one rename, whole and synced, so that a crash leaves a store without beats or none.
-fn create(disk: &dyn Disk, home: &Path, settings: &Settings) -> Result<()> {
+pub(crate) fn create(disk: &dyn Disk, home: &Path, settings: &Settings) -> Result<()> {
     let draft = Draft::begin(disk, home)?;
     Live::create(&draft.dir(), settings)?;
     draft.finish()

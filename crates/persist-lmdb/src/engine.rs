@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use persist_api::{
     BackupStat, Beat, BeatGate, BeatHeader, BeatNo, CheckpointStat, CompactScope, CompactStat, Durability,
     Engine, Error, ErrorKind, Finding, Health, Limits, Observer, Offer, OpenOptions, Result, Stats,
@@ -85,6 +85,12 @@ impl LmdbEngine {
         }
     }
 
+    /// Never waits: the caller may be the observer of the very verb that is in the way.
+    fn use_for_long(&self, op: &'static str) -> Result<RwLockReadGuard<'_, ()>> {
+        let busy = || Error::new(ErrorKind::Busy, op, "a compaction is running").with_engine(SCHEME);
+        self.in_use.try_read().ok_or_else(busy)
+    }
+
     /// Tells LMDB whether the commit to come syncs its meta page. For the one open beat only.
     pub(crate) fn sync_meta_pages(&self, live: &Live, durability: Durability) -> Result<()> {
         let wanted = durability == Durability::Durable;
@@ -141,7 +147,7 @@ impl Engine for LmdbEngine {
     }
 
     fn backup(&self, into: &std::path::Path, seen: &dyn Observer) -> Result<BackupStat> {
-        let _in_use = self.in_use.read();
+        let _in_use = self.use_for_long("backup")?;
         crate::copy::backup(&RealDisk, &self.live("backup")?, into, seen)
     }
 
@@ -150,7 +156,7 @@ impl Engine for LmdbEngine {
     }
 
     fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {
-        let _in_use = self.in_use.read();
+        let _in_use = self.use_for_long("verify")?;
         crate::verify::verify(&RealDisk, self, found, seen)
     }
 

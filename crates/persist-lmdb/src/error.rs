@@ -5,6 +5,7 @@ use persist_api::{Error, ErrorKind, Result};
 use crate::driver::SCHEME;
 
 /// Maps an error of heed: LMDB's own codes by [`kind_of`], the operating system's by what they mean for a store.
+#[cold]
 pub(crate) fn map_error(op: &'static str, error: heed::Error) -> Error {
     let mapped = match &error {
         heed::Error::Mdb(code) => {
@@ -73,6 +74,7 @@ impl<T> Mapped<T> for heed::Result<T> {
 }
 
 /// `Corrupt`, found by this crate and not by LMDB.
+#[cold]
 pub(crate) fn corrupt(op: &'static str, what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Corrupt, op, what).with_engine(SCHEME)
 }

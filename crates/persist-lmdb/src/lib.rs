@@ -41,6 +41,8 @@ mod driver;
 mod engine;
 mod error;
 mod home;
+#[cfg(test)]
+mod interrupted;
 mod layout;
 mod live;
 mod options;

@@ -53,11 +53,15 @@ fn open_env(dir: &Path, settings: &Settings) -> Result<Env<WithoutTls>> {
         // Network file systems, on which locks and maps do not hold what they promise, are excluded in the documentation.
         let opened = unsafe { options.open(dir) };
         match opened {
-            Err(heed::Error::Io(error))
-                if error.kind() == std::io::ErrorKind::OutOfMemory && sizes.peek().is_some() => {}
+            Err(heed::Error::Io(error)) if is_too_large(&error) && sizes.peek().is_some() => {}
             opened => return opened.or_op("open").map_err(|error| error.with_path(dir)),
         }
     }
+}
+
+/// What mapping more than the address space has room for gives, here or there.
+fn is_too_large(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::OutOfMemory | std::io::ErrorKind::InvalidInput)
 }
 
 impl Live {

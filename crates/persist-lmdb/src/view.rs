@@ -1,7 +1,6 @@
 //! A view: one read transaction, owned, not bound to a thread.
 
-use std::ops::Bound;
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use heed::types::{Bytes, DecodeIgnore};
@@ -10,7 +9,7 @@ use persist_io::DirLock;
 
 use crate::bounds::{KEY_BYTES_MAX, Span};
 use crate::cursor::LmdbCursor;
-use crate::error::{Mapped, corrupt};
+use crate::error::{Mapped, corrupt, map_error};
 use crate::live::{Live, ReadTxn, Table};
 
 pub(crate) struct LmdbView {
@@ -52,9 +51,11 @@ impl LmdbView {
     /// A damaged page can give a value any length; one that would reach beyond the snapshot's pages is not handed out.
     #[inline]
     pub(crate) fn fits(&self, bytes: &[u8]) -> bool {
-        bytes.as_ptr().addr().saturating_add(bytes.len()) <= self.map_end
+        // A value is shorter than 4 GiB, and maps lie far below the end of the address space.
+        bytes.as_ptr().addr().wrapping_add(bytes.len()) <= self.map_end
     }
 
+    #[cold]
     pub(crate) fn beyond_map(&self, op: &'static str) -> persist_api::Error {
         corrupt(op, "a record reaches beyond the last page").with_beat(self.beat())
     }
@@ -66,6 +67,29 @@ impl LmdbView {
     /// How many records LMDB counts.
     pub(crate) fn records_counted(&self) -> Result<u64> {
         self.records.remap_types::<Bytes, DecodeIgnore>().len(&self.txn).or_op("verify")
+    }
+
+    /// A bound that is not there is not asked about: heed's iterator without bounds does less for a row.
+    fn scan_forward(&self, scan: &Scan<'_>, span: &Span<'_>, visit: &mut Visit<'_>) -> Result<()> {
+        let inside = |key: &[u8]| span.ends_after(key);
+        let first = || self.records.iter(&self.txn).or_op("scan");
+        match (span.start, span.end) {
+            (Bound::Unbounded, Bound::Unbounded) => self.each(first()?, scan, |_| true, visit),
+            (Bound::Unbounded, _) => self.each(first()?, scan, inside, visit),
+            (_, Bound::Unbounded) => self.each(self.forward(span)?, scan, |_| true, visit),
+            (_, _) => self.each(self.forward(span)?, scan, inside, visit),
+        }
+    }
+
+    fn scan_reverse(&self, scan: &Scan<'_>, span: &Span<'_>, visit: &mut Visit<'_>) -> Result<()> {
+        let inside = |key: &[u8]| span.starts_before(key);
+        let last = || self.records.rev_iter(&self.txn).or_op("scan");
+        match (span.end, span.start) {
+            (Bound::Unbounded, Bound::Unbounded) => self.each(last()?, scan, |_| true, visit),
+            (Bound::Unbounded, _) => self.each(last()?, scan, inside, visit),
+            (_, Bound::Unbounded) => self.each(self.reverse(span)?, scan, |_| true, visit),
+            (_, _) => self.each(self.reverse(span)?, scan, inside, visit),
+        }
     }
 
     #[inline]
@@ -81,19 +105,18 @@ impl LmdbView {
             return Ok(());
         }
         for row in rows {
-            let (key, value) = row.or_op("scan")?;
-            if !self.fits(value) {
-                return Err(self.beyond_map("scan"));
-            }
+            let (key, value) = match row {
+                Ok(row) => row,
+                Err(error) => return Err(map_error("scan", error)),
+            };
             if !inside(key) {
                 break;
             }
-            let value = if scan.keys_only { &[] } else { value };
-            if let ControlFlow::Break(()) = visit(key, value) {
-                break;
+            if !self.fits(value) {
+                return Err(self.beyond_map("scan"));
             }
             left -= 1;
-            if left == 0 {
+            if visit(key, value) == ControlFlow::Break(()) || left == 0 {
                 break;
             }
         }
@@ -113,28 +136,21 @@ impl View for LmdbView {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Ok(None);
         }
-        match self.records.get(&self.txn, key).or_op("get_record")? {
-            None => Ok(None),
-            Some(value) if self.fits(value) => Ok(Some(Value::borrowed(value))),
-            Some(_) => Err(self.beyond_map("get_record")),
+        match self.records.get(&self.txn, key) {
+            Ok(None) => Ok(None),
+            Ok(Some(value)) if self.fits(value) => Ok(Some(Value::borrowed(value))),
+            Ok(Some(_)) => Err(self.beyond_map("get_record")),
+            Err(error) => Err(map_error("get_record", error)),
         }
     }
 
     fn scan(&self, scan: Scan<'_>, visit: &mut Visit<'_>) -> Result<()> {
         let Some(span) = Span::of(&scan.range) else { return Ok(()) };
-        match (scan.direction, span.end, span.start) {
-            (Direction::Forward, Bound::Unbounded, _) => {
-                self.each(self.forward(&span)?, &scan, |_| true, visit)
-            }
-            (Direction::Forward, ..) => {
-                self.each(self.forward(&span)?, &scan, |key| span.ends_after(key), visit)
-            }
-            (Direction::Reverse, _, Bound::Unbounded) => {
-                self.each(self.reverse(&span)?, &scan, |_| true, visit)
-            }
-            (Direction::Reverse, ..) => {
-                self.each(self.reverse(&span)?, &scan, |key| span.starts_before(key), visit)
-            }
+        let visit: &mut Visit<'_> =
+            if scan.keys_only { &mut |key: &[u8], _: &[u8]| visit(key, &[]) } else { visit };
+        match scan.direction {
+            Direction::Forward => self.scan_forward(&scan, &span, visit),
+            Direction::Reverse => self.scan_reverse(&scan, &span, visit),
         }
     }
 

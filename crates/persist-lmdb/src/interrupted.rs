@@ -1,0 +1,188 @@
+//! Tests: creation, compaction and backup, broken off at every operation on the disk.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use persist_api::{Driver, Durability, Engine, Error, ErrorKind, KeyRange, OpenOptions, Quiet, Result, Scan};
+use persist_io::{Disk, DiskFile, Entry, FileMode, RealDisk, lock_dir};
+
+use crate::LmdbDriver;
+use crate::driver::create;
+use crate::engine::LmdbEngine;
+use crate::live::Live;
+use crate::options::Settings;
+
+/// A disk on which everything fails once `left` operations were done.
+struct Breaking {
+    left: Arc<AtomicI64>,
+}
+
+fn spend(left: &AtomicI64, path: &Path) -> Result<()> {
+    if left.fetch_sub(1, Ordering::Relaxed) > 0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Io, "test", "broken off").with_path(path))
+}
+
+impl Disk for Breaking {
+    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>> {
+        spend(&self.left, path)?;
+        Ok(Box::new(BreakingFile { file: RealDisk.open(path, mode)?, left: Arc::clone(&self.left) }))
+    }
+    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
+        spend(&self.left, path)?;
+        RealDisk.list(path)
+    }
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        spend(&self.left, path)?;
+        RealDisk.create_dir(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        spend(&self.left, from)?;
+        RealDisk.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        spend(&self.left, path)?;
+        RealDisk.remove_file(path)
+    }
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        spend(&self.left, path)?;
+        RealDisk.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        spend(&self.left, path)?;
+        RealDisk.sync_dir(path)
+    }
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
+        RealDisk.try_lock(path)
+    }
+}
+
+struct BreakingFile {
+    file: Box<dyn DiskFile>,
+    left: Arc<AtomicI64>,
+}
+
+impl DiskFile for BreakingFile {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
+        spend(&self.left, Path::new("file"))?;
+        self.file.read_at(offset, into)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        spend(&self.left, Path::new("file"))?;
+        self.file.write_at(offset, bytes)
+    }
+    fn len(&self) -> Result<u64> {
+        self.file.len()
+    }
+    fn truncate(&self, len: u64) -> Result<()> {
+        self.file.truncate(len)
+    }
+    fn sync_data(&self) -> Result<()> {
+        spend(&self.left, Path::new("file"))?;
+        self.file.sync_data()
+    }
+}
+
+/// Runs `attempt` with ever more operations until it succeeds, and `check` after each; at least `least` must have failed.
+fn at_every_step(least: i64, mut attempt: impl FnMut(&dyn Disk) -> Result<()>, check: impl Fn(i64)) {
+    for steps in 0..10_000 {
+        let disk = Breaking { left: Arc::new(AtomicI64::new(steps)) };
+        let outcome = attempt(&disk);
+        check(steps);
+        if outcome.is_ok() {
+            assert!(steps >= least, "succeeded after {steps} operations");
+            return;
+        }
+    }
+    panic!("never succeeded");
+}
+
+fn put(engine: &dyn Engine, keys: std::ops::Range<u64>) -> Result<()> {
+    let header = engine.view()?.header().next(1, Durability::Buffered, None)?;
+    let mut beat = engine.begin_beat(header)?;
+    keys.clone().try_for_each(|key| beat.put_record(&key.to_be_bytes(), &[7; 900]))?;
+    beat.commit_beat().map(|_| ())
+}
+
+fn count(engine: &dyn Engine) -> u64 {
+    let mut rows = 0;
+    let mut each = |_: &[u8], _: &[u8]| {
+        rows += 1;
+        std::ops::ControlFlow::Continue(())
+    };
+    engine.view().unwrap().scan(Scan::all(), &mut each).unwrap();
+    rows
+}
+
+fn reopen(home: &Path) -> Box<dyn Engine> {
+    LmdbDriver::new().open(home, &OpenOptions::default(), &Quiet).unwrap()
+}
+
+#[test]
+fn a_creation_broken_off_is_no_store_or_an_empty_one() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = Settings::of(&OpenOptions::default()).unwrap();
+    let check = |_| {
+        let engine = reopen(home.path());
+        assert_eq!(engine.view().unwrap().header().beat.0, 0);
+        drop(engine);
+        RealDisk.remove_file(&home.path().join("data.mdb")).unwrap();
+        RealDisk.remove_file(&home.path().join("lock.mdb")).unwrap();
+    };
+    at_every_step(6, |disk| create(disk, home.path(), &settings), check);
+}
+
+#[test]
+fn a_backup_broken_off_is_no_store() {
+    let root = tempfile::tempdir().unwrap();
+    let engine = reopen(&root.path().join("home"));
+    put(&*engine, 0..50).unwrap();
+    let settings = Settings::of(&OpenOptions::default()).unwrap();
+    drop(engine);
+    let live = Live::open(&root.path().join("home"), &settings).unwrap();
+    let into = root.path().join("copy");
+    let attempt = |disk: &dyn Disk| {
+        persist_io::remove_tree(&RealDisk, &into).unwrap();
+        crate::copy::backup(disk, &live, &into, &Quiet).map(|_| ())
+    };
+    let rows = std::cell::Cell::new(0);
+    at_every_step(10, attempt, |_| rows.set(count(&*reopen(&into))));
+    assert_eq!(rows.get(), 50);
+}
+
+/// The store keeps every record, whether or not the compaction got to its end, in the same process and after reopening.
+#[test]
+fn a_compaction_broken_off_leaves_the_old_file_or_the_new_one() {
+    let root = tempfile::tempdir().unwrap();
+    let home = root.path().join("home");
+    let options = OpenOptions::default();
+    let settings = Settings::of(&options).unwrap();
+    let attempt = |disk: &dyn Disk| {
+        let engine = reopen(&home);
+        put(&*engine, 0..200).unwrap();
+        let header = engine.view().unwrap().header().next(1, Durability::Durable, None).unwrap();
+        let mut beat = engine.begin_beat(header).unwrap();
+        beat.delete_range(KeyRange::of::<[u8]>(&9_u64.to_be_bytes()[..]..)).unwrap();
+        beat.commit_beat().unwrap();
+        drop(engine);
+        let lock = Arc::new(lock_dir(&RealDisk, &home).unwrap());
+        let live = Live::open(&home, &settings).unwrap();
+        let header = live.header(&live.env.read_txn().unwrap()).unwrap();
+        let engine = LmdbEngine::new(home.clone(), live, header, settings, &options, lock);
+        let outcome = crate::copy::compact(disk, &engine, &Quiet);
+        assert_eq!(count(&engine), 9, "{outcome:?}");
+        let written = put(&engine, 9..10);
+        assert!(written.is_ok() || outcome.is_err(), "{written:?}");
+        outcome.map(|stat| assert!(stat.bytes_after < stat.bytes_before))
+    };
+    at_every_step(12, attempt, |steps| {
+        let engine = reopen(&home);
+        assert!((9..=10).contains(&count(&*engine)), "after {steps} operations");
+        assert!(!home.join("new").exists());
+        assert_eq!(engine.verify(&mut |_| {}, &Quiet).unwrap().damaged, 0);
+    });
+}
