@@ -18,13 +18,23 @@ pub(crate) struct RocksBeat<'e> {
     staged_bytes: u64,
     /// The greatest key put so far; empty when there is none.
     last_put: Vec<u8>,
+    deletes: bool,
     failed: bool,
 }
 
 impl<'e> RocksBeat<'e> {
     pub(crate) fn new(engine: &'e RocksEngine, ticket: BeatTicket<'e>, header: BeatHeader) -> Self {
         let (batch, last_put) = (WriteBatch::new(), Vec::new());
-        Self { engine, _ticket: ticket, header, batch, staged_bytes: 0, last_put, failed: false }
+        Self {
+            engine,
+            _ticket: ticket,
+            header,
+            batch,
+            staged_bytes: 0,
+            last_put,
+            deletes: false,
+            failed: false,
+        }
     }
 
     /// Runs one operation; its failure poisons the beat.
@@ -79,6 +89,7 @@ impl Beat for RocksBeat<'_> {
         self.apply("delete_record", |beat| {
             beat.engine.core.limits.check_key("delete_record", key)?;
             beat.stage("delete_record", key.len())?;
+            beat.deletes = true;
             beat.batch.delete(key);
             Ok(())
         })
@@ -95,6 +106,7 @@ impl Beat for RocksBeat<'_> {
             };
             if start < end {
                 beat.stage("delete_range", start.len().saturating_add(end.len()))?;
+                beat.deletes = true;
                 beat.batch.delete_range(start, end);
             }
             Ok(())
@@ -108,7 +120,7 @@ impl Beat for RocksBeat<'_> {
         self.batch.put(HEADER_KEY, self.header.encode());
         // Deleting is what makes room again, so only beats that put are held to the ceiling.
         let puts = !self.last_put.is_empty();
-        self.engine.write(self.header, self.batch, puts)?;
+        self.engine.write(self.header, self.batch, puts, self.deletes)?;
         let reached = self.header.durability.max(Durability::Buffered);
         Ok(BeatReceipt { header: self.header, reached })
     }

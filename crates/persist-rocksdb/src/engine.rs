@@ -17,7 +17,7 @@ use crate::core::{Core, read_header};
 use crate::driver::SCHEME;
 use crate::error::map_error;
 use crate::settings::Settings;
-use crate::{maintain, verify};
+use crate::{backup, maintain, verify};
 
 /// An open RocksDB engine.
 pub(crate) struct RocksEngine {
@@ -65,10 +65,16 @@ impl RocksEngine {
     }
 
     /// Writes a beat. A write that fails leaves RocksDB's log in an unknown state, so it is the last.
-    pub(crate) fn write(&self, header: BeatHeader, batch: WriteBatch, puts: bool) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        header: BeatHeader,
+        batch: WriteBatch,
+        puts: bool,
+        deletes: bool,
+    ) -> Result<()> {
         self.check_health("commit_beat")?;
         if puts {
-            self.ceiling.lock().take(&self.core.home, batch.size_in_bytes() as u64)?;
+            self.ceiling.lock().take(self, batch.size_in_bytes() as u64)?;
         }
         let durable = header.durability > persist_api::Durability::Buffered;
         let options = if durable { &self.durably } else { &self.buffered };
@@ -77,6 +83,9 @@ impl RocksEngine {
             map_error("commit_beat", error).with_beat(header.beat)
         })?;
         *self.last.lock() = header;
+        if deletes {
+            self.ceiling.lock().note_deletes();
+        }
         Ok(())
     }
 
@@ -125,7 +134,7 @@ impl Engine for RocksEngine {
     }
 
     fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
-        maintain::backup(self, into, seen).map_err(|error| error.with_engine(SCHEME))
+        backup::backup(self, into, seen).map_err(|error| error.with_engine(SCHEME))
     }
 
     fn compact(&self, _scope: CompactScope, seen: &dyn Observer) -> Result<CompactStat> {

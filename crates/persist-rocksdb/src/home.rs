@@ -49,7 +49,8 @@ pub(crate) fn probe(home: &Path) -> Result<Probe> {
         if entry.kind != EntryKind::File || !is_name_of_rocksdb(&name) {
             return Ok(Probe::Foreign { what: format!("{DB_DIR}/{name} is not a file of RocksDB") });
         }
-        needs_recovery |= is_log(&name) && size_of_file(&inside.join(&entry.name))? > LOG_PREAMBLE_MAX;
+        let is_log = number_of_log(&name).is_some();
+        needs_recovery |= is_log && size_of_file(&inside.join(&entry.name))? > LOG_PREAMBLE_MAX;
     }
     Ok(Probe::Mine { needs_recovery })
 }
@@ -75,9 +76,15 @@ fn is_name_of_rocksdb(name: &str) -> bool {
     }
 }
 
-/// True for the name of one of RocksDB's logs.
-pub(crate) fn is_log(name: &str) -> bool {
-    name.split_once('.').is_some_and(|(_, kind)| kind == "log")
+/// The number in the name of one of RocksDB's logs.
+pub(crate) fn number_of_log(name: &str) -> Option<u64> {
+    let (number, kind) = name.split_once('.')?;
+    if kind == "log" { number.parse().ok() } else { None }
+}
+
+/// True for a name that is neither a table's nor a log's.
+pub(crate) fn is_not_of_records(name: &str) -> bool {
+    name.split_once('.').is_none_or(|(_, kind)| !matches!(kind, "sst" | "log"))
 }
 
 /// Makes a store without beats in `home`, which must be locked. It is durable when this returns.

@@ -30,6 +30,10 @@ fn a_backup_opens_by_itself_and_shows_one_beat() {
     let held = records(&*engine);
     put(&*engine, b"later", b"1");
     assert_eq!(RocksDbDriver.probe(&into).unwrap(), Probe::Mine { needs_recovery: false });
+    // Nothing is shared: what happens to the files of the store does not reach the backup.
+    for file in crate::kit::files(&into, "") {
+        assert_eq!(std::os::unix::fs::MetadataExt::nlink(&file.metadata().unwrap()), 1, "{}", file.display());
+    }
     let copy = open(&into);
     assert_eq!(copy.view().unwrap().header().beat, stat.beat);
     assert_eq!(records(&*copy), held);
@@ -70,12 +74,21 @@ fn a_backup_refuses_what_holds_anything_and_cleans_up_when_stopped() {
     assert_eq!(engine.backup(&into, &Quiet).unwrap_err().kind(), ErrorKind::Mismatch);
     assert_eq!(contents(&into).into_values().collect::<Vec<_>>(), [b"precious"]);
     std::fs::remove_file(into.join("mine")).unwrap();
-    for at in 0..3 {
-        let stop = |progress: Progress| {
-            if progress.done == at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let steps = std::cell::Cell::new(0);
+    let count = |_: Progress| {
+        steps.set(steps.get() + 1);
+        ControlFlow::Continue(())
+    };
+    engine.backup(&home.with_file_name("counted"), &count).unwrap();
+    assert!(steps.get() >= 3);
+    for at in 1..=steps.replace(0) {
+        let stop = |_: Progress| {
+            steps.set(steps.get() + 1);
+            if steps.get() == at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         assert_eq!(engine.backup(&into, &stop).unwrap_err().kind(), ErrorKind::Cancelled);
         assert!(std::fs::read_dir(&into).unwrap().next().is_none(), "stopped at {at}");
+        steps.set(0);
     }
     engine.backup(&into, &Quiet).unwrap();
 }
