@@ -55,7 +55,12 @@ fn check_mode(home: &Path, mode: OpenMode) -> Result<bool> {
     }
 }
 
-fn open_core(home: &Path, options: &OpenOptions, settings: Settings, seen: &dyn Observer) -> Result<Core> {
+pub(crate) fn open_core(
+    home: &Path,
+    options: &OpenOptions,
+    settings: Settings,
+    seen: &dyn Observer,
+) -> Result<Core> {
     check_mode(home, options.mode)?;
     create_dir_durably(&RealDisk, home)?;
     let lock = lock_dir(&RealDisk, home)?;

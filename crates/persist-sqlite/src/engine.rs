@@ -118,3 +118,6 @@ impl Engine for SqliteEngine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 mod bodies;
 mod ceiling;
 mod damage;
+mod failures;
 mod kit;
 mod locking;
 mod maintain;
