@@ -11,3 +11,18 @@ mod maintain;
 mod opening;
 mod reads;
 mod support;
+
+use persist_conformance::Fixture;
+use persist_lmdb::LmdbDriver;
+
+/// The engine with its defaults.
+struct Lmdb;
+
+impl Fixture for Lmdb {
+    fn driver(&self) -> &dyn persist_api::Driver {
+        &LmdbDriver
+    }
+}
+
+persist_conformance::conformance!(Lmdb);
+persist_conformance::crash_classes!(crash, LmdbDriver::new(), persist_api::OpenOptions::default());
