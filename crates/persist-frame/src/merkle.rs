@@ -6,6 +6,9 @@ pub type Digest = [u8; 32];
 /// The root of a frame without records.
 pub const EMPTY_ROOT: Digest = [0; 32];
 
+/// Leaves gathered before they are hashed in pairs; an even number, so that only the last block can be odd.
+const GATHERED: usize = 64;
+
 /// The tree rule alone, over leaves already in tree order: pair left to right, parent = BLAKE3(left, right), an odd
 /// last node pairs with itself, one leaf is the root, no leaf gives [`EMPTY_ROOT`].
 ///
@@ -47,13 +50,18 @@ pub(crate) fn frame_root_of<'a>(
     }
     let order = sorted_order(leaves.len(), seen.shared, key_of);
     let leaf = |index: u32| leaves.get(index as usize).copied().unwrap_or(EMPTY_ROOT);
-    // The first level is hashed straight from the unsorted leaves, so that they need not be copied into order.
-    let parents = order.chunks(2).map(|pair| match *pair {
-        [(_, left), (_, right)] => parent(&[leaf(left), leaf(right)]),
-        [(_, odd)] => parent(&[leaf(odd); 2]),
-        _ => EMPTY_ROOT,
-    });
-    tree_root(parents.collect())
+    let mut parents = Vec::with_capacity(order.len().div_ceil(2));
+    // The leaves lie scattered. Gathering some before hashing any lets the processor wait for many of them at once.
+    let mut block = [EMPTY_ROOT; GATHERED];
+    for indices in order.chunks(GATHERED) {
+        for (slot, &(_, index)) in block.iter_mut().zip(indices) {
+            *slot = leaf(index);
+        }
+        let (pairs, odd) = block.get(..indices.len()).unwrap_or_default().as_chunks();
+        parents.extend(pairs.iter().map(parent));
+        parents.extend(odd.iter().map(|odd| parent(&[*odd; 2])));
+    }
+    tree_root(parents)
 }
 
 #[inline]
@@ -76,7 +84,7 @@ impl<'a> KeysSeen<'a> {
         match self.previous.replace(key) {
             None => self.shared = key.len(),
             Some(previous) => {
-                self.disordered |= previous > key;
+                self.disordered = self.disordered || previous > key;
                 let same =
                     |len| matches!((previous.get(..len), key.get(..len)), (Some(a), Some(b)) if a == b);
                 if !same(self.shared) {
@@ -94,7 +102,8 @@ fn sorted_order<'a>(count: usize, shared: usize, key_of: impl Fn(usize) -> &'a [
     let tail = |index: u32| key_of(index as usize).get(shared..).unwrap_or_default();
     let mut order: Vec<(u64, u32)> =
         (0_u32..).take(count).map(|index| (leading_eight(tail(index)), index)).collect();
-    order.sort_unstable();
+    // A stable sort, because it takes runs as they come, and real emitters write a few ascending runs.
+    order.sort();
     for equal in order.chunk_by_mut(|one, other| one.0 == other.0).filter(|run| run.len() > 1) {
         equal.sort_by(|one, other| tail(one.1).cmp(tail(other.1)));
     }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use persist_frame::body::{Body, CellDesc};
-use persist_frame::{Frame, Limits, RecordKind};
+use persist_frame::{ErrorClass, Frame, Limits, RecordKind};
 use serde_json::{Value, json};
 
+use crate::forge::{Forge, rec};
 use crate::manifest::{Vector, accepted, hex, vectors};
 
 #[test]
@@ -177,4 +178,26 @@ fn policy_refuses_what_the_manifest_says_and_nothing_else() {
         }
     }
     assert!(refused >= 3);
+}
+
+#[test]
+fn policy_names_everything_that_is_unknown_once() {
+    let mut newer = rec(1, b"k", b"");
+    newer.version = 9;
+    let records =
+        [rec(1, b"k", b""), newer.clone(), rec(8, b"k", b""), newer, rec(0, b"k", b""), rec(8, b"k", b"")];
+    let of = |caps| {
+        let bytes = Forge { caps: Some(caps), ..Forge::of(&records) }.bare();
+        Frame::parse(&bytes, &Limits::default()).unwrap().policy()
+    };
+    let report = of(0x200);
+    assert!(!report.is_clean());
+    assert_eq!(report.unknown_kinds, [RecordKind(0), RecordKind(8)]);
+    assert_eq!(report.unknown_versions, [9]);
+    assert_eq!(report.into_result().unwrap_err().class(), ErrorClass::UnsupportedRecord);
+    let error = of(0x4000_0A00).into_result().unwrap_err();
+    assert_eq!(error.class(), ErrorClass::CapabilityMismatch);
+    for named in ["0x40000800", "0x00, 0x08", "versions 9"] {
+        assert!(error.message().contains(named), "{error}");
+    }
 }
