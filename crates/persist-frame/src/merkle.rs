@@ -102,8 +102,8 @@ fn sorted_order<'a>(count: usize, shared: usize, key_of: impl Fn(usize) -> &'a [
     let tail = |index: u32| key_of(index as usize).get(shared..).unwrap_or_default();
     let mut order: Vec<(u64, u32)> =
         (0_u32..).take(count).map(|index| (leading_eight(tail(index)), index)).collect();
-    // A stable sort, because it takes runs as they come, and real emitters write a few ascending runs.
-    order.sort();
+    // Stable, so equal keys stay in emission order; and it takes the ascending runs of real emitters as they come.
+    order.sort_by_key(|&(leading, _)| leading);
     for equal in order.chunk_by_mut(|one, other| one.0 == other.0).filter(|run| run.len() > 1) {
         equal.sort_by(|one, other| tail(one.1).cmp(tail(other.1)));
     }
