@@ -72,7 +72,7 @@ impl Pair {
     fn create(engine: &str, dir: &Path) -> Result<Self> {
         let mut random = Random(1);
         let loaded = rows(&mut random, LOADED_ROWS);
-        let mut side = |name: &str| -> Result<Box<dyn Side>> {
+        let side = |name: &str| -> Result<Box<dyn Side>> {
             let home = dir.join(name);
             #[allow(clippy::disallowed_methods, reason = "a temporary directory of this benchmark")]
             std::fs::create_dir(&home).map_err(text)?;

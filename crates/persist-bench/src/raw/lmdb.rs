@@ -12,9 +12,9 @@ use crate::side::{Result, Side, text};
 
 /// An environment with a database of records and one of the header.
 pub(crate) struct Lmdb {
-    env: Env<WithoutTls>,
-    records: Database<Bytes, Bytes>,
-    header: Database<Bytes, Bytes>,
+    env: &'static Env<WithoutTls>,
+    records: Database<'static, Bytes, Bytes>,
+    header: Database<'static, Bytes, Bytes>,
 }
 
 impl Lmdb {
@@ -28,6 +28,8 @@ impl Lmdb {
         options.map_size(1 << 36).max_dbs(2);
         // SAFETY: the directory is a fresh temporary one of this process alone.
         let env = unsafe { options.open(home) }.map_err(text)?;
+        // A database borrows its environment; the benchmark's lives as long as the process.
+        let env: &'static Env<WithoutTls> = Box::leak(Box::new(env));
         let txn = env.write_txn().map_err(text)?;
         let (records, header) = env
             .create_databases_and_commit(txn, |create, txn| {

@@ -36,7 +36,7 @@ impl Side for Rocks {
         batch.put([], BeatHeader::default().encode());
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.db.write_opt(&batch, &options).map_err(text)
+        self.db.write_opt(batch, &options).map_err(text)
     }
 
     fn gets(&mut self, keys: &[Vec<u8>]) -> Result<u64> {
