@@ -1,0 +1,78 @@
+//! Names, codes and advice of errors: stable for ever.
+
+use std::collections::BTreeSet;
+
+use persist_api::{Advice, BeatNo, Durability, Error, ErrorKind};
+
+#[test]
+fn the_table_of_kinds_is_pinned() {
+    use Advice::{FixCode, FixData, Grow, Migrate, Redo, Reopen, Restore, Retry};
+    let golden = [
+        (ErrorKind::Unsupported, "unsupported", -7, FixCode),
+        (ErrorKind::Refused, "refused", -4, FixCode),
+        (ErrorKind::Invalid, "invalid", -1, FixCode),
+        (ErrorKind::TooLarge, "too_large", -9, FixData),
+        (ErrorKind::Busy, "busy", -10, Retry),
+        (ErrorKind::Conflict, "conflict", -6, Redo),
+        (ErrorKind::Full, "full", -11, Grow),
+        (ErrorKind::Stale, "stale", -12, Redo),
+        (ErrorKind::Locked, "locked", -13, Retry),
+        (ErrorKind::Mismatch, "mismatch", -14, Migrate),
+        (ErrorKind::Corrupt, "corrupt", -5, Restore),
+        (ErrorKind::Poisoned, "poisoned", -15, Reopen),
+        (ErrorKind::Closed, "closed", -16, Reopen),
+        (ErrorKind::Cancelled, "cancelled", -17, Retry),
+        (ErrorKind::Io, "io", -3, Reopen),
+    ];
+    assert_eq!(golden.map(|row| row.0), ErrorKind::ALL);
+    for (kind, name, code, advice) in golden {
+        assert_eq!((kind.name(), kind.code(), kind.advice()), (name, code, advice));
+        let error = Error::new(kind, "verb", "what and where");
+        assert_eq!((error.kind(), error.code(), error.advice()), (kind, code, advice));
+    }
+    let codes: BTreeSet<_> = golden.iter().map(|row| row.2).collect();
+    assert_eq!(codes.len(), golden.len(), "one code for each kind");
+    assert!(codes.iter().all(|code| *code < 0 && ![-2, -8].contains(code)), "-2 and -8 stay reserved");
+}
+
+#[test]
+fn an_error_is_one_line_with_all_it_knows() {
+    let error = Error::new(ErrorKind::Full, "put_record", "no room")
+        .with_engine("lmdb")
+        .with_engine_code(-30792)
+        .with_path("/data/home")
+        .with_beat(BeatNo(7));
+    let line = "put_record: no room [/data/home] at beat 7 (full, lmdb code -30792); raise the ceiling or free space, then repeat";
+    assert_eq!(error.to_string(), line);
+    assert_eq!(
+        (error.engine(), error.engine_code(), error.beat()),
+        (Some("lmdb"), Some(-30792), Some(BeatNo(7)))
+    );
+}
+
+#[test]
+fn a_full_disk_is_full_and_not_io() {
+    for (os, kind) in [
+        (std::io::ErrorKind::StorageFull, ErrorKind::Full),
+        (std::io::ErrorKind::QuotaExceeded, ErrorKind::Full),
+        (std::io::ErrorKind::PermissionDenied, ErrorKind::Io),
+    ] {
+        assert_eq!(Error::io("write_file", "x".as_ref(), os.into()).kind(), kind);
+    }
+}
+
+#[test]
+fn durabilities_are_pinned() {
+    let golden = [
+        (Durability::Volatile, "volatile", 0),
+        (Durability::Buffered, "buffered", 1),
+        (Durability::Durable, "durable", 2),
+    ];
+    for (level, name, byte) in golden {
+        assert_eq!((level.name(), level.to_byte()), (name, byte));
+        assert_eq!((Durability::from_name(name), Durability::from_byte(byte)), (Some(level), Some(level)));
+    }
+    assert_eq!((Durability::from_byte(3), Durability::from_name("Durable")), (None, None));
+    assert!(Durability::Volatile < Durability::Buffered && Durability::Buffered < Durability::Durable);
+    assert_eq!(Durability::default(), Durability::Durable);
+}
