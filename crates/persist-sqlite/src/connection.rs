@@ -21,12 +21,11 @@ const STATEMENTS_KEPT: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Writer,
-    Reader,
-    /// A reader beyond those that are kept: it has hardly any cache of its own.
-    ExtraReader,
+    /// A reader in a slot of the pool, or one beyond them.
+    Reader {
+        slot: Option<usize>,
+    },
 }
-
-const EXTRA_CACHE_BYTES: u64 = 256 << 10;
 
 /// Opens a connection to the database file at `path`, which exists.
 pub(crate) fn open(path: &Path, role: Role, settings: &Settings) -> Result<Connection> {
@@ -36,9 +35,8 @@ pub(crate) fn open(path: &Path, role: Role, settings: &Settings) -> Result<Conne
     let conn = Connection::open_with_flags(path, flags).map_err(&fail)?;
     harden(&conn).map_err(&fail)?;
     let cache_bytes = match role {
-        Role::Writer => settings.writer_cache_bytes,
-        Role::Reader => settings.reader_cache_bytes,
-        Role::ExtraReader => settings.reader_cache_bytes.min(EXTRA_CACHE_BYTES),
+        Role::Writer => settings.writer_cache_bytes(),
+        Role::Reader { slot } => settings.reader_cache_bytes(slot),
     };
     let cache_kib = cache_bytes / 1024;
     let mmap_bytes = settings.mmap_bytes;
@@ -53,7 +51,7 @@ pub(crate) fn open(path: &Path, role: Role, settings: &Settings) -> Result<Conne
             let limit = settings.wal_bytes.saturating_mul(2).min(i64::MAX as u64);
             format!("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = {limit};")
         }
-        Role::Reader | Role::ExtraReader => "PRAGMA query_only = ON;".to_owned(),
+        Role::Reader { .. } => "PRAGMA query_only = ON;".to_owned(),
     };
     conn.execute_batch(&own).map_err(&fail)?;
     Ok(conn)

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use parking_lot::Mutex;
 use persist_api::{BeatHeader, Error, ErrorKind, Health, Result};
@@ -32,8 +32,7 @@ pub(crate) struct Writer {
 /// Shared by the engine and its views. Fields are dropped in order: connections, then the mark, then the lock.
 pub(crate) struct Core {
     pub(crate) writer: Mutex<Writer>,
-    readers: Mutex<Vec<Connection>>,
-    readers_out: AtomicU64,
+    readers: Mutex<[Slot; READERS_KEPT]>,
     /// The WAL, to sync it. Closing it drops no lock: SQLite locks the other two files.
     pub(crate) wal: Box<dyn DiskFile>,
     _live: LiveMark,
@@ -69,7 +68,6 @@ impl Core {
                 seen_frames: Cell::new(0),
             }),
             readers: Mutex::default(),
-            readers_out: AtomicU64::new(0),
             wal,
             _live: live,
             _lock: lock,
@@ -83,22 +81,28 @@ impl Core {
         })
     }
 
-    /// A reader from the pool, or a new one.
+    /// The pooled reader with the largest cache that is free, or an extra one when all are out.
     pub(crate) fn reader(self: &Arc<Self>) -> Result<Reader> {
-        let pooled = self.readers.lock().pop();
-        let out = self.readers_out.fetch_add(1, Ordering::Relaxed);
-        let role =
-            if pooled.is_some() || out < READERS_KEPT as u64 { Role::Reader } else { Role::ExtraReader };
-        let mut reader = Reader { conn: None, role, core: Arc::clone(self) };
-        reader.conn = Some(match pooled {
-            Some(conn) => conn,
-            None => connection::open(&self.home.join(DATA), role, &self.settings)?,
+        let mut slots = self.readers.lock();
+        let free = slots.iter_mut().enumerate().find(|(_, slot)| !matches!(slot, Slot::Out));
+        let (slot, kept) = match free {
+            Some((at, slot)) => (Some(at), std::mem::replace(slot, Slot::Out)),
+            None => (None, Slot::Out),
+        };
+        drop(slots);
+        // From here on, dropping the reader frees its slot, also when it cannot be opened.
+        let mut reader = Reader { conn: None, slot, core: Arc::clone(self) };
+        reader.conn = Some(match kept {
+            Slot::Kept(conn) => conn,
+            Slot::Unused | Slot::Out => {
+                connection::open(&self.home.join(DATA), Role::Reader { slot }, &self.settings)?
+            }
         });
         Ok(reader)
     }
 
     pub(crate) fn readers_kept(&self) -> usize {
-        self.readers.lock().len()
+        self.readers.lock().iter().filter(|slot| matches!(slot, Slot::Kept(_))).count()
     }
 
     /// Poisons the engine when an error says that a write or a sync failed.
@@ -112,7 +116,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        self.readers.get_mut().clear();
+        *self.readers.get_mut() = Default::default();
         if self.health.is_poisoned() {
             // The last connection to close would checkpoint, that is sync again what failed to sync, and delete the WAL.
             let writer = self.writer.get_mut();
@@ -121,10 +125,22 @@ impl Drop for Core {
     }
 }
 
-/// A reading connection, which goes back to the pool when dropped.
+/// A place in the pool of readers. Each has its own share of the cache.
+#[derive(Debug, Default)]
+enum Slot {
+    /// Never opened.
+    #[default]
+    Unused,
+    /// Open and free.
+    Kept(Connection),
+    /// Some view has it.
+    Out,
+}
+
+/// A reading connection, which goes back to its slot when dropped.
 pub(crate) struct Reader {
     conn: Option<Connection>,
-    role: Role,
+    slot: Option<usize>,
     pub(crate) core: Arc<Core>,
 }
 
@@ -147,14 +163,15 @@ fn given_back() -> Error {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.core.readers_out.fetch_sub(1, Ordering::Relaxed);
-        let Some(conn) = self.conn.take() else { return };
-        if !conn.is_autocommit() && connection::run(&conn, sql::COMMIT).is_err() {
-            return;
-        }
-        let mut kept = self.core.readers.lock();
-        if self.role == Role::Reader && kept.len() < READERS_KEPT {
-            kept.push(conn);
+        let ended = self
+            .conn
+            .take()
+            .filter(|conn| conn.is_autocommit() || connection::run(conn, sql::COMMIT).is_ok())
+            .map_or(Slot::Unused, Slot::Kept);
+        // An extra reader has no slot, and closes here.
+        let Some(at) = self.slot else { return };
+        if let Some(slot) = self.core.readers.lock().get_mut(at) {
+            *slot = ended;
         }
     }
 }

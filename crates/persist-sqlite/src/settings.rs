@@ -13,13 +13,15 @@ const PAGE_BYTES: u64 = 4096;
 const PAGE_BYTES_MAX: u64 = 65_536;
 /// SQLite's own bound on the number of pages.
 const PAGES_MAX: u64 = 4_294_967_294;
-const CACHE_BYTES: u64 = 64 << 20;
+const CACHE_BYTES: u64 = 128 << 20;
+/// Cache of a reader beyond those that are kept.
+const EXTRA_CACHE_BYTES: u64 = 256 << 10;
 const WAL_BYTES: u64 = 4 << 20;
 const VIEWS_MAX: u64 = 128;
 /// An empty store takes five pages; less than this is a mistake.
 const STORE_BYTES_MIN: u64 = 16 * PAGE_BYTES_MAX;
 
-/// Readers that are kept for the next view. They share half of the cache.
+/// Readers that are kept for the next view.
 pub(crate) const READERS_KEPT: usize = 8;
 
 /// The options, checked.
@@ -27,10 +29,8 @@ pub(crate) const READERS_KEPT: usize = 8;
 pub(crate) struct Settings {
     /// Page size of a store that is created.
     pub(crate) page_bytes: u64,
-    /// Page cache of the writer.
-    pub(crate) writer_cache_bytes: u64,
-    /// Page cache of each pooled reader.
-    pub(crate) reader_cache_bytes: u64,
+    /// Page caches of all kept connections together.
+    cache_bytes: u64,
     /// How much of the database file readers map into memory.
     pub(crate) mmap_bytes: u64,
     /// Size of the WAL from which a commit checkpoints.
@@ -58,15 +58,28 @@ impl Settings {
                 "store_bytes_max is {store_bytes_max}; the least that makes sense is {STORE_BYTES_MIN}"
             )));
         }
-        let cache_bytes = options.cache_bytes.unwrap_or(CACHE_BYTES);
         Ok(Self {
             page_bytes,
-            writer_cache_bytes: cache_bytes / 2,
-            reader_cache_bytes: cache_bytes / 2 / READERS_KEPT as u64,
+            cache_bytes: options.cache_bytes.unwrap_or(CACHE_BYTES),
             mmap_bytes: knob(options, "mmap_bytes", 0)?,
             wal_bytes: knob(options, "wal_bytes", WAL_BYTES)?,
             store_bytes_max,
         })
+    }
+
+    /// Page cache of the writer: a quarter.
+    pub(crate) fn writer_cache_bytes(&self) -> u64 {
+        self.cache_bytes / 4
+    }
+
+    /// Page cache of a reader. The first slot has half of what the writer left, the next half of what is left then, and
+    /// so on: views take the first slot that is free, so the largest caches are the warmest.
+    pub(crate) fn reader_cache_bytes(&self, slot: Option<usize>) -> u64 {
+        let left = self.cache_bytes - self.writer_cache_bytes();
+        match slot.and_then(|slot| u32::try_from(slot).ok()) {
+            Some(slot) => left.checked_shr(slot.saturating_add(1)).unwrap_or(0),
+            None => EXTRA_CACHE_BYTES.min(left),
+        }
     }
 }
 
