@@ -48,26 +48,31 @@ impl Walk<'_> {
         }
     }
 
-    /// A value on pages of its own: only the first has a header, which says how many they are.
+    /// A value on pages of its own: only the first has a header, which says how many they are. They may be more than the
+    /// value needs, for LMDB writes a shorter value over a longer one and keeps the pages.
     fn long_value(&mut self, place: &mut Place, node: &Node<'_>) -> Result<(), EntryStop> {
         let first = Raw(node.data).word(0).unwrap_or(NO_PAGE);
         let needed = node.data_len.saturating_add(PAGE_HEAD as u64).div_ceil(self.meta.page_bytes);
-        for page in (0..needed).map(|at| first.saturating_add(at)) {
+        if first < 2 || first >= self.file_pages {
+            let what = format!("its value lies on page {first}, outside of the file");
+            return Err(EntryStop::Damage(what));
+        }
+        let mut head = [0_u8; PAGE_HEAD];
+        self.file.read_at(first.saturating_mul(self.meta.page_bytes), &mut head)?;
+        let raw = Raw(&head);
+        let is_first = raw.word(0) == Some(first)
+            && raw.half(WORD + 2).is_some_and(|flags| flags & P_KINDS == P_OVERFLOW);
+        let pages = raw.int(WORD + 4).map_or(0, u64::from);
+        if !is_first || pages < needed {
+            return Err(EntryStop::Damage(format!("page {first} is not the beginning of its value")));
+        }
+        for page in (0..pages).map(|at| first.saturating_add(at)) {
             if page < 2 || !self.mark(page) {
                 let what = format!("its value lies on page {page}, outside of the file or used twice");
                 return Err(EntryStop::Damage(what));
             }
         }
-        let mut head = [0_u8; PAGE_HEAD];
-        self.file.read_at(first.saturating_mul(self.meta.page_bytes), &mut head)?;
-        let raw = Raw(&head);
-        let fits = raw.word(0) == Some(first)
-            && raw.half(WORD + 2).is_some_and(|flags| flags & P_KINDS == P_OVERFLOW)
-            && raw.int(WORD + 4).is_some_and(|pages| u64::from(pages) == needed);
-        if !fits {
-            return Err(EntryStop::Damage(format!("page {first} is not the beginning of its value")));
-        }
-        place.count.overflow_pages = place.count.overflow_pages.saturating_add(needed);
+        place.count.overflow_pages = place.count.overflow_pages.saturating_add(pages);
         if place.kind == Kind::Free {
             let list = self.read_value(first, node.data_len, true)?;
             return self.free_list(&list);

@@ -132,3 +132,16 @@ fn verify_beside_a_writer_finds_no_damage() {
         }
     });
 }
+
+/// LMDB keeps the pages of a long value when a shorter one takes its place.
+#[test]
+fn a_long_value_made_shorter_is_no_damage() {
+    let home = tempfile::tempdir().unwrap();
+    for bytes in [30_000, 9_000, 5_000, 40_000, 10] {
+        let engine = open(home.path());
+        commit(&*engine, |beat| beat.put_record(b"k", &vec![1; bytes]));
+        assert_eq!(engine.verify(&mut |_| {}, &Quiet).unwrap().damaged, 0, "{bytes} bytes");
+        drop(engine);
+        assert_eq!(all(&*open(home.path()))[0].1.len(), bytes);
+    }
+}
