@@ -32,13 +32,12 @@ fn check_grant(offer: &Offer, request: &Request, grant: &Grant) -> Result<(), Te
     prop_assert!(provided(grant).contains(session.emulated), "what is emulated has a named layer");
     prop_assert!(!offer.caps.intersects(session.emulated), "native is preferred to emulated");
     prop_assert!(session.durability <= offer.durability_max() && session.durability <= request.durability);
-    match session.durability_pending {
-        Some(pending) => {
-            prop_assert!(request.durability_may_pend);
-            prop_assert_eq!(pending, request.durability);
-            prop_assert!(session.durability < pending);
-        }
-        None => prop_assert_eq!(session.durability, request.durability),
+    if let Some(pending) = session.durability_pending {
+        prop_assert!(request.durability_may_pend);
+        prop_assert_eq!(pending, request.durability);
+        prop_assert!(session.durability < pending);
+    } else {
+        prop_assert_eq!(session.durability, request.durability);
     }
     for ((name, floor), (_, granted)) in request.limits.named().into_iter().zip(session.limits.named()) {
         prop_assert!(granted >= floor, "{} {} of {}", name, granted, floor);
@@ -87,7 +86,7 @@ fn used<'r>(offer: &Offer, request: &'r Request) -> Vec<&'r Layer> {
     let mut have = offer.caps;
     let mut used = Vec::new();
     for layer in &request.layers {
-        if layer.always || !(layer.grant.provides & asked(request) - have).is_empty() {
+        if layer.always || (layer.grant.provides & asked(request)).intersects(!have) {
             have |= layer.grant.provides;
             used.push(layer);
         }

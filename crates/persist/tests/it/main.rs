@@ -1,0 +1,15 @@
+//! The facade over every engine of this build.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+mod address;
+mod engines;
+mod kit;
+mod stranger;
