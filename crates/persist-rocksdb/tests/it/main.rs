@@ -13,4 +13,5 @@ mod kit;
 mod maintain;
 mod open;
 mod processes;
+mod suite;
 mod views;
