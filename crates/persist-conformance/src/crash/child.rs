@@ -8,6 +8,7 @@ use persist_api::{CompactScope, Driver, Engine, Error, ErrorKind, OpenOptions, Q
 use super::check;
 use super::plan::{BeatPlan, Model, Profile, Rules, Then};
 use super::words::Word;
+use crate::Fixture;
 
 /// Which work the child is asked to do: `work` or `check`. Absent in every ordinary process.
 pub const CHILD_ENV: &str = "PERSIST_CRASH_CHILD";
@@ -25,7 +26,12 @@ pub struct Subject<'d> {
     pub options: OpenOptions,
 }
 
-impl Subject<'_> {
+impl<'d> Subject<'d> {
+    /// The engine of a fixture, opened as the fixture says.
+    pub fn of(fixture: &'d dyn Fixture) -> Self {
+        Self { driver: fixture.driver(), options: fixture.options() }
+    }
+
     pub(crate) fn open(&self, home: &Path) -> Result<Box<dyn Engine>, Error> {
         self.driver.open(home, &self.options, &Quiet)
     }

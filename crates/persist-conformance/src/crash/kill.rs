@@ -32,12 +32,12 @@ impl Default for KillOptions {
 }
 
 impl KillOptions {
-    /// The defaults, changed by `PERSIST_CRASH_SEED` and `PERSIST_KILL_ROUNDS`.
+    /// The defaults, changed by `PERSIST_SEED` and `PERSIST_KILL_ROUNDS`.
     #[must_use]
     pub fn from_env() -> Self {
         let default = Self::default();
         Self {
-            seed: super::number_from_env("PERSIST_CRASH_SEED").unwrap_or(default.seed),
+            seed: super::number_from_env("PERSIST_SEED").unwrap_or(default.seed),
             rounds: super::number_from_env("PERSIST_KILL_ROUNDS").unwrap_or(default.rounds),
             ..default
         }
@@ -94,7 +94,7 @@ pub fn kill(
                 clause,
                 what,
                 place: format!("kill {round}, profile {}", victim.profile.name()),
-                replay: format!("PERSIST_CRASH_SEED={} PERSIST_KILL_ROUNDS={}", options.seed, options.rounds),
+                replay: format!("PERSIST_SEED={} PERSIST_KILL_ROUNDS={}", options.seed, options.rounds),
             });
             if report.violations.len() >= options.violations_max {
                 break;

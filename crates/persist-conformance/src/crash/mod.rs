@@ -31,6 +31,7 @@
 mod asserts;
 mod check;
 mod child;
+mod cuts;
 mod disk;
 mod event;
 mod image;

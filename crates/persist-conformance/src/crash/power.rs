@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 use persist_api::Durability;
 use persist_io::{Disk as _, RealDisk};
 
-use super::check::Question;
 use super::child::Subject;
-use super::disk::{Disk, NameRules};
-use super::event::{Act, Event, Tree};
-use super::image::{Fate, Kind, write};
+use super::cuts::{Bounds, Runner};
+use super::disk::NameRules;
+use super::event::{Act, Tree};
+use super::image::write;
 use super::kernel::Recording;
-use super::parent::{Examiner, Order, Reentry, Verdict};
+use super::parent::{Examiner, Order, Reentry};
 use super::plan::Profile;
 use super::record::{read, record};
 use super::report::{CrashError, PowerReport, Violation};
-use super::rng::Rng;
 use super::words::Word;
 
 /// How much the power-cut class does, and under which rules.
@@ -60,13 +59,13 @@ impl Default for PowerOptions {
 }
 
 impl PowerOptions {
-    /// The defaults, changed by `PERSIST_CRASH_SEED`, `PERSIST_POWER_IMAGES`, `PERSIST_POWER_BEATS` and
+    /// The defaults, changed by `PERSIST_SEED`, `PERSIST_POWER_IMAGES`, `PERSIST_POWER_BEATS` and
     /// `PERSIST_POWER_REPLAY`; what fails is kept.
     #[must_use]
     pub fn from_env() -> Self {
         let default = Self::default();
         Self {
-            seed: super::number_from_env("PERSIST_CRASH_SEED").unwrap_or(default.seed),
+            seed: super::number_from_env("PERSIST_SEED").unwrap_or(default.seed),
             images: super::number_from_env("PERSIST_POWER_IMAGES").unwrap_or(default.images),
             beats: super::number_from_env("PERSIST_POWER_BEATS").unwrap_or(default.beats),
             replay: std::env::var_os("PERSIST_POWER_REPLAY").map(PathBuf::from),
@@ -78,7 +77,7 @@ impl PowerOptions {
 
 /// The recorded sessions: profile, and whether it starts from an image of the first session, so that recovery itself is
 /// recorded and cut.
-const SESSIONS: [(Profile, bool); 4] =
+pub(crate) const SESSIONS: [(Profile, bool); 4] =
     [(Profile::Mixed, false), (Profile::Durable, false), (Profile::Buffered, false), (Profile::Mixed, true)];
 
 /// Runs the power-cut class on an engine.
@@ -119,44 +118,13 @@ pub fn power_cut(
     Ok(report)
 }
 
-struct Session {
-    number: usize,
-    profile: Profile,
+/// One recorded run of the workload.
+pub(crate) struct Session {
+    pub(crate) number: usize,
+    pub(crate) profile: Profile,
     /// What lies on the disk at the beginning, and the beat that it shows; nothing at all otherwise.
-    start: Option<(Tree, u64)>,
+    pub(crate) start: Option<(Tree, u64)>,
     dir: PathBuf,
-}
-
-/// What must and may be on the disk at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Bounds {
-    /// The store was open: from now on it must open again.
-    created: bool,
-    floor: u64,
-    ceiling: u64,
-}
-
-impl Bounds {
-    fn note(&mut self, act: &Act) {
-        match act {
-            Act::Say(Word::Open(beat)) => {
-                self.created = true;
-                self.ceiling = self.ceiling.max(*beat);
-            }
-            Act::Say(Word::Try(beat)) => self.ceiling = *beat,
-            Act::Say(Word::Ack(beat, Durability::Durable) | Word::Sync(beat)) => {
-                self.floor = self.floor.max(*beat);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// One image to build: after how many events the power fails, and how.
-struct Job {
-    cut: usize,
-    kind: Kind,
-    seed: u64,
 }
 
 impl Session {
@@ -223,167 +191,8 @@ impl Session {
                 clause: "D-2".to_owned(),
                 what: format!("cannot be judged: {what}"),
                 place: format!("session {} ({})", self.number, self.profile.name()),
-                replay: format!("PERSIST_CRASH_SEED={}", options.seed),
+                replay: format!("PERSIST_SEED={}", options.seed),
             });
         }
-    }
-}
-
-struct Runner<'s> {
-    session: &'s Session,
-    recording: &'s Recording,
-    options: &'s PowerOptions,
-    examiner: Examiner<'s>,
-    scratch: PathBuf,
-    fine: Option<(Tree, u64)>,
-}
-
-impl Runner<'_> {
-    fn run(&mut self, report: &mut PowerReport) -> Result<(), CrashError> {
-        let start = self.session.start.as_ref().map_or(0, |(_, beat)| *beat);
-        let mut bounds = Bounds { created: self.session.start.is_some(), floor: start, ceiling: start };
-        let mut disk = Disk::new(self.recording.base.clone(), self.options.rules);
-        let mut done = 0;
-        let mut last_cut = None;
-        for job in self.jobs() {
-            for event in self.recording.events.get(done..job.cut).unwrap_or_default() {
-                disk.step(event);
-                bounds.note(&event.act);
-            }
-            done = done.max(job.cut);
-            if disk.pending() == 0 && job.kind != Kind::Nothing {
-                continue;
-            }
-            report.cuts += u64::from(last_cut.replace(job.cut) != Some(job.cut));
-            self.image(&disk, bounds, &job, report)?;
-            if report.violations.len() >= self.options.violations_max {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Half of the images hold nothing unsynced, each cut right before a sync, when most is promised of what least is
-    /// durable; if there are images enough, that is every such image there is. The others are cut around syncs, after
-    /// promises, and anywhere.
-    fn jobs(&self) -> Vec<Job> {
-        let events = &self.recording.events;
-        let mut rng = Rng::new(&[self.options.seed, self.session.number as u64, 0x6375_7473]);
-        let (mut bare, mut telling) = (vec![events.len()], Vec::new());
-        for (at, event) in events.iter().enumerate() {
-            if event.act.is_sync() {
-                bare.push(at);
-                telling.extend([at, at + 1]);
-            }
-            if matches!(event.act, Act::Say(Word::Ack(..) | Word::Sync(_))) {
-                telling.push(at + 1);
-            }
-        }
-        let budget = usize::try_from(self.options.images).unwrap_or(usize::MAX) / SESSIONS.len();
-        while bare.len() > (budget / 2).max(1) {
-            bare.swap_remove(rng.index(bare.len()));
-        }
-        let mut jobs: Vec<_> =
-            bare.into_iter().map(|cut| Job { cut, kind: Kind::Nothing, seed: 0 }).collect();
-        let mut kinds = Kind::OTHERS.into_iter().cycle();
-        while jobs.len() < budget.max(2) {
-            let cut = match telling.get(rng.index(telling.len())) {
-                Some(cut) if !rng.one_in(3) => *cut,
-                _ => rng.index(events.len() + 1),
-            };
-            let more = kinds.by_ref().take(3);
-            jobs.extend(more.map(|kind| Job { cut, kind, seed: rng.next() }));
-        }
-        jobs.sort_by_key(|job| job.cut);
-        jobs
-    }
-
-    fn image(
-        &mut self,
-        disk: &Disk,
-        bounds: Bounds,
-        job: &Job,
-        report: &mut PowerReport,
-    ) -> Result<(), CrashError> {
-        let pending = disk.pending_places();
-        let chosen = pending.get(Rng::new(&[job.seed]).index(pending.len())).copied().unwrap_or(0);
-        let tree = disk.image(&Fate { kind: job.kind, seed: job.seed, chosen });
-        RealDisk.create_dir(&self.scratch)?;
-        write(&tree, &self.scratch)?;
-        let question = Question {
-            home: self.scratch.join("home"),
-            floor: bounds.floor,
-            ceiling: bounds.ceiling,
-            extend: report.images.is_multiple_of(3),
-        };
-        report.images += 1;
-        let broken = match self.examiner.ask(&question)? {
-            Verdict::Fine(beat) => {
-                report.beyond_promise += u64::from(beat > bounds.floor);
-                let late = job.cut > self.recording.events.len() / 3;
-                if self.fine.is_none() && late && matches!(job.kind, Kind::Percent(_)) {
-                    self.fine = Some((tree, beat));
-                }
-                None
-            }
-            Verdict::Refused(_) if !bounds.created => {
-                report.refused_in_creation += 1;
-                None
-            }
-            Verdict::Refused(why) => Some(("D-1".to_owned(), format!("does not open: {why}"))),
-            Verdict::Bad { clause, what } => Some((clause, what)),
-        };
-        persist_io::remove_tree(&RealDisk, &self.scratch)?;
-        if let Some((clause, what)) = broken {
-            let place = self.place(job);
-            if self.options.keep {
-                let kept = self.scratch.with_extension(format!("failed-{}", report.images));
-                RealDisk.create_dir(&kept)?;
-                write(&disk.image(&Fate { kind: job.kind, seed: job.seed, chosen }), &kept)?;
-            }
-            report.violations.push(Violation { clause, what, place, replay: self.replay() });
-        }
-        Ok(())
-    }
-
-    fn place(&self, job: &Job) -> String {
-        let (session, events) = (self.session, &self.recording.events);
-        let around = |at: Option<usize>| {
-            at.and_then(|at| events.get(at)).map_or_else(|| "nothing".to_owned(), |event| self.show(event))
-        };
-        format!(
-            "session {} ({}), cut {} of {}: after {}, before {}; survives: {}",
-            session.number,
-            session.profile.name(),
-            job.cut,
-            events.len(),
-            around(job.cut.checked_sub(1)),
-            around(Some(job.cut)),
-            job.kind
-        )
-    }
-
-    fn show(&self, event: &Event) -> String {
-        let path = |ino| {
-            let path = self.recording.last.path_of(ino);
-            if path.is_empty() { format!("file {ino}") } else { path }
-        };
-        let what = match &event.act {
-            Act::Change(ino, _) => format!("a change of {}", path(*ino)),
-            Act::Names(changes) => {
-                let names: Vec<_> =
-                    changes.iter().map(|change| String::from_utf8_lossy(&change.name)).collect();
-                format!("a change of the name {}", names.join(" and "))
-            }
-            Act::Sync(ino) => format!("the sync of {}", path(*ino)),
-            Act::SyncRange(ino, ..) => format!("the synced write of {}", path(*ino)),
-            other => format!("{other:?}"),
-        };
-        format!("{what} (line {})", event.end)
-    }
-
-    fn replay(&self) -> String {
-        let (seed, images) = (self.options.seed, self.options.images);
-        format!("PERSIST_POWER_REPLAY=<kept> PERSIST_CRASH_SEED={seed} PERSIST_POWER_IMAGES={images}")
     }
 }

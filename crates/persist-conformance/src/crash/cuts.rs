@@ -1,0 +1,209 @@
+//! Where the power is cut in a recorded session, what must be found there, and the images of each cut.
+
+use std::path::PathBuf;
+
+use persist_api::Durability;
+use persist_io::{Disk as _, RealDisk};
+
+use super::check::Question;
+use super::disk::Disk;
+use super::event::{Act, Event, Tree};
+use super::image::{Fate, Kind, write};
+use super::kernel::Recording;
+use super::parent::{Examiner, Verdict};
+use super::power::{PowerOptions, SESSIONS, Session};
+use super::report::{CrashError, PowerReport, Violation};
+use super::rng::Rng;
+use super::words::Word;
+
+/// What must and may be on the disk at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// The store was open: from now on it must open again.
+    pub(crate) created: bool,
+    pub(crate) floor: u64,
+    pub(crate) ceiling: u64,
+}
+
+impl Bounds {
+    pub(crate) fn note(&mut self, act: &Act) {
+        match act {
+            Act::Say(Word::Open(beat)) => {
+                self.created = true;
+                self.ceiling = self.ceiling.max(*beat);
+            }
+            Act::Say(Word::Try(beat)) => self.ceiling = *beat,
+            Act::Say(Word::Ack(beat, Durability::Durable) | Word::Sync(beat)) => {
+                self.floor = self.floor.max(*beat);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One image to build: after how many events the power fails, and how.
+struct Job {
+    cut: usize,
+    kind: Kind,
+    seed: u64,
+}
+
+/// Cuts one session.
+pub(crate) struct Runner<'s> {
+    pub(crate) session: &'s Session,
+    pub(crate) recording: &'s Recording,
+    pub(crate) options: &'s PowerOptions,
+    pub(crate) examiner: Examiner<'s>,
+    pub(crate) scratch: PathBuf,
+    pub(crate) fine: Option<(Tree, u64)>,
+}
+
+impl Runner<'_> {
+    pub(crate) fn run(&mut self, report: &mut PowerReport) -> Result<(), CrashError> {
+        let start = self.session.start.as_ref().map_or(0, |(_, beat)| *beat);
+        let mut bounds = Bounds { created: self.session.start.is_some(), floor: start, ceiling: start };
+        let mut disk = Disk::new(self.recording.base.clone(), self.options.rules);
+        let mut done = 0;
+        let mut last_cut = None;
+        for job in self.jobs() {
+            for event in self.recording.events.get(done..job.cut).unwrap_or_default() {
+                disk.step(event);
+                bounds.note(&event.act);
+            }
+            done = done.max(job.cut);
+            if disk.pending() == 0 && job.kind != Kind::Nothing {
+                continue;
+            }
+            report.cuts += u64::from(last_cut.replace(job.cut) != Some(job.cut));
+            self.image(&disk, bounds, &job, report)?;
+            if report.violations.len() >= self.options.violations_max {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Half of the images hold nothing unsynced, each cut right before a sync, when most is promised of what least is
+    /// durable; if there are images enough, that is every such image there is. The others are cut around syncs, after
+    /// promises, and anywhere.
+    fn jobs(&self) -> Vec<Job> {
+        let events = &self.recording.events;
+        let mut rng = Rng::new(&[self.options.seed, self.session.number as u64, 0x6375_7473]);
+        let (mut bare, mut telling) = (vec![events.len()], Vec::new());
+        for (at, event) in events.iter().enumerate() {
+            if event.act.is_sync() {
+                bare.push(at);
+                telling.extend([at, at + 1]);
+            }
+            if matches!(event.act, Act::Say(Word::Ack(..) | Word::Sync(_))) {
+                telling.push(at + 1);
+            }
+        }
+        let budget = usize::try_from(self.options.images).unwrap_or(usize::MAX) / SESSIONS.len();
+        while bare.len() > (budget / 2).max(1) {
+            bare.swap_remove(rng.index(bare.len()));
+        }
+        let mut jobs: Vec<_> =
+            bare.into_iter().map(|cut| Job { cut, kind: Kind::Nothing, seed: 0 }).collect();
+        let mut kinds = Kind::OTHERS.into_iter().cycle();
+        while jobs.len() < budget.max(2) {
+            let cut = match telling.get(rng.index(telling.len())) {
+                Some(cut) if !rng.one_in(3) => *cut,
+                _ => rng.index(events.len() + 1),
+            };
+            let more = kinds.by_ref().take(3);
+            jobs.extend(more.map(|kind| Job { cut, kind, seed: rng.next() }));
+        }
+        jobs.sort_by_key(|job| job.cut);
+        jobs
+    }
+
+    fn image(
+        &mut self,
+        disk: &Disk,
+        bounds: Bounds,
+        job: &Job,
+        report: &mut PowerReport,
+    ) -> Result<(), CrashError> {
+        let pending = disk.pending_places();
+        let chosen = pending.get(Rng::new(&[job.seed]).index(pending.len())).copied().unwrap_or(0);
+        let tree = disk.image(&Fate { kind: job.kind, seed: job.seed, chosen });
+        RealDisk.create_dir(&self.scratch)?;
+        write(&tree, &self.scratch)?;
+        let question = Question {
+            home: self.scratch.join("home"),
+            floor: bounds.floor,
+            ceiling: bounds.ceiling,
+            extend: report.images.is_multiple_of(3),
+        };
+        report.images += 1;
+        let broken = match self.examiner.ask(&question)? {
+            Verdict::Fine(beat) => {
+                report.beyond_promise += u64::from(beat > bounds.floor);
+                let late = job.cut > self.recording.events.len() / 3;
+                if self.fine.is_none() && late && matches!(job.kind, Kind::Percent(_)) {
+                    self.fine = Some((tree, beat));
+                }
+                None
+            }
+            Verdict::Refused(_) if !bounds.created => {
+                report.refused_in_creation += 1;
+                None
+            }
+            Verdict::Refused(why) => Some(("D-1".to_owned(), format!("does not open: {why}"))),
+            Verdict::Bad { clause, what } => Some((clause, what)),
+        };
+        persist_io::remove_tree(&RealDisk, &self.scratch)?;
+        if let Some((clause, what)) = broken {
+            let place = self.place(job);
+            if self.options.keep {
+                let kept = self.scratch.with_extension(format!("failed-{}", report.images));
+                RealDisk.create_dir(&kept)?;
+                write(&disk.image(&Fate { kind: job.kind, seed: job.seed, chosen }), &kept)?;
+            }
+            report.violations.push(Violation { clause, what, place, replay: self.replay() });
+        }
+        Ok(())
+    }
+
+    fn place(&self, job: &Job) -> String {
+        let (session, events) = (self.session, &self.recording.events);
+        let around = |at: Option<usize>| {
+            at.and_then(|at| events.get(at)).map_or_else(|| "nothing".to_owned(), |event| self.show(event))
+        };
+        format!(
+            "session {} ({}), cut {} of {}: after {}, before {}; survives: {}",
+            session.number,
+            session.profile.name(),
+            job.cut,
+            events.len(),
+            around(job.cut.checked_sub(1)),
+            around(Some(job.cut)),
+            job.kind
+        )
+    }
+
+    fn show(&self, event: &Event) -> String {
+        let path = |ino| {
+            let path = self.recording.last.path_of(ino);
+            if path.is_empty() { format!("file {ino}") } else { path }
+        };
+        let what = match &event.act {
+            Act::Change(ino, _) => format!("a change of {}", path(*ino)),
+            Act::Names(changes) => {
+                let names: Vec<_> =
+                    changes.iter().map(|change| String::from_utf8_lossy(&change.name)).collect();
+                format!("a change of the name {}", names.join(" and "))
+            }
+            Act::Sync(ino) => format!("the sync of {}", path(*ino)),
+            Act::SyncRange(ino, ..) => format!("the synced write of {}", path(*ino)),
+            other => format!("{other:?}"),
+        };
+        format!("{what} (line {})", event.end)
+    }
+
+    fn replay(&self) -> String {
+        let (seed, images) = (self.options.seed, self.options.images);
+        format!("PERSIST_POWER_REPLAY=<kept> PERSIST_SEED={seed} PERSIST_POWER_IMAGES={images}")
+    }
+}
