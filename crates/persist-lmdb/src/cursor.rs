@@ -88,7 +88,10 @@ impl<'v> LmdbCursor<'v> {
 impl Cursor for LmdbCursor<'_> {
     fn advance(&mut self) -> Result<bool> {
         match self.state {
-            State::Before => self.state = self.rows(&self.scan)?,
+            State::Before => {
+                self.state = State::Failed;
+                self.state = self.rows(&self.scan)?;
+            }
             State::Failed => {
                 return Err(Error::new(ErrorKind::Corrupt, "cursor", "an earlier step failed; seek first")
                     .with_engine(SCHEME));

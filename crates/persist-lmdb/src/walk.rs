@@ -185,58 +185,60 @@ impl<'f> Walk<'f> {
         step: &Step<'_>,
     ) -> Result<(), Stop> {
         let kind = place.kind;
-        let at = || format!("{}, page {number}", kind.name());
+        let mut damage = |what: String| -> Stop {
+            note(what, format!("{}, page {number}", kind.name()));
+            Stop::Noted
+        };
         if number < 2 || !self.mark(number) {
-            note("refers to a page outside of the file or used twice".into(), at());
-            return Err(Stop::Noted);
+            return Err(damage("refers to a page outside of the file or used twice".into()));
         }
         if level > DEPTH_MAX.min(usize::from(place.depth)) {
-            note("lies deeper than the tree is".into(), at());
-            return Err(Stop::Noted);
+            return Err(damage("lies deeper than the tree is".into()));
         }
         step(self.pages_seen, self.file_pages.max(self.pages_seen))?;
         let mut bytes = Vec::new();
         read_page(self.file, number, self.meta.page_bytes, &mut bytes)?;
-        let page = match Page::parse(&bytes, number) {
-            Ok(page) => page,
-            Err(what) => {
-                note(what, at());
-                return Err(Stop::Noted);
-            }
-        };
-        let leaf_level = level == usize::from(place.depth);
-        if page.is_branch == leaf_level || (page.is_branch && place.kind != Kind::Free && page.nodes < 2) {
-            note("is of the wrong kind for its depth, or has too few nodes".into(), at());
-            return Err(Stop::Noted);
-        }
-        for index in 0..page.nodes {
-            let node = match page.node(index) {
-                Ok(node) => node,
-                Err(what) => {
-                    note(what, at());
-                    return Err(Stop::Noted);
-                }
-            };
-            if page.is_branch {
-                if index > 0 && !follows(place, node.key, true) {
-                    note(format!("separator {index} is out of order"), at());
-                    return Err(Stop::Noted);
-                }
-                self.page(place, node.child, level + 1, note, step)?;
-            } else {
-                self.entry(place, &node).map_err(|stop| match stop {
-                    EntryStop::Damage(what) => {
-                        note(format!("entry {index}: {what}"), at());
-                        Stop::Noted
-                    }
-                    EntryStop::Error(error) => Stop::Error(error),
-                })?;
-            }
+        let page = Page::parse(&bytes, number).map_err(&mut damage)?;
+        let is_last = level == usize::from(place.depth);
+        if page.is_branch == is_last || (page.is_branch && kind != Kind::Free && page.nodes < 2) {
+            return Err(damage("is of the wrong kind for its depth, or has too few nodes".into()));
         }
         if page.is_branch {
             place.count.branch_pages += 1;
-        } else {
-            place.count.leaf_pages += 1;
+            return self.children(place, &page, (number, level), note, step);
+        }
+        place.count.leaf_pages += 1;
+        for index in 0..page.nodes {
+            let node = page.node(index).map_err(&mut damage)?;
+            self.entry(place, &node).map_err(|stop| match stop {
+                EntryStop::Damage(what) => damage(format!("entry {index}: {what}")),
+                EntryStop::Error(error) => Stop::Error(error),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Walks what a branch page refers to, each child between the separators at its sides.
+    fn children(
+        &mut self,
+        place: &mut Place,
+        page: &Page<'_>,
+        (number, level): (u64, usize),
+        note: &mut Note<'_>,
+        step: &Step<'_>,
+    ) -> Result<(), Stop> {
+        for index in 0..page.nodes {
+            let node = page.node(index).and_then(|node| {
+                let fits = index == 0 || follows(place, node.key, true);
+                fits.then_some(node).ok_or_else(|| format!("separator {index} is out of order"))
+            });
+            match node {
+                Ok(node) => self.page(place, node.child, level + 1, note, step)?,
+                Err(what) => {
+                    note(what, format!("{}, page {number}", place.kind.name()));
+                    return Err(Stop::Noted);
+                }
+            }
         }
         Ok(())
     }

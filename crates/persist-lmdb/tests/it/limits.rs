@@ -93,3 +93,28 @@ fn an_address_limit_lowers_the_default_map() {
     assert!(status.success());
     assert_eq!(all(&*open(home.path())).len(), 10);
 }
+
+/// The map may also turn out to be full in the commit itself, which needs pages for its own lists.
+#[test]
+fn full_in_a_commit_does_not_poison() {
+    let mut commits_refused = 0;
+    for bytes in (200..2000).step_by(97) {
+        let home = tempfile::tempdir().unwrap();
+        let options = OpenOptions { store_bytes_max: Some(192 << 10), ..OpenOptions::default() };
+        let engine = open_with(home.path(), &options).unwrap();
+        for n in 0_u64.. {
+            let header = engine.view().unwrap().header().next(1, Durability::Buffered, None).unwrap();
+            let mut beat = engine.begin_beat(header).unwrap();
+            let Ok(()) = beat.put_record(&n.to_be_bytes(), &vec![1; bytes]) else { break };
+            if let Err(error) = beat.commit_beat() {
+                assert_eq!(error.kind(), ErrorKind::Full);
+                commits_refused += 1;
+                break;
+            }
+        }
+        let header = engine.view().unwrap().header().next(1, Durability::Durable, None).unwrap();
+        assert!(engine.begin_beat(header).is_ok());
+        assert!(engine.sync().is_ok());
+    }
+    assert!(commits_refused > 0);
+}
