@@ -1,4 +1,4 @@
-//! The frame record: what is kept of a frame beside its records. Canonical text, one fact a line.
+//! The frame record: what is kept of a frame beside its records. One line of canonical text, `name=value` words.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use persist_frame::{ApplyMode, Branch, Checksum, Compression, Digest, Frame, Fra
 
 use crate::error::corrupt;
 
-const HEAD: &str = "persist-cps-frame 1";
+const HEAD: &str = "persist-cps-frame/1";
 
 /// What is kept of a frame beside its records: enough to write the same bytes again, and to notice if that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,24 +56,24 @@ impl FrameNote {
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
         let fields = &self.fields;
-        let mut text = format!("{HEAD}\n");
-        let mut line = |name: &str, value: &dyn std::fmt::Display| {
-            let _ = writeln!(text, "{name} {value}");
+        let mut text = HEAD.to_owned();
+        let mut word = |name: &str, value: &dyn std::fmt::Display| {
+            let _ = write!(text, " {name}={value}");
         };
-        line("beat", &fields.beat);
-        line("records", &self.records);
-        line("apply-mode", &fields.apply_mode.number());
-        line("compression", &fields.compression.number());
-        line("checksum", &fields.checksum.number());
-        line("payload-history-beats", &fields.payload_history_beats);
-        line("manifest-history-beats", &fields.manifest_history_beats);
-        line("caps", &fields.caps);
+        word("beat", &fields.beat);
+        word("records", &self.records);
+        word("apply-mode", &fields.apply_mode.number());
+        word("compression", &fields.compression.number());
+        word("checksum", &fields.checksum.number());
+        word("payload-history-beats", &fields.payload_history_beats);
+        word("manifest-history-beats", &fields.manifest_history_beats);
+        word("caps", &fields.caps);
         match fields.branch {
-            None => line("branch", &"none"),
-            Some(branch) => line(
+            None => word("branch", &"none"),
+            Some(branch) => word(
                 "branch",
                 &format!(
-                    "{} {:016x} {:016x} {}",
+                    "{}:{:016x}:{:016x}:{}",
                     u8::from(branch.glob),
                     branch.domain,
                     branch.tag,
@@ -81,11 +81,11 @@ impl FrameNote {
                 ),
             ),
         }
-        line("root", &hex(&self.root));
-        line("bare-bytes", &self.bare_bytes);
-        line("bare-blake3", &hex(&self.bare_blake3));
-        line("received-bytes", &self.received_bytes);
-        line("received-blake3", &hex(&self.received_blake3));
+        word("root", &hex(&self.root));
+        word("bare-bytes", &self.bare_bytes);
+        word("bare-blake3", &hex(&self.bare_blake3));
+        word("received-bytes", &self.received_bytes);
+        word("received-blake3", &hex(&self.received_blake3));
         text.into_bytes()
     }
 
@@ -101,8 +101,8 @@ impl FrameNote {
 }
 
 fn parse(text: &str) -> Option<FrameNote> {
-    let mut lines = text.strip_prefix(HEAD)?.strip_prefix('\n')?.lines();
-    let mut value = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
+    let mut words = text.strip_prefix(HEAD)?.strip_prefix(' ')?.split(' ');
+    let mut value = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
     let beat = value("beat")?.parse().ok()?;
     let records = value("records")?.parse().ok()?;
     let apply_mode = ApplyMode::from_number(value("apply-mode")?.parse().ok()?)?;
@@ -141,7 +141,7 @@ fn parse(text: &str) -> Option<FrameNote> {
 }
 
 fn parse_branch(text: &str) -> Option<Branch> {
-    let mut words = text.split(' ');
+    let mut words = text.split(':');
     let glob = words.next()? == "1";
     let domain = u64::from_str_radix(words.next()?, 16).ok()?;
     let tag = u64::from_str_radix(words.next()?, 16).ok()?;
@@ -198,16 +198,16 @@ mod tests {
         }
         let text = String::from_utf8(good.clone()).unwrap();
         for (from, to) in [
-            ("records 3", "records 03"),
-            ("records 3", "records -3"),
-            ("compression 1", "compression 2"),
-            ("branch 1", "branch 2"),
-            ("caps 0x00000700", "caps 0x700"),
-            ("frame 1", "frame 2"),
+            ("records=3", "records=03"),
+            ("records=3", "records=-3"),
+            ("compression=1", "compression=2"),
+            ("branch=1", "branch=2"),
+            ("caps=0x00000700", "caps=0x700"),
+            ("frame/1", "frame/2"),
         ] {
             assert!(refused(text.replace(from, to).as_bytes()), "{to}");
         }
-        assert!(refused(&[&good[..], b"\n"].concat()));
+        assert!(refused(&[&good[..], b" "].concat()));
         assert!(refused(b"\xFF"));
     }
 }

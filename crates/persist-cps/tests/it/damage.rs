@@ -57,7 +57,7 @@ fn every_kind_of_damage_is_found() {
             let text = String::from_utf8(
                 persist_cps::note(&place.store.view().unwrap(), first).unwrap().unwrap().encode(),
             );
-            let changed = text.unwrap().replace("beat 100", "beat 101");
+            let changed = text.unwrap().replace("beat=100", "beat=101");
             place.put(&frame_key(first), changed.as_bytes());
         },
         "do not give the frame that came",

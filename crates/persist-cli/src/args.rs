@@ -1,0 +1,114 @@
+//! The command line: what all commands share, and which commands there are.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+/// One durable substrate, many engines: an ordered key space with numbered, atomic, verified commits ("beats").
+#[derive(Debug, Parser)]
+#[command(name = "persist", version, about, max_term_width = 100, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 2 wrong command line, 8 no such key; others are error codes without their \
+                        sign (docs/errors.md).\nThe JSON of every command is described in docs/cli.md."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What all commands share.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Where the store lies; the engine is needed only to create one
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "PERSIST_STORE",
+        value_name = "[ENGINE:]DIR",
+        default_value = "./store"
+    )]
+    pub(crate) store: String,
+    /// A setting of the engine (docs/engines), may be repeated
+    #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = knob)]
+    pub(crate) knob: Vec<(String, String)>,
+    /// Print JSON, one object a line; errors too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See it work: ingest real frames and generated records, read back, verify, reopen
+    Demo(commands::demo::Args),
+    /// What the engines of this build offer
+    Engines(commands::engines::Args),
+    /// Create a store
+    Init(commands::init::Args),
+    /// Set a record
+    Put(commands::put::Args),
+    /// Print a record
+    Get(commands::get::Args),
+    /// Remove records
+    Del(commands::del::Args),
+    /// Print records in key order
+    Scan(commands::scan::Args),
+    /// Check CEP frames completely and store each as one beat
+    Ingest(commands::ingest::Args),
+    /// Look into CEP frames without a store
+    #[command(subcommand)]
+    Frame(Frame),
+    /// Figures of a store and what was granted
+    Stats(commands::stats::Args),
+    /// Read everything back and check all that can be checked
+    Verify(commands::verify::Args),
+    /// Bound the work of the next open
+    Checkpoint(commands::checkpoint::Args),
+    /// Write a consistent copy that opens by itself
+    Backup(commands::backup::Args),
+    /// Give unused space back
+    Compact(commands::compact::Args),
+    /// Run the conformance suite on engines of this build
+    #[cfg(feature = "conformance")]
+    Conformance(commands::conformance::Args),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Args),
+    /// Print a manual page
+    Man(commands::man::Args),
+}
+
+/// What to do with frames.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Frame {
+    /// Check frames by the rules of the format
+    Verify(commands::frame_verify::Args),
+    /// Print what a frame holds
+    Show(commands::frame_show::Args),
+}
+
+/// How durable a beat shall be.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Level {
+    /// Survive a killed process only, not power loss
+    #[arg(long)]
+    buffered: bool,
+}
+
+impl Level {
+    pub(crate) fn durability(self) -> persist::Durability {
+        if self.buffered { persist::Durability::Buffered } else { persist::Durability::Durable }
+    }
+}
+
+fn knob(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}

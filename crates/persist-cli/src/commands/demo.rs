@@ -1,0 +1,176 @@
+//! `persist demo`: the whole way once, on real frames and generated records.
+
+mod data;
+mod steps;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use persist::{Error, ErrorKind, OpenMode, Store, Writer};
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::fail::{Failure, Result};
+use crate::home;
+use crate::out::Out;
+use crate::text::{hex, size};
+use crate::watch::Watch;
+
+use super::init::default_engine;
+use super::verify::left_over;
+use steps::{Done, Steps};
+
+/// How to show it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The engine of a new store [default: that of the store, else the first of this build]
+    #[arg(long, short, value_name = "ENGINE")]
+    engine: Option<String>,
+    /// Where the store lies; one that is there already is gone on with
+    #[arg(long, value_name = "DIR", default_value = "./demo-store")]
+    dir: PathBuf,
+    /// How many records to generate
+    #[arg(long, value_name = "COUNT", default_value_t = 5000)]
+    records: u64,
+}
+
+#[derive(Serialize)]
+struct DemoJson {
+    engine: &'static str,
+    library: String,
+    home: String,
+    continued: bool,
+    caps: Vec<&'static str>,
+    layers: Vec<String>,
+    durability: &'static str,
+    frames: usize,
+    frame_records: u64,
+    generated: u64,
+    beats_this_run: u64,
+    beat: String,
+    records: u64,
+    bytes: u64,
+    bytes_on_disk: u64,
+    beat_root: Option<String>,
+    digest: String,
+    damaged: u64,
+    unchecked: u64,
+    milliseconds: u64,
+    steps: Vec<StepJson>,
+}
+
+#[derive(Serialize)]
+struct StepJson {
+    step: &'static str,
+    milliseconds: u64,
+}
+
+pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    let watch = Watch::new(global.quiet);
+    let started = Instant::now();
+    let (writer, store, continued) = open(args, global, &watch)?;
+    let mut steps = Steps::new(writer, store, &watch);
+    if !out.is_json() {
+        let verb = if continued { "going on in" } else { "created" };
+        out.line(format_args!("{verb} {} ({})", args.dir.display(), steps.store.engine_name()?))?;
+        out.flush()?;
+    }
+    steps.write_records(args.records)?;
+    // Last, so that the newest beat is one whose Merkle root `verify` can compute anew.
+    steps.ingest_frames(out)?;
+    steps.read_back(args.records)?;
+    steps.scan(args.records)?;
+    steps.verify()?;
+    let url = args.dir.display().to_string();
+    let done = steps.reopen(&|watch| reopen(&url, global, watch))?;
+    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let summary = summarise(args, continued, &done, milliseconds)?;
+    if out.is_json() { out.object(&summary) } else { print(&summary, out) }
+}
+
+/// Creates the store, or goes on with the one that is there.
+fn open(args: &Args, global: &Global, watch: &Watch) -> Result<(Writer, Store, bool)> {
+    let dir = args.dir.display().to_string();
+    let options = home::options(global, OpenMode::OpenOrCreate);
+    let exists = persist::Stamp::read(&persist::RealDisk, &args.dir)?.is_some();
+    let url = match (&args.engine, exists) {
+        (Some(engine), _) => format!("{engine}:{dir}"),
+        (None, true) => dir.clone(),
+        (None, false) => format!("{}:{dir}", default_engine()?),
+    };
+    let opened = persist::open_with(&url, &options).map_err(|error| match error.kind() {
+        ErrorKind::Mismatch => {
+            let context = format!("{}; choose another --dir, or remove this one first", error.context());
+            Error::new(ErrorKind::Mismatch, "demo", context).with_path(&args.dir)
+        }
+        _ => error,
+    })?;
+    let continued = opened.describe().stamp.is_some();
+    let (writer, store) =
+        opened.negotiate_watched(&persist::default_request(), watch).map_err(Error::from)?;
+    if store.home().is_none() {
+        let what = "the demo closes its store and opens it again, which needs an engine that keeps it";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    Ok((writer, store, continued))
+}
+
+fn reopen(url: &str, global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
+    home::open(&Global { store: url.to_owned(), ..global.clone() }, watch)
+}
+
+fn summarise(args: &Args, continued: bool, done: &Done, milliseconds: u64) -> Result<DemoJson> {
+    let store = &done.store;
+    let (grant, stats, engine) = (store.grant(), store.stats()?, store.engine_name()?);
+    let driver = persist::drivers().into_iter().find(|driver| driver.scheme() == engine);
+    let library = driver.map(|driver| driver.offer(&persist::OpenOptions::default()).library);
+    Ok(DemoJson {
+        engine,
+        library: library.unwrap_or_default(),
+        home: args.dir.display().to_string(),
+        continued,
+        caps: grant.session.caps.rows().map(|cap| cap.name).collect(),
+        layers: grant.format.layers.iter().map(persist::LayerGrant::id).collect(),
+        durability: grant.session.durability.name(),
+        frames: data::FRAMES.len(),
+        frame_records: done.frame_records,
+        generated: args.records,
+        beats_this_run: done.beats,
+        beat: stats.engine.beat.to_string(),
+        records: done.digest.records,
+        bytes: done.digest.bytes,
+        bytes_on_disk: stats.engine.bytes_on_disk,
+        beat_root: done.root.map(|root| hex(&root)),
+        digest: done.digest.to_string(),
+        damaged: done.damaged,
+        unchecked: done.unchecked,
+        milliseconds,
+        steps: done.times.iter().map(|&(step, milliseconds)| StepJson { step, milliseconds }).collect(),
+    })
+}
+
+fn print(demo: &DemoJson, out: &mut Out) -> Result<()> {
+    let times: Vec<_> =
+        demo.steps.iter().map(|step| format!("{} {} ms", step.step, step.milliseconds)).collect();
+    out.line("")?;
+    out.field("engine", format_args!("{} ({})", demo.engine, demo.library))?;
+    out.field("granted", format_args!("{}, up to {}", demo.caps.join(" "), demo.durability))?;
+    out.field("layers", demo.layers.join(" "))?;
+    out.field("beats", format_args!("{}, {} of them just now", demo.beat, demo.beats_this_run))?;
+    out.field("records", format_args!("{}, {} generated", demo.records, demo.generated))?;
+    out.field("bytes", format_args!("{}, {} on disk", size(demo.bytes), size(demo.bytes_on_disk)))?;
+    out.field(
+        "Merkle root",
+        format_args!("{} (of beat {})", demo.beat_root.as_deref().unwrap_or("-"), demo.beat),
+    )?;
+    out.field("digest", format_args!("{} (the same after reopening)", demo.digest))?;
+    out.field("verified", format_args!("no damage, {}", left_over(demo.unchecked)))?;
+    out.field("time", format_args!("{} ms: {}", demo.milliseconds, times.join(", ")))?;
+    out.line("")?;
+    out.line(format_args!(
+        "The store lies in {}; run the demo again to go on with it, or look around:",
+        demo.home
+    ))?;
+    out.line(format_args!("  persist --store {} scan --prefix demo/ --limit 5", demo.home))?;
+    out.line(format_args!("  persist --store {} verify", demo.home))
+}

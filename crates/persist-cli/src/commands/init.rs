@@ -1,0 +1,74 @@
+//! `persist init`: a new store.
+
+use persist::{Error, ErrorKind, KNOWN_ENGINES, OpenMode};
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::fail::{Failure, Result};
+use crate::home;
+use crate::out::Out;
+use crate::watch::Watch;
+
+/// What to create.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The engine, unless --store names one [default: the first of sqlite, lmdb, rocksdb in this build]
+    #[arg(long, short, value_name = "ENGINE")]
+    engine: Option<String>,
+}
+
+#[derive(Serialize)]
+struct InitJson {
+    engine: &'static str,
+    home: Option<String>,
+    store_id: Option<String>,
+    caps: Vec<&'static str>,
+    layers: Vec<String>,
+    durability: &'static str,
+}
+
+pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    let watch = Watch::new(global.quiet);
+    let options = home::options(global, OpenMode::MustCreate);
+    let url = address(&global.store, args.engine.as_deref())?;
+    let opened = persist::open_with(&url, &options)?;
+    let (_writer, store) =
+        opened.negotiate_watched(&persist::default_request(), &watch).map_err(Error::from)?;
+    let grant = store.grant();
+    let json = InitJson {
+        engine: store.engine_name()?,
+        home: store.home().map(|home| home.display().to_string()),
+        store_id: store.stamp().map(|stamp| stamp.store.to_string()),
+        caps: grant.session.caps.rows().map(|cap| cap.name).collect(),
+        layers: grant.format.layers.iter().map(persist::LayerGrant::id).collect(),
+        durability: grant.session.durability.name(),
+    };
+    if out.is_json() {
+        return out.object(&json);
+    }
+    out.line(format_args!("created {} ({})", json.home.unwrap_or_default(), json.engine))?;
+    out.field("granted", json.caps.join(" "))?;
+    out.field("layers", json.layers.join(" "))
+}
+
+/// The address with the engine in it, as `--store` or `--engine` name it.
+pub(crate) fn address(store: &str, engine: Option<&str>) -> Result<String> {
+    let named = KNOWN_ENGINES
+        .iter()
+        .any(|known| store.strip_prefix(known.scheme).is_some_and(|rest| rest.starts_with(':')));
+    match (named, engine) {
+        (true, Some(engine)) if store.split(':').next() != Some(engine) => {
+            Err(Failure::Usage(format!("--store {store} and --engine {engine} name two engines")))
+        }
+        (true, _) => Ok(store.to_owned()),
+        (false, Some(engine)) => Ok(format!("{engine}:{store}")),
+        (false, None) => Ok(format!("{}:{store}", default_engine()?)),
+    }
+}
+
+/// The first engine of this build that keeps something.
+pub(crate) fn default_engine() -> Result<&'static str> {
+    let mut lasting = KNOWN_ENGINES.iter().filter(|known| known.present && known.feature.is_some());
+    let none = || Error::new(ErrorKind::Unsupported, "init", "this build has no engine that keeps anything");
+    Ok(lasting.next().map(|known| known.scheme).ok_or_else(none)?)
+}

@@ -1,0 +1,22 @@
+//! One file a command.
+
+pub(crate) mod backup;
+pub(crate) mod checkpoint;
+pub(crate) mod compact;
+pub(crate) mod completions;
+#[cfg(feature = "conformance")]
+pub(crate) mod conformance;
+pub(crate) mod del;
+pub(crate) mod demo;
+pub(crate) mod engines;
+mod frame_body;
+pub(crate) mod frame_show;
+pub(crate) mod frame_verify;
+pub(crate) mod get;
+pub(crate) mod ingest;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod put;
+pub(crate) mod scan;
+pub(crate) mod stats;
+pub(crate) mod verify;

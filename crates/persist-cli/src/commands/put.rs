@@ -1,0 +1,73 @@
+//! `persist put`: one record in one beat.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use persist::{Error, ErrorKind};
+
+use crate::args::{Global, Level};
+use crate::fail::{Failure, Result};
+use crate::home::{self, ReceiptJson};
+use crate::out::Out;
+use crate::text::typed;
+use crate::watch::Watch;
+
+/// What to set.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The key
+    key: String,
+    /// The value; without it, --file or --stdin gives it
+    #[arg(required_unless_present_any = ["file", "stdin"], conflicts_with_all = ["file", "stdin"])]
+    value: Option<String>,
+    /// Take the value from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "stdin")]
+    file: Option<PathBuf>,
+    /// Take the value from standard input
+    #[arg(long)]
+    stdin: bool,
+    /// Key and value are hexadecimal (not those from --file or --stdin)
+    #[arg(long)]
+    hex: bool,
+    #[command(flatten)]
+    level: Level,
+}
+
+pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    let key = typed(&args.key, args.hex)?;
+    // The store says how long a value may be; it is opened first, so that no more than that is read.
+    let watch = Watch::new(global.quiet);
+    let (mut writer, store) = home::open(global, &watch)?;
+    let value = value(args, store.grant().session.limits.value_bytes_max)?;
+    let mut beat = writer.begin(args.level.durability())?;
+    beat.put(&key, &value)?;
+    let receipt = beat.commit()?;
+    if out.is_json() {
+        return out.object(&ReceiptJson::from(&receipt));
+    }
+    out.line(format_args!("beat {}, {}", receipt.beat, home::survives(receipt.reached)))
+}
+
+fn value(args: &Args, max: u64) -> Result<Cow<'_, [u8]>> {
+    if let Some(path) = &args.file {
+        let file = File::open(path).map_err(|error| Error::io("put", path, error))?;
+        return read(file, path, max).map(Cow::Owned);
+    }
+    match &args.value {
+        Some(value) => typed(value, args.hex),
+        None => read(io::stdin().lock(), "-".as_ref(), max).map(Cow::Owned),
+    }
+}
+
+fn read(from: impl Read, path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let got = from.take(max.saturating_add(1)).read_to_end(&mut bytes);
+    got.map_err(|error| Error::io("put", path, error))?;
+    if bytes.len() as u64 > max {
+        let context = format!("the value has more than {max} bytes, the limit of this store");
+        return Err(Error::new(ErrorKind::TooLarge, "put", context).with_path(path).into());
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,119 @@
+//! `persist stats`: figures of a store.
+
+use std::collections::BTreeMap;
+
+use persist::LayerGrant;
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::fail::Result;
+use crate::home;
+use crate::out::Out;
+use crate::text::{hex, size};
+use crate::watch::Watch;
+
+/// What to say.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Also read all records for the digest of the content
+    #[arg(long)]
+    digest: bool,
+}
+
+#[derive(Serialize)]
+struct StatsJson {
+    engine: &'static str,
+    home: Option<String>,
+    store_id: Option<String>,
+    epoch: Option<u64>,
+    origin_id: Option<String>,
+    beat: String,
+    commit: String,
+    beat_root: Option<String>,
+    records: Option<u64>,
+    bytes_on_disk: u64,
+    caps: Vec<&'static str>,
+    emulated: Vec<&'static str>,
+    layers: Vec<String>,
+    durability: &'static str,
+    limits: BTreeMap<&'static str, Option<u64>>,
+    engine_stats: BTreeMap<&'static str, u64>,
+    digest: Option<String>,
+    digest_records: Option<u64>,
+    digest_bytes: Option<u64>,
+}
+
+pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    let watch = Watch::new(global.quiet);
+    let (_writer, store) = home::open(global, &watch)?;
+    // The figures first: views of ours are not part of them.
+    let stats = store.stats()?;
+    let view = store.view()?;
+    let digest = if args.digest { Some(view.digest(&watch)?) } else { None };
+    let (grant, stamp) = (store.grant(), store.stamp());
+    let session = &grant.session;
+    let json = StatsJson {
+        engine: store.engine_name()?,
+        home: store.home().map(|home| home.display().to_string()),
+        store_id: stamp.map(|stamp| stamp.store.to_string()),
+        epoch: stamp.map(|stamp| stamp.epoch),
+        origin_id: stamp.and_then(|stamp| stamp.origin).map(|origin| origin.to_string()),
+        beat: stats.engine.beat.to_string(),
+        commit: stats.commit.to_string(),
+        beat_root: view.header().root.map(|root| hex(&root)),
+        records: stats.engine.records,
+        bytes_on_disk: stats.engine.bytes_on_disk,
+        caps: session.caps.rows().map(|cap| cap.name).collect(),
+        emulated: session.emulated.rows().map(|cap| cap.name).collect(),
+        layers: grant.format.layers.iter().map(LayerGrant::id).collect(),
+        durability: session.durability.name(),
+        limits: session
+            .limits
+            .named()
+            .into_iter()
+            .map(|(name, limit)| (name, (limit != u64::MAX).then_some(limit)))
+            .collect(),
+        engine_stats: stats.engine.engine.iter().copied().collect(),
+        digest: digest.map(|digest| digest.to_string()),
+        digest_records: digest.map(|digest| digest.records),
+        digest_bytes: digest.map(|digest| digest.bytes),
+    };
+    if out.is_json() { out.object(&json) } else { print(&json, out) }
+}
+
+fn print(stats: &StatsJson, out: &mut Out) -> Result<()> {
+    let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
+    out.field("engine", stats.engine)?;
+    out.field("home", text(&stats.home))?;
+    out.field("store", text(&stats.store_id))?;
+    if let Some(origin) = &stats.origin_id {
+        out.field("copy of", origin)?;
+    }
+    out.field("beat", &stats.beat)?;
+    out.field("commit", &stats.commit)?;
+    out.field("beat root", text(&stats.beat_root))?;
+    if let Some(records) = stats.records {
+        out.field("records", records)?;
+    }
+    out.field("on disk", size(stats.bytes_on_disk))?;
+    out.field("durability", stats.durability)?;
+    out.field("granted", stats.caps.join(" "))?;
+    out.field("layers", stats.layers.join(" "))?;
+    for (name, limit) in &stats.limits {
+        if let Some(limit) = limit {
+            out.field(name, limit)?;
+        }
+    }
+    for (name, figure) in &stats.engine_stats {
+        out.field(name, figure)?;
+    }
+    if let Some(digest) = &stats.digest {
+        out.field("digest", digest)?;
+        let records = stats.digest_records.unwrap_or_default();
+        out.field(
+            "content",
+            format_args!("{records} records, {}", size(stats.digest_bytes.unwrap_or_default())),
+        )?;
+    }
+    Ok(())
+}

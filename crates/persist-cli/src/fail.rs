@@ -1,0 +1,118 @@
+//! How commands fail: one line on standard error, one exit code per kind of error. `docs/cli.md` lists both.
+
+use std::process::ExitCode;
+
+use persist_api::{Error, ErrorKind};
+use serde::Serialize;
+
+/// Exit code for a key that is not there (CPS status -8).
+const NOT_FOUND: u8 = 8;
+/// Exit code for a wrong command line, as clap uses it.
+const USAGE: u8 = 2;
+
+/// Results of commands.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// An error of the substrate.
+    Error(Error),
+    /// A key that is not there, in its printed form.
+    NotFound(String),
+    /// A command line that cannot be meant.
+    Usage(String),
+    /// The results themselves say what is wrong; only the exit code is left.
+    Told(ErrorKind),
+    /// Whoever read the output has gone.
+    Pipe,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// The exit code of a kind: its status code without the sign.
+pub(crate) fn exit_code(kind: ErrorKind) -> u8 {
+    u8::try_from(kind.code().unsigned_abs()).unwrap_or(u8::MAX)
+}
+
+#[derive(Serialize)]
+struct Report<'r> {
+    error: Detail<'r>,
+}
+
+#[derive(Serialize)]
+struct Detail<'r> {
+    kind: &'r str,
+    code: i32,
+    op: Option<&'r str>,
+    message: &'r str,
+    engine: Option<&'r str>,
+    engine_code: Option<i64>,
+    path: Option<String>,
+    beat: Option<String>,
+    advice: &'r str,
+}
+
+impl Failure {
+    /// The exit code.
+    pub(crate) fn exit(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Error(error) => exit_code(error.kind()),
+            Self::NotFound(_) => NOT_FOUND,
+            Self::Usage(_) => USAGE,
+            Self::Told(kind) => exit_code(*kind),
+            Self::Pipe => 0,
+        })
+    }
+
+    /// Says on standard error what went wrong.
+    pub(crate) fn report(&self, json: bool) {
+        if let Some(detail) = self.detail() {
+            let line = if json { serde_json::to_string(&Report { error: detail }).ok() } else { None };
+            eprintln!("{}", line.unwrap_or_else(|| self.sentence()));
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Self::Error(error) => format!("persist: {error}"),
+            Self::NotFound(key) => format!("persist: no record {key}"),
+            Self::Usage(what) => format!("persist: {what}"),
+            Self::Told(_) | Self::Pipe => String::new(),
+        }
+    }
+
+    fn detail(&self) -> Option<Detail<'_>> {
+        let plain = |kind, code, message, advice| Detail {
+            kind,
+            code,
+            op: None,
+            message,
+            engine: None,
+            engine_code: None,
+            path: None,
+            beat: None,
+            advice,
+        };
+        match self {
+            Self::Error(error) => Some(Detail {
+                kind: error.kind().name(),
+                code: error.code(),
+                op: Some(error.op()),
+                message: error.context(),
+                engine: error.engine(),
+                engine_code: error.engine_code(),
+                path: error.path().map(|path| path.display().to_string()),
+                beat: error.beat().map(|beat| beat.to_string()),
+                advice: error.advice().sentence(),
+            }),
+            Self::NotFound(key) => Some(plain("not_found", -i32::from(NOT_FOUND), key, "check the key")),
+            Self::Usage(what) => Some(plain("usage", -i32::from(USAGE), what, "see --help")),
+            Self::Told(_) | Self::Pipe => None,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Standard output: lines for people, or one JSON object a line with `--json`. A closed pipe ends the command quietly.
+
+use std::fmt;
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use persist_api::{Error, ErrorKind};
+use serde::Serialize;
+
+use crate::fail::{Failure, Result};
+
+/// Where a command's results go.
+pub(crate) struct Out {
+    json: bool,
+    to: BufWriter<StdoutLock<'static>>,
+}
+
+impl Out {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, to: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
+    }
+
+    /// True when results are JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes one JSON object and ends the line.
+    pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut self.to, value).map_err(|error| failure(&error.into()))?;
+        self.bytes(b"\n")
+    }
+
+    /// Writes one line of text.
+    pub(crate) fn line(&mut self, text: impl fmt::Display) -> Result<()> {
+        writeln!(self.to, "{text}").map_err(|error| failure(&error))
+    }
+
+    /// Writes a name and what belongs to it, aligned with its neighbours.
+    pub(crate) fn field(&mut self, name: &str, value: impl fmt::Display) -> Result<()> {
+        self.line(format_args!("{name:<17} {value}"))
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.to.write_all(bytes).map_err(|error| failure(&error))
+    }
+
+    /// Makes what was written visible.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.to.flush().map_err(|error| failure(&error))
+    }
+}
+
+fn failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Pipe,
+        _ => Error::new(ErrorKind::Io, "write", format!("standard output: {error}")).into(),
+    }
+}

@@ -1,0 +1,83 @@
+//! Progress bars on a terminal, and the way to stop: Ctrl-C asks the running verb to end, a second one ends the process.
+
+use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use persist_api::{Error, ErrorKind, Observer, Progress};
+
+use crate::fail::exit_code;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Shows how a long verb comes on, and stops it on Ctrl-C. Nothing is left half done: the verb ends as cancelled.
+pub(crate) struct Watch {
+    bar: ProgressBar,
+    phase: Cell<&'static str>,
+    shown: RefCell<Option<u64>>,
+}
+
+impl Watch {
+    /// Starts to watch. The bar goes to standard error, and only if that is a terminal and `quiet` is not set.
+    pub(crate) fn new(quiet: bool) -> Self {
+        // A second handler in the same process is refused; the first one does all that is needed.
+        let _ = ctrlc::set_handler(|| {
+            if STOP.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(exit_code(ErrorKind::Cancelled)));
+            }
+        });
+        let bar = ProgressBar::with_draw_target(
+            None,
+            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() },
+        );
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, phase: Cell::new(""), shown: RefCell::new(None) }
+    }
+
+    /// Fails when the user asked to stop.
+    pub(crate) fn check(op: &'static str) -> persist_api::Result<()> {
+        if STOP.load(Ordering::Relaxed) { Err(Error::cancelled(op)) } else { Ok(()) }
+    }
+
+    fn show(&self, progress: Progress) {
+        if self.phase.replace(progress.phase) != progress.phase {
+            self.bar.reset();
+            self.bar.set_message(format!("{} ({})", progress.phase, progress.unit));
+            *self.shown.borrow_mut() = None;
+        }
+        if *self.shown.borrow() != progress.total || self.bar.length() != progress.total {
+            *self.shown.borrow_mut() = progress.total;
+            let template = match progress.total {
+                Some(_) => "{spinner} {msg} [{bar:30}] {human_pos}/{human_len} {per_sec} {eta}",
+                None => "{spinner} {msg} {human_pos} {per_sec}",
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                self.bar.set_style(style.progress_chars("=> "));
+            }
+            if let Some(total) = progress.total {
+                self.bar.set_length(total);
+            }
+        }
+        self.bar.set_position(progress.done);
+    }
+}
+
+impl Observer for Watch {
+    fn progress(&self, progress: Progress) -> ControlFlow<()> {
+        if STOP.load(Ordering::Relaxed) {
+            return ControlFlow::Break(());
+        }
+        if !self.bar.is_hidden() {
+            self.show(progress);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,49 @@
+//! The demo.
+
+use serde_json::json;
+
+use crate::kit::Place;
+
+const FIELDS: &str = "engine library home continued caps layers durability frames frame_records generated \
+                      beats_this_run beat records bytes bytes_on_disk beat_root digest damaged unchecked \
+                      milliseconds steps";
+
+#[test]
+fn the_demo_works_again_and_again_on_every_engine() {
+    for engine in ["sqlite", "lmdb"] {
+        let place = Place::new();
+        let run = |args: &[&str]| {
+            place.run(&[&["demo", "--json", "--records", "1200"], args].concat()).ok().object(FIELDS)
+        };
+        let first = run(&["--engine", engine]);
+        assert_eq!((&first["engine"], &first["continued"]), (&json!(engine), &json!(false)));
+        // 1200 records in three beats, three frames in one each; a frame record, a record and a cell for each frame.
+        assert_eq!((&first["beat"], &first["records"]), (&json!("6"), &json!(1209)));
+        assert_eq!(first["damaged"], 0);
+        // LMDB says that it has no checksums of its own.
+        assert!(engine != "sqlite" || first["unchecked"] == 0, "{first}");
+        let second = run(&[]);
+        assert_eq!((&second["continued"], &second["beat"]), (&json!(true), &json!("12")));
+        assert_eq!((&second["engine"], &second["records"]), (&json!(engine), &json!(1215)));
+        assert_ne!(first["digest"], second["digest"]);
+        let verify = place.run(&["--store", "demo-store", "verify", "--json"]).ok().objects();
+        assert_eq!(verify.last().unwrap()["digest"], second["digest"]);
+    }
+}
+
+#[test]
+fn the_demo_says_what_it_did_and_where() {
+    let place = Place::new();
+    let text = place.run(&["demo", "--records", "600", "--dir", "here"]).ok();
+    for part in [
+        "created here (sqlite)",
+        "payload_ref_inline.frame",
+        "Merkle root",
+        "the same after reopening",
+        "lies in here",
+    ] {
+        assert!(text.text().contains(part), "{part}: {}", text.text());
+    }
+    place.run(&["demo", "--dir", "here", "--engine", "lmdb"]).fails(14, "choose another --dir");
+    place.run(&["demo", "--dir", "there", "--engine", "memory"]).fails(4, "volatile");
+}

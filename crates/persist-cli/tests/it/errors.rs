@@ -1,0 +1,115 @@
+//! Exit codes and messages.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::kit::{Place, assert_fields};
+
+fn error(stderr: &str) -> Value {
+    let error: Value = serde_json::from_str(stderr).unwrap();
+    let error = error["error"].clone();
+    assert_fields(&error, "kind code op message engine engine_code path beat advice");
+    error
+}
+
+#[test]
+fn errors_are_one_line_with_advice_or_one_object() {
+    let place = Place::new();
+    place.run(&["get", "key"]).fails(1, "`persist init` creates one").fails(1, "change the call");
+    let run = place.run(&["get", "key", "--json"]);
+    let shown = error(&run.stderr);
+    assert_eq!(
+        (&shown["kind"], &shown["code"], &shown["path"]),
+        (&json!("invalid"), &json!(-1), &json!("./store"))
+    );
+    place.run(&["init"]).ok();
+    let shown = error(&place.run(&["get", "key", "--json"]).stderr);
+    assert_eq!(
+        (&shown["kind"], &shown["code"], &shown["message"]),
+        (&json!("not_found"), &json!(-8), &json!("key"))
+    );
+}
+
+#[test]
+fn wrong_command_lines_give_2() {
+    let place = Place::with("sqlite");
+    for args in [
+        &["nonsense"][..],
+        &["put", "key"],
+        &["put", "key", "value", "--stdin"],
+        &["ingest"],
+        &["frame", "verify"],
+        &["frame", "verify", "x", "--max-key", "many"],
+        &["stats", "--knob", "novalue"],
+        &["scan", "--prefix", "a", "--from", "b"],
+    ] {
+        let run = place.run(args);
+        assert_eq!(run.code, 2, "{args:?} {}", run.stderr);
+    }
+    place.run(&["get", "--hex", "zz"]).fails(2, "not hexadecimal");
+    assert_eq!(error(&place.run(&["get", "--hex", "zz", "--json"]).stderr)["kind"], "usage");
+}
+
+#[test]
+fn engines_that_are_not_here_are_named_with_their_feature() {
+    let place = Place::new();
+    if !cfg!(feature = "rocksdb") {
+        place.run(&["init", "--engine", "rocksdb"]).fails(7, "enable feature `rocksdb`");
+        place.run(&["demo", "--engine", "rocksdb"]).fails(7, "enable feature `rocksdb`");
+    }
+    place.run(&["init", "--engine", "nonsense"]).fails(7, "nonsense");
+    place.run(&["init", "--engine", "memory"]).fails(4, "durability volatile");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing was created");
+}
+
+#[test]
+fn a_store_that_another_process_holds_is_locked() {
+    for engine in ["sqlite", "lmdb"] {
+        let place = Place::with(engine);
+        let url = place.path().join("store").display().to_string();
+        let held = persist::open(&url).unwrap().negotiate(&persist::default_request()).unwrap();
+        let run = place.run(&["put", "key", "value"]).fails(13, "locked");
+        assert!(run.stderr.contains(&format!("process {}", std::process::id())), "{}", run.stderr);
+        assert_eq!(error(&place.run(&["stats", "--json"]).stderr)["kind"], "locked");
+        drop(held);
+        place.run(&["put", "key", "value"]).ok();
+    }
+}
+
+#[test]
+fn limits_knobs_and_foreign_directories_are_refused_typed() {
+    let place = Place::with("lmdb");
+    place.run(&["put", &"k".repeat(511), "value"]).fails(9, "the limit here is 510");
+    place.run(&["put", &"k".repeat(510), "value"]).ok();
+    place.run(&["stats", "--knob", "nonsense=1"]).fails(1, "unknown knob");
+    place.write("note.txt", b"not a store");
+    let here = place.path().display().to_string();
+    place.run(&["init", "--store", &here]).fails(14, "mismatch");
+    place.run(&["put", "key", "--file", "missing"]).fails(3, "missing");
+    std::fs::write(place.path().join("store/persist.stamp"), b"garbage").unwrap();
+    place.run(&["stats"]).fails(5, "corrupt");
+}
+
+#[test]
+fn a_closed_pipe_ends_the_scan_quietly() {
+    let place = Place::with("sqlite");
+    place.write("big", &vec![b'x'; 200_000]);
+    for key in ["a", "b", "c"] {
+        place.run(&["put", key, "--file", "big"]).ok();
+    }
+    let mut child = place.command(&["scan"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
+fn the_store_may_come_from_the_environment() {
+    let place = Place::new();
+    let elsewhere: PathBuf = place.path().join("elsewhere");
+    let run = |args: &[&str]| place.command(args).env("PERSIST_STORE", &elsewhere).output().unwrap().status;
+    assert!(run(&["init"]).success() && run(&["put", "key", "value"]).success());
+    assert!(elsewhere.join("persist.stamp").exists() && !place.path().join("store").exists());
+}

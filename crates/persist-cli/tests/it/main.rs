@@ -1,0 +1,18 @@
+//! The real `persist` binary, command by command.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on should stop where it stands; it also makes files to be read"
+)]
+
+mod demo;
+mod errors;
+mod frames;
+mod ingest;
+mod kit;
+mod records;
+mod signals;
+mod upkeep;

@@ -1,0 +1,31 @@
+//! Ctrl-C.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::kit::Place;
+
+#[test]
+fn ctrl_c_stops_with_17_and_leaves_the_store_whole() {
+    let place = Place::new();
+    let mut child = place
+        .command(&["demo", "--records", "100000000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert!(line.starts_with("created ./demo-store"), "{line}");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(17), "{said}");
+    assert!(said.contains("cancelled") && said.lines().count() == 1, "{said}");
+    place.run(&["--store", "demo-store", "verify"]).ok();
+    place.run(&["demo", "--records", "10"]).ok();
+}
