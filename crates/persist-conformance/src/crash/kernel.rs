@@ -248,3 +248,138 @@ impl Kernel {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::trace;
+    use super::*;
+
+    fn text(bytes: &str) -> String {
+        use std::fmt::Write as _;
+        let hex = bytes.bytes().fold(String::new(), |mut out, byte| {
+            let _ = write!(out, "\\x{byte:02x}");
+            out
+        });
+        format!("\"{hex}\"")
+    }
+
+    /// Follows lines in which `'...'` stands for a string of the tracer.
+    fn follow_lines(lines: &[&str]) -> Recording {
+        let mut out = String::new();
+        for line in lines {
+            let parts: Vec<_> = line.split('\'').collect();
+            let coded = parts.iter().enumerate();
+            let line: String =
+                coded.map(|(at, part)| if at % 2 == 1 { text(part) } else { (*part).to_owned() }).collect();
+            out += &["1 ", line.as_str(), "\n"].concat();
+        }
+        follow(Tree::default(), Path::new("/r"), &trace::read(out.as_bytes()).unwrap()).unwrap()
+    }
+
+    fn file(recording: &Recording, name: &str) -> Vec<u8> {
+        recording.last.files[&recording.last.dirs[&ROOT][name.as_bytes()]].read(0, 1 << 16)
+    }
+
+    #[test]
+    fn offsets_follow_reads_seeks_and_duplicates() {
+        let got = follow_lines(&[
+            "openat(AT_FDCWD, '/r/a', O_RDWR|O_CREAT, 0644) = 3",
+            "write(3, 'hello world', 11) = 11",
+            "lseek(3, 0, SEEK_SET) = 0",
+            "read(0x3, 0x7f00, 0x6) = 0x6",
+            "dup(3) = 4",
+            "write(4, 'W', 1) = 1",
+            "pwrite64(3, 'H', 1, 0) = 1",
+            "write(3, 'O!', 2) = 1",
+            "writev(3, [{iov_base='R', iov_len=1}, {iov_base='LD', iov_len=2}], 2) = 3",
+        ]);
+        assert_eq!(file(&got, "a"), b"Hello WORLD");
+        assert_eq!(got.unseen, Vec::<String>::new());
+    }
+
+    #[test]
+    fn appending_and_cutting() {
+        let got = follow_lines(&[
+            "openat(AT_FDCWD, '/r/a', O_WRONLY|O_CREAT|O_APPEND, 0644) = 3",
+            "write(3, 'one', 3) = 3",
+            "lseek(3, 0, SEEK_SET) = 0",
+            "write(3, 'two', 3) = 3",
+            "ftruncate(3, 4) = 0",
+            "close(3) = 0",
+            "openat(AT_FDCWD, '/r/b', O_WRONLY|O_CREAT, 0644) = 3",
+            "write(3, 'gone', 4) = 4",
+            "openat(AT_FDCWD, '/r/b', O_WRONLY|O_TRUNC) = 5",
+        ]);
+        assert_eq!((file(&got, "a"), file(&got, "b")), (b"onet".to_vec(), Vec::new()));
+    }
+
+    #[test]
+    fn synced_descriptors_sync_what_they_write() {
+        let got = follow_lines(&[
+            "openat(AT_FDCWD, '/r/a', O_RDWR|O_CREAT|O_DSYNC, 0644) = 3",
+            "pwrite64(3, 'x', 1, 7) = 1",
+            "openat(AT_FDCWD, '/r/a', O_RDWR) = 4",
+            "pwritev2(4, [{iov_base='y', iov_len=1}], 1, 9, RWF_DSYNC) = 1",
+            "pwrite64(4, 'z', 1, 7) = 1",
+        ]);
+        let syncs: Vec<_> =
+            got.events.iter().filter(|event| event.act.is_sync()).map(|event| &event.act).collect();
+        let ino = got.last.dirs[&ROOT][b"a".as_slice()];
+        assert_eq!(syncs, [&Act::SyncRange(ino, 7, 8), &Act::SyncRange(ino, 9, 10)]);
+    }
+
+    #[test]
+    fn names_by_path_and_by_directory() {
+        let got = follow_lines(&[
+            "mkdir('/r/d', 0777) = 0",
+            "openat(AT_FDCWD, '/r/d', O_RDONLY|O_DIRECTORY) = 3",
+            "openat(3, 'a', O_RDWR|O_CREAT, 0644) = 4",
+            "renameat2(3, 'a', AT_FDCWD, '/r/b', 0) = 0",
+            "openat(AT_FDCWD, '/r/c', O_RDWR|O_CREAT, 0644) = 5",
+            "unlinkat(AT_FDCWD, '/r/c', 0) = 0",
+            "fsync(3) = 0",
+            "openat(AT_FDCWD, '/elsewhere', O_RDWR|O_CREAT, 0644) = 6",
+            "write(6, 'x', 1) = 1",
+            "rename('/r/b', '/r/never') = -1 EACCES (Permission denied)",
+        ]);
+        let names: Vec<_> = got.last.dirs[&ROOT].keys().map(|name| String::from_utf8_lossy(name)).collect();
+        assert_eq!(names, ["b", "d"]);
+        assert_eq!(got.unseen, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_named() {
+        let got = follow_lines(&[
+            "vfork() = 9",
+            "io_uring_setup(8, {flags=0}) = 7",
+            "rename('/elsewhere', '/r/a') = 0",
+            "openat(AT_FDCWD, '/r/from_nowhere', O_RDWR) = 3",
+            "clone3({flags=CLONE_VM|CLONE_FILES, exit_signal=0}, 88) = 11",
+        ]);
+        assert_eq!(got.unseen.len(), 4, "{:?}", got.unseen);
+    }
+
+    #[test]
+    fn shared_writable_maps_are_noted() {
+        let got = follow_lines(&[
+            "openat(AT_FDCWD, '/r/a', O_RDWR|O_CREAT, 0644) = 3",
+            "mmap(NULL, 4096, PROT_READ, MAP_SHARED, 3, 0) = 0x7f0000000000",
+            "mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE, 3, 0) = 0x7f0000000000",
+        ]);
+        assert!(got.scratch.is_empty());
+        let got = follow_lines(&[
+            "openat(AT_FDCWD, '/r/a', O_RDWR|O_CREAT, 0644) = 3",
+            "mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED, 3, 0) = 0x7f0000000000",
+        ]);
+        assert_eq!(got.scratch.values().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn a_buffer_that_was_not_shown_whole_is_an_error() {
+        let lines = "1 openat(AT_FDCWD, \"\\x2f\\x72\\x2f\\x61\", O_RDWR|O_CREAT, 0644) = 3\n\
+                     1 write(3, \"\\x61\"..., 9) = 9\n";
+        let calls = trace::read(lines.as_bytes()).unwrap();
+        let got = follow(Tree::default(), Path::new("/r"), &calls);
+        assert!(matches!(got, Err(CrashError::Trace { line: 2, .. })), "{got:?}");
+    }
+}
