@@ -149,6 +149,7 @@ impl Opened {
             grant,
             codec,
             Identity { stamp, home, disk: Arc::clone(&self.disk) },
+            header.last_commit(),
             self.options.close_wait,
         ));
         let writer = Writer::new(Arc::clone(&shared), header);

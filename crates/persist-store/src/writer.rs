@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use persist_api::{
-    Beat, BeatHeader, BeatNo, Caps, CommitNo, Durability, Error, ErrorKind, KeyRange, Limits, Result,
-};
+use persist_api::{Beat, BeatHeader, BeatNo, Caps, CommitNo, Durability, Error, ErrorKind, Limits, Result};
 
 use crate::layers::{FORMAT_KEY, format_record, user_key, user_range};
-use crate::log::{BeatLog, Op, check_op};
+use crate::log::{BeatLog, Op};
 use crate::merkle::beat_root;
+use crate::staged::StagedBeat;
 use crate::store::Shared;
 
 /// Memory that a writer keeps from one beat to the next, at most.
@@ -59,7 +58,7 @@ pub struct Receipt {
 /// # Ok::<(), persist_api::Error>(())
 /// ```
 pub struct Writer {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     last: BeatHeader,
     /// Memory of the last staged beat, for the next.
     spare: Vec<u8>,
@@ -93,7 +92,7 @@ impl Writer {
         self.active(durability)?;
         drop(self.shared.engine("begin")?);
         let log = BeatLog::reusing(std::mem::take(&mut self.spare));
-        Ok(StagedBeat { writer: self, log, durability, failed: false })
+        Ok(StagedBeat::new(self, log, durability))
     }
 
     /// Makes a beat of one commit.
@@ -147,14 +146,14 @@ impl Writer {
     }
 
     /// Keeps the memory of a log for the next one, unless it is large.
-    fn keep_memory(&mut self, log: BeatLog) {
+    pub(crate) fn keep_memory(&mut self, log: BeatLog) {
         let memory = log.into_memory();
         if memory.capacity() <= SPARE_BYTES_MAX {
             self.spare = memory;
         }
     }
 
-    fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.shared.terms.grant.session.limits
     }
 
@@ -194,7 +193,7 @@ impl Writer {
     }
 
     /// What the runtime itself adds to the next beat.
-    fn own_bytes(&self) -> u64 {
+    pub(crate) fn own_bytes(&self) -> u64 {
         if self.last.beat.0 > 0 {
             return 0;
         }
@@ -221,6 +220,7 @@ impl Writer {
         }
         let done = beat.commit_beat()?;
         self.last = header;
+        shared.note_commit(header.last_commit());
         let shown_root = root.filter(|_| terms.grant.session.caps.contains(Caps::MERKLE));
         let receipt = |index| Receipt {
             beat: header.beat,
@@ -248,7 +248,7 @@ impl Writer {
     }
 }
 
-fn too_large(bytes: u64, max: u64) -> Error {
+pub(crate) fn too_large(bytes: u64, max: u64) -> Error {
     Error::new(
         ErrorKind::TooLarge,
         "commit",
@@ -258,92 +258,4 @@ fn too_large(bytes: u64, max: u64) -> Error {
 
 fn no_beat() -> Error {
     Error::new(ErrorKind::Invalid, "commit", "no beat was made")
-}
-
-/// One commit that is being put together. It borrows the writer, so that there is one at a time. A failed operation
-/// poisons it; dropping it gives it up. What it stages is visible to nobody before [`commit`](Self::commit) returns.
-pub struct StagedBeat<'w> {
-    writer: &'w mut Writer,
-    log: BeatLog,
-    durability: Durability,
-    failed: bool,
-}
-
-impl fmt::Debug for StagedBeat<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StagedBeat").field("operations", &self.log.len()).finish_non_exhaustive()
-    }
-}
-
-impl StagedBeat<'_> {
-    /// Sets a record. Key and value may be empty.
-    ///
-    /// # Errors
-    /// `TooLarge`, `Poisoned` after a failed operation.
-    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.stage("put", |beat| {
-            check_op(&Op::Put { key, value }, beat.writer.limits())?;
-            beat.log.put(key, value)
-        })
-    }
-
-    /// Removes a record; one that is absent is no error.
-    ///
-    /// # Errors
-    /// `TooLarge`, `Poisoned` after a failed operation.
-    pub fn delete(&mut self, key: &[u8]) -> Result<()> {
-        self.stage("delete", |beat| {
-            check_op(&Op::Delete { key }, beat.writer.limits())?;
-            beat.log.delete(key)
-        })
-    }
-
-    /// Removes the records of a range, those staged earlier in this beat included (DELETE_RANGE). It cannot reach beyond
-    /// users' records.
-    ///
-    /// # Errors
-    /// `Unsupported` unless granted, `Poisoned` after a failed operation.
-    pub fn delete_range(&mut self, range: &KeyRange<'_>) -> Result<()> {
-        self.stage("delete_range", |beat| {
-            beat.writer.shared.terms.need("delete_range", Caps::DELETE_RANGE)?;
-            beat.log.delete_range(range)
-        })
-    }
-
-    fn stage(&mut self, op: &'static str, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        self.check_whole(op)?;
-        let done = change(self);
-        self.failed = done.is_err();
-        done
-    }
-
-    fn check_whole(&self, op: &'static str) -> Result<()> {
-        if self.failed {
-            return Err(Error::new(ErrorKind::Poisoned, op, "an earlier operation of this beat failed"));
-        }
-        Ok(())
-    }
-
-    /// What is staged so far.
-    #[must_use]
-    pub const fn log(&self) -> &BeatLog {
-        &self.log
-    }
-
-    /// Commits: visible whole and as durable as asked when this returns.
-    ///
-    /// # Errors
-    /// `Poisoned` after a failed operation, `TooLarge` beyond the beat's byte limit, `Full`: nothing is changed then.
-    /// After `Io` or a `Poisoned` engine, reopen to see whether the beat is there.
-    pub fn commit(self) -> Result<Receipt> {
-        self.check_whole("commit")?;
-        let receipt = self.writer.commit(&self.log, self.durability)?;
-        self.writer.keep_memory(self.log);
-        Ok(receipt)
-    }
-
-    /// Gives the beat up. Dropping does the same.
-    pub fn abort(self) {
-        self.writer.keep_memory(self.log);
-    }
 }

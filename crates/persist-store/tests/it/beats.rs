@@ -8,7 +8,9 @@ use persist_io::RealDisk;
 use persist_store::{BeatLog, beat_root, default_request, open_with, volatile_request};
 use std::sync::Arc;
 
-use crate::kit::{content, drivers, fails, memory, open, open_default, place, put, raw, toy};
+use crate::kit::{
+    change_raw, content, drivers, fails, memory, open, open_default, place, put, raw, raw_value, toy,
+};
 
 fn log(records: &[(&[u8], &[u8])]) -> BeatLog {
     let mut log = BeatLog::new();
@@ -177,6 +179,67 @@ fn users_cannot_reach_the_runtimes_records() {
     store.close().unwrap();
     assert!(raw(&toy(), &place.home).view().unwrap().get_record(b"\0format").unwrap().is_some());
     open_default(&place.home);
+}
+
+#[test]
+fn users_cannot_reach_beyond_their_records() {
+    let place = place();
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"a", b"1")]);
+    drop((writer, store));
+    change_raw(&toy(), &place.home, &[(b"\x02", b"x"), (b"\x02x", b"x"), (b"\0x", b"x")]);
+    let (mut writer, store) = open_default(&place.home);
+    let view = store.view().unwrap();
+    assert_eq!(content(&view).len(), 1);
+    let mut cursor = view.cursor(Scan::all().reverse()).unwrap();
+    assert!(cursor.seek(b"\xFF\xFF").unwrap());
+    assert_eq!(cursor.key(), b"a");
+    assert!(!cursor.advance().unwrap());
+    let mut beat = writer.begin(Durability::Durable).unwrap();
+    beat.delete_range(&KeyRange::all()).unwrap();
+    beat.commit().unwrap();
+    assert!(content(&store.view().unwrap()).is_empty());
+    drop(cursor);
+    drop(view);
+    store.close().unwrap();
+    for key in [b"\x02".as_slice(), b"\x02x", b"\0x"] {
+        assert_eq!(raw_value(&toy(), &place.home, key), b"x");
+    }
+}
+
+#[test]
+fn a_staged_beat_takes_no_more_memory_than_its_limit() {
+    let place = place();
+    let mut small = toy();
+    small.limits.beat_bytes_max = 1000;
+    let (mut writer, _store) = open(&small, &place.home, &default_request()).unwrap();
+    put(&mut writer, &[]);
+    let mut beat = writer.begin(Durability::Durable).unwrap();
+    beat.put(b"a", &[0; 494]).unwrap();
+    beat.put(b"b", &[0; 490]).unwrap();
+    beat.delete(b"123").unwrap(); // 500 + 496 + 4 = 1000
+    let before = beat.log().canonical_bytes().len();
+    fails(beat.delete(b""), ErrorKind::TooLarge, &["1001", "1000"]);
+    assert_eq!(beat.log().canonical_bytes().len(), before);
+    drop(beat);
+    let mut beat = writer.begin(Durability::Durable).unwrap();
+    beat.put(b"a", &[0; 494]).unwrap();
+    beat.put(b"b", &[0; 490]).unwrap();
+    beat.delete(b"123").unwrap();
+    beat.commit().unwrap();
+}
+
+#[test]
+fn stats_need_no_view() {
+    let place = place();
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"a", b"1")]);
+    let views: Vec<_> = (0..8).map(|_| store.view().unwrap()).collect();
+    fails(store.view(), ErrorKind::Busy, &["8 views"]);
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.commit.0, stats.engine.views_open), (1, 8));
+    drop(views);
+    store.view().unwrap();
 }
 
 #[test]

@@ -178,7 +178,9 @@ fn an_unfinished_import_is_no_store() {
 
 /// A home whose stamp says `creating`, with these files beside it.
 fn unfinished(home: &Path, files: &[&str]) {
-    open_default(home);
+    let (mut writer, store) = open_default(home);
+    put(&mut writer, &[(b"left", b"over")]);
+    drop((writer, store));
     let stamp = Stamp::read(&RealDisk, home).unwrap().unwrap();
     let stamp = Stamp { state: StampState::Creating, ..stamp };
     replace(&RealDisk, &home.join(STAMP_FILE), stamp.to_text().as_bytes()).unwrap();
@@ -206,8 +208,9 @@ fn an_unfinished_creation_is_cleared_only_when_all_of_it_is_ours() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert_eq!(files(&place.home), before, "a refusal clears nothing");
     let old = Stamp::read(&RealDisk, &place.home).unwrap().unwrap();
-    let (_writer, store) = opened.negotiate(&default_request()).unwrap();
+    let (writer, store) = opened.negotiate(&default_request()).unwrap();
     assert_ne!(store.stamp().unwrap().store, old.store);
+    assert_eq!(writer.last().beat.0, 0, "what was left is gone");
 }
 
 #[test]

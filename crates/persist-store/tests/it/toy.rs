@@ -101,8 +101,12 @@ impl Driver for Toy {
         if let Probe::Foreign { what } = self.probe(home)? {
             return Err(Error::new(ErrorKind::Mismatch, "open", what));
         }
-        let inner_options =
-            OpenOptions { importing: true, close_wait: options.close_wait, ..OpenOptions::default() };
+        let inner_options = OpenOptions {
+            importing: true,
+            close_wait: options.close_wait,
+            views_max: Some(self.limits.views_max),
+            ..OpenOptions::default()
+        };
         let inner = MemoryDriver::new().open(home, &inner_options, seen)?;
         let stored = read_file(self.disk.as_ref(), &home.join(FILE), 1 << 30)?;
         let mut header = BeatHeader::default();

@@ -156,6 +156,35 @@ fn equal_content_has_an_equal_digest_and_root_on_every_engine() {
 }
 
 #[test]
+fn every_durability_up_to_the_granted_one_is_kept() {
+    for place in durable_places() {
+        let (mut writer, store) = place.open().unwrap();
+        for asked in [Durability::Volatile, Durability::Buffered, Durability::Durable] {
+            let mut beat = writer.begin(asked).unwrap();
+            beat.put(asked.name().as_bytes(), b"").unwrap();
+            let receipt = beat.commit().unwrap();
+            assert!(receipt.reached >= asked, "{} {asked}: {}", place.scheme, receipt.reached);
+        }
+        assert_eq!(rows(&store).len(), 3);
+    }
+}
+
+#[test]
+fn an_engine_that_refuses_its_options_leaves_nothing_but_the_lock() {
+    for place in durable_places() {
+        let mut options = place.options.clone();
+        options.engine.knobs.insert("nosuch".to_owned(), "1".to_owned());
+        let opened = persist::open_with(&place.url(), &options).unwrap();
+        let error =
+            fails(opened.negotiate(&default_request()).map_err(Into::into), ErrorKind::Invalid, &["nosuch"]);
+        let left: Vec<_> =
+            std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["lock"], "{}: {error}", place.scheme);
+        place.open().unwrap();
+    }
+}
+
+#[test]
 fn a_sound_store_verifies() {
     for place in places() {
         let (mut writer, store) = place.open().unwrap();

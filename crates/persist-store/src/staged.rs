@@ -1,0 +1,115 @@
+//! A commit that is being put together.
+
+use std::fmt;
+
+use persist_api::{Caps, Durability, Error, ErrorKind, KeyRange, Result};
+
+use crate::log::{BeatLog, Op, check_op};
+use crate::writer::{Receipt, Writer, too_large};
+
+/// One commit that is being put together. It borrows the writer, so that there is one at a time. A failed operation
+/// poisons it; dropping it gives it up. What it stages is visible to nobody before [`commit`](Self::commit) returns.
+pub struct StagedBeat<'w> {
+    writer: &'w mut Writer,
+    log: BeatLog,
+    durability: Durability,
+    /// Bytes that the engine's beat has room for, the runtime's own record taken off.
+    room: u64,
+    failed: bool,
+}
+
+impl fmt::Debug for StagedBeat<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StagedBeat").field("operations", &self.log.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'w> StagedBeat<'w> {
+    pub(crate) fn new(writer: &'w mut Writer, log: BeatLog, durability: Durability) -> Self {
+        let room = writer.limits().beat_bytes_max.saturating_sub(writer.own_bytes());
+        Self { writer, log, durability, room, failed: false }
+    }
+
+    /// Sets a record. Key and value may be empty.
+    ///
+    /// # Errors
+    /// `TooLarge` beyond the limit of a key, a value or the beat, `Poisoned` after a failed operation.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.stage("put", |beat| {
+            beat.check(&Op::Put { key, value })?;
+            beat.log.put(key, value)
+        })
+    }
+
+    /// Removes a record; one that is absent is no error.
+    ///
+    /// # Errors
+    /// `TooLarge` beyond the limit of a key or the beat, `Poisoned` after a failed operation.
+    pub fn delete(&mut self, key: &[u8]) -> Result<()> {
+        self.stage("delete", |beat| {
+            beat.check(&Op::Delete { key })?;
+            beat.log.delete(key)
+        })
+    }
+
+    /// Removes the records of a range, those staged earlier in this beat included (DELETE_RANGE). It cannot reach beyond
+    /// users' records.
+    ///
+    /// # Errors
+    /// `Unsupported` unless granted, `Poisoned` after a failed operation.
+    pub fn delete_range(&mut self, range: &KeyRange<'_>) -> Result<()> {
+        self.stage("delete_range", |beat| {
+            beat.writer.shared.terms.need("delete_range", Caps::DELETE_RANGE)?;
+            beat.log.delete_range(range)
+        })
+    }
+
+    fn stage(&mut self, op: &'static str, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.check_whole(op)?;
+        let done = change(self);
+        self.failed = done.is_err();
+        done
+    }
+
+    /// Checks an operation before it takes memory.
+    fn check(&self, op: &Op<'_>) -> Result<()> {
+        check_op(op, self.writer.limits())?;
+        let mut tally = *self.log.tally();
+        tally.add(op);
+        let staged = tally.staged_bytes(1, self.writer.shared.terms.codec.value_overhead());
+        if staged > self.room {
+            return Err(too_large(staged, self.room));
+        }
+        Ok(())
+    }
+
+    fn check_whole(&self, op: &'static str) -> Result<()> {
+        if self.failed {
+            return Err(Error::new(ErrorKind::Poisoned, op, "an earlier operation of this beat failed"));
+        }
+        Ok(())
+    }
+
+    /// What is staged so far.
+    #[must_use]
+    pub const fn log(&self) -> &BeatLog {
+        &self.log
+    }
+
+    /// Commits: visible whole and as durable as asked when this returns.
+    ///
+    /// # Errors
+    /// `Poisoned` after a failed operation, `TooLarge` beyond the beat's byte limit, `Full`: nothing is changed then.
+    /// After `Io` or a `Poisoned` engine, reopen to see whether the beat is there.
+    pub fn commit(self) -> Result<Receipt> {
+        self.check_whole("commit")?;
+        let receipt = self.writer.commit(&self.log, self.durability)?;
+        self.writer.keep_memory(self.log);
+        Ok(receipt)
+    }
+
+    /// Gives the beat up. Dropping does the same.
+    pub fn abort(self) {
+        self.writer.keep_memory(self.log);
+    }
+}
