@@ -36,6 +36,8 @@ pub struct Entry {
     pub name: OsString,
     /// What it is; a symbolic link is `Other`.
     pub kind: EntryKind,
+    /// Bytes of a file; 0 for anything else.
+    pub len: u64,
 }
 
 /// A file system, or a simulation of one. Errors are `Io` (or `Full`) with the path.

@@ -59,7 +59,12 @@ impl Disk for RealDisk {
                 kind if kind.is_dir() => EntryKind::Dir,
                 _ => EntryKind::Other,
             };
-            entries.push(Entry { name: entry.file_name(), kind });
+            let len = match kind {
+                // A file may go away between the listing and this look at it.
+                EntryKind::File => entry.metadata().map_or(0, |metadata| metadata.len()),
+                _ => 0,
+            };
+            entries.push(Entry { name: entry.file_name(), kind, len });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Some(entries))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use persist_api::{Error, ErrorKind, Result};
 
-use crate::{Disk, EntryKind, FileMode};
+use crate::{Disk, Entry, EntryKind, FileMode};
 
 /// Reads a file that is at most `max` bytes long; `None` when it does not exist.
 ///
@@ -65,12 +65,12 @@ pub fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<()> {
     disk.sync_dir(parent)
 }
 
-/// Syncs every file below a directory, then every directory, and last the name of the directory itself.
+/// Syncs every file below a directory that no engine has open, then every directory, and last the name of the directory itself.
 ///
 /// # Errors
 /// `Io`.
 pub fn sync_tree(disk: &dyn Disk, path: &Path) -> Result<()> {
-    walk(disk, path, &mut |path, kind| match kind {
+    walk(disk, path, &mut |path, entry| match entry.kind {
         EntryKind::File => disk.open(path, FileMode::Read)?.sync_data(),
         EntryKind::Dir => disk.sync_dir(path),
         EntryKind::Other => Ok(()),
@@ -84,36 +84,35 @@ pub fn sync_tree(disk: &dyn Disk, path: &Path) -> Result<()> {
 /// # Errors
 /// `Io`.
 pub fn remove_tree(disk: &dyn Disk, path: &Path) -> Result<()> {
-    walk(disk, path, &mut |path, kind| match kind {
+    walk(disk, path, &mut |path, entry| match entry.kind {
         EntryKind::Dir => disk.remove_dir(path),
         EntryKind::File | EntryKind::Other => disk.remove_file(path),
     })?;
     disk.remove_dir(path)
 }
 
-/// Bytes of all files below a directory; 0 when it does not exist.
+/// Bytes of all files below a directory; 0 when it does not exist. No file is opened, so that it may run over the files of an
+/// open engine: closing a descriptor would drop the POSIX locks that its library holds on the same file.
 ///
 /// # Errors
 /// `Io`.
 pub fn size_of_tree(disk: &dyn Disk, path: &Path) -> Result<u64> {
     let mut bytes = 0_u64;
-    walk(disk, path, &mut |path, kind| {
-        if kind == EntryKind::File {
-            bytes = bytes.saturating_add(disk.open(path, FileMode::Read)?.len()?);
-        }
+    walk(disk, path, &mut |_, entry| {
+        bytes = bytes.saturating_add(entry.len);
         Ok(())
     })?;
     Ok(bytes)
 }
 
 /// Calls `each` for every entry below `path`, those of a directory before the directory itself.
-fn walk(disk: &dyn Disk, path: &Path, each: &mut dyn FnMut(&Path, EntryKind) -> Result<()>) -> Result<()> {
+fn walk(disk: &dyn Disk, path: &Path, each: &mut dyn FnMut(&Path, &Entry) -> Result<()>) -> Result<()> {
     for entry in disk.list(path)?.unwrap_or_default() {
         let below: PathBuf = path.join(&entry.name);
         if entry.kind == EntryKind::Dir {
             walk(disk, &below, each)?;
         }
-        each(&below, entry.kind)?;
+        each(&below, &entry)?;
     }
     Ok(())
 }

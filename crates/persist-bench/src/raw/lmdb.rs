@@ -25,7 +25,7 @@ impl Lmdb {
     )]
     pub(crate) fn create(home: &Path) -> Result<Self> {
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
-        options.map_size(1 << 36).max_dbs(2);
+        options.map_size(1 << 32).max_dbs(2);
         // SAFETY: the directory is a fresh temporary one of this process alone.
         let env = unsafe { options.open(home) }.map_err(text)?;
         // A database borrows its environment; the benchmark's lives as long as the process.
