@@ -55,7 +55,9 @@ pub(crate) struct Runner<'s> {
     pub(crate) options: &'s PowerOptions,
     pub(crate) examiner: Examiner<'s>,
     pub(crate) scratch: PathBuf,
+    /// An image that was found right and what it shows; a torn one from well within the session where there is one.
     pub(crate) fine: Option<(Tree, u64)>,
+    pub(crate) fine_is_torn: bool,
 }
 
 impl Runner<'_> {
@@ -140,9 +142,10 @@ impl Runner<'_> {
         let broken = match self.examiner.ask(&question)? {
             Verdict::Fine(beat) => {
                 report.beyond_promise += u64::from(beat > bounds.floor);
-                let late = job.cut > self.recording.events.len() / 3;
-                if self.fine.is_none() && late && matches!(job.kind, Kind::Percent(_)) {
+                let torn = matches!(job.kind, Kind::Percent(_)) && job.cut > self.recording.events.len() / 3;
+                if self.fine.is_none() || (torn && !self.fine_is_torn) {
                     self.fine = Some((tree, beat));
+                    self.fine_is_torn = torn;
                 }
                 None
             }

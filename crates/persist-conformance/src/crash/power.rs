@@ -157,6 +157,7 @@ impl Session {
             examiner: Examiner::new(reentry, options.seed, self.profile),
             scratch: scratch.join(format!("image-{}", self.number)),
             fine: None,
+            fine_is_torn: false,
         };
         runner.run(report)?;
         Ok(runner.fine)

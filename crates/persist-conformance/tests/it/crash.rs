@@ -60,6 +60,29 @@ caught!(keeps_torn_tail, Lie::KeepsTornTail, power, "D-1");
 caught!(buffers_in_process, Lie::BuffersInProcess, killed, "D-2");
 caught!(half_beats, Lie::HalfBeats, killed, "D-1");
 
+mod again {
+    use super::*;
+
+    #[test]
+    fn crash_child() {
+        child_main_if_asked(&subject(&Logbook(Lie::NoSync)));
+    }
+
+    /// What was found once is found again from the traces that were kept: same seed, same images.
+    #[test]
+    fn a_kept_trace_gives_the_same_violations() {
+        let entry = Reentry::test(concat!(module_path!(), "::crash_child"));
+        let options = PowerOptions { keep: true, ..PowerOptions::default() };
+        let first = power_cut(&subject(&Logbook(Lie::NoSync)), &entry, &options).unwrap();
+        let kept = first.kept.clone().unwrap();
+        let options = PowerOptions { replay: Some(kept.clone()), ..options };
+        let second = power_cut(&subject(&Logbook(Lie::NoSync)), &entry, &options).unwrap();
+        std::fs::remove_dir_all(kept).unwrap();
+        assert!(!first.is_clean());
+        assert_eq!((first.violations, first.images), (second.violations, second.images));
+    }
+}
+
 mod rules {
     use super::*;
 
