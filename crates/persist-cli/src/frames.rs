@@ -8,6 +8,8 @@ use clap::Args;
 use persist_api::{Error, ErrorKind};
 use persist_frame::{ErrorClass, FrameError, Limits};
 
+use crate::watch::waiting;
+
 /// What a frame may cost. Beyond a limit it is refused before memory is reserved for it.
 #[derive(Debug, Clone, Copy, Args)]
 #[allow(clippy::struct_field_names, reason = "the fields are the names of the options")]
@@ -102,7 +104,7 @@ impl InputTooLong {
 pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Input, Error> {
     let failed = |error: io::Error| Error::io("read", path, error);
     if path.as_os_str() == "-" {
-        return take(io::stdin().lock(), limits, None).map_err(failed);
+        return waiting("read", || take(io::stdin().lock(), limits, None))?.map_err(failed);
     }
     let file = File::open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;

@@ -11,6 +11,8 @@ use persist_api::{Error, ErrorKind, Observer, Progress};
 use crate::fail::exit_code;
 
 static STOP: AtomicBool = AtomicBool::new(false);
+/// Set while the process only waits for input: then there is nothing to end first.
+static WAITING: AtomicBool = AtomicBool::new(false);
 
 /// Shows how a long verb comes on, and stops it on Ctrl-C. Nothing is left half done: the verb ends as cancelled.
 pub(crate) struct Watch {
@@ -24,7 +26,7 @@ impl Watch {
     pub(crate) fn new(quiet: bool) -> Self {
         // A second handler in the same process is refused; the first one does all that is needed.
         let _ = ctrlc::set_handler(|| {
-            if STOP.swap(true, Ordering::Relaxed) {
+            if STOP.swap(true, Ordering::SeqCst) || WAITING.load(Ordering::SeqCst) {
                 std::process::exit(i32::from(exit_code(ErrorKind::Cancelled)));
             }
         });
@@ -38,7 +40,7 @@ impl Watch {
 
     /// Fails when the user asked to stop.
     pub(crate) fn check(op: &'static str) -> persist_api::Result<()> {
-        if STOP.load(Ordering::Relaxed) { Err(Error::cancelled(op)) } else { Ok(()) }
+        if STOP.load(Ordering::SeqCst) { Err(Error::cancelled(op)) } else { Ok(()) }
     }
 
     fn show(&self, progress: Progress) {
@@ -64,9 +66,18 @@ impl Watch {
     }
 }
 
+/// Reads from somebody who may never write. Ctrl-C meanwhile ends the process at once.
+pub(crate) fn waiting<T>(op: &'static str, read: impl FnOnce() -> T) -> persist_api::Result<T> {
+    WAITING.store(true, Ordering::SeqCst);
+    // Whoever pressed before the line above is noticed here, whoever presses after it ends the process.
+    let done = Watch::check(op).map(|()| read());
+    WAITING.store(false, Ordering::SeqCst);
+    done
+}
+
 impl Observer for Watch {
     fn progress(&self, progress: Progress) -> ControlFlow<()> {
-        if STOP.load(Ordering::Relaxed) {
+        if STOP.load(Ordering::SeqCst) {
             return ControlFlow::Break(());
         }
         if !self.bar.is_hidden() {

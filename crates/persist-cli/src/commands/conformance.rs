@@ -156,12 +156,15 @@ fn engine(args: &Args, global: &Global, driver: Arc<dyn Driver>, out: &mut Out) 
         };
         let filter = Filter { pattern: args.case.clone(), class };
         let mut stopped = Ok(());
-        run_with(&subject, &filter, &mut |case| {
+        let report = run_with(&subject, &filter, &mut |case| {
             if stopped.is_ok() {
                 stopped = seen(case_json(case));
             }
         });
         stopped?;
+        if report.cases.is_empty() {
+            return Err(Failure::Usage("no case has this class and name".to_owned()));
+        }
     }
     let count = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
     Ok(EngineJson {

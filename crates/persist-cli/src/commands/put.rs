@@ -12,7 +12,7 @@ use crate::fail::{Failure, Result};
 use crate::home::{self, ReceiptJson};
 use crate::out::Out;
 use crate::text::typed;
-use crate::watch::Watch;
+use crate::watch::{Watch, waiting};
 
 /// What to set.
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,7 @@ fn value(args: &Args, max: u64) -> Result<Cow<'_, [u8]>> {
     }
     match &args.value {
         Some(value) => typed(value, args.hex),
-        None => read(io::stdin().lock(), "-".as_ref(), max).map(Cow::Owned),
+        None => waiting("put", || read(io::stdin().lock(), "-".as_ref(), max))?.map(Cow::Owned),
     }
 }
 

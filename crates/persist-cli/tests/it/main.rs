@@ -8,6 +8,8 @@
     reason = "a test that cannot go on should stop where it stands; it also makes files to be read"
 )]
 
+#[cfg(feature = "conformance")]
+mod conformance;
 mod demo;
 mod errors;
 mod frames;

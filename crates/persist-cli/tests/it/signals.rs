@@ -8,6 +8,21 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::kit::Place;
 
 #[test]
+fn ctrl_c_ends_a_command_that_waits_for_input() {
+    let place = Place::with("sqlite");
+    let mut command = place.command(&["put", "key", "--stdin"]);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It holds the store once the lock file names it; from then on it listens to signals.
+    let holder = format!("process {} ", child.id());
+    while !std::fs::read_to_string(place.path().join("store/lock")).unwrap().starts_with(&holder) {
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(17));
+    assert_eq!(place.state().0, "0");
+}
+
+#[test]
 fn ctrl_c_stops_with_17_and_leaves_the_store_whole() {
     let place = Place::new();
     let mut child = place

@@ -1,0 +1,36 @@
+//! conformance.
+
+use serde_json::json;
+
+use crate::kit::{Place, assert_fields};
+
+const FIELDS: &str = "engine library caps limits cases passed twins failed";
+
+#[test]
+fn each_engine_gives_one_report() {
+    let place = Place::new();
+    let run = place.run(&["conformance", "--json", "--case", "open::", "memory", "sqlite"]).ok();
+    let reports = run.objects();
+    assert_eq!(reports.iter().map(|report| &report["engine"]).collect::<Vec<_>>(), ["memory", "sqlite"]);
+    for report in &reports {
+        assert_fields(report, FIELDS);
+        assert_fields(&report["cases"][0], "name clauses outcome");
+        let cases = report["cases"].as_array().unwrap();
+        assert!(cases.iter().all(|case| case["name"].as_str().unwrap().starts_with("open::")));
+        let total = report["passed"].as_u64().unwrap() + report["twins"].as_u64().unwrap();
+        assert_eq!((&report["failed"], total), (&json!(0), cases.len() as u64));
+        assert!(report["limits"]["key_bytes_max"].is_u64());
+    }
+    let text = place.run(&["conformance", "--case", "open::", "memory", "--quiet"]).ok();
+    assert!(text.text().starts_with("memory ") && text.text().lines().count() == 1, "{}", text.text());
+}
+
+#[test]
+fn what_cannot_be_run_is_said() {
+    let place = Place::new();
+    place.run(&["conformance", "nonsense"]).fails(7, "nonsense");
+    place.run(&["conformance", "memory", "--case", "nonsense"]).fails(2, "no case");
+    let crash = place.run(&["conformance", "memory", "--class", "crash", "--json"]).ok();
+    let crash = crash.object(FIELDS);
+    assert_eq!((&crash["twins"], &crash["cases"][0]["name"]), (&json!(1), &json!("crash::kill")));
+}
