@@ -241,6 +241,7 @@ impl Beat for SqliteBeat<'_> {
         self.committed = true;
         let core = &self.engine.core;
         *core.last.lock() = self.header;
+        core.note_seen(self.header.beat);
         let frames = self
             .operations
             .saturating_mul(4)

@@ -17,6 +17,9 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Every text of this engine fits: nothing is ever prepared twice by one connection.
 const STATEMENTS_KEPT: usize = 64;
 
+/// Less than this is no cache.
+const CACHE_KIB_MIN: u64 = 64;
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -38,7 +41,8 @@ pub(crate) fn open(path: &Path, role: Role, settings: &Settings) -> Result<Conne
         Role::Writer => settings.writer_cache_bytes(),
         Role::Reader { slot } => settings.reader_cache_bytes(slot),
     };
-    let cache_kib = cache_bytes / 1024;
+    // SQLite takes 32 bits, and none at all for a wish to have its default.
+    let cache_kib = (cache_bytes / 1024).clamp(CACHE_KIB_MIN, u64::from(u32::MAX >> 1));
     let mmap_bytes = settings.mmap_bytes;
     // Checkpoints are ours alone (see upkeep.rs): SQLite's automatic ones hide a failed sync.
     let common = format!(

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use persist_api::{BeatHeader, Error, ErrorKind, Health, Result};
+use persist_api::{BeatHeader, BeatNo, Error, ErrorKind, Health, Result};
 use persist_io::{DirLock, DiskFile};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -43,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) health: Health,
     /// Header of the newest beat.
     pub(crate) last: Mutex<BeatHeader>,
+    /// The newest beat that anybody can have seen: a view may show a beat a moment before its commit returns.
+    seen: AtomicU64,
     /// False while it is certain that no record has a body.
     pub(crate) has_bodies: AtomicBool,
     /// The newest beat that is known to be wholly in the database file.
@@ -75,6 +77,7 @@ impl Core {
             settings,
             page_bytes,
             health: Health::default(),
+            seen: AtomicU64::new(last.beat.0),
             last: Mutex::new(last),
             has_bodies: AtomicBool::new(has_bodies),
             checkpointed: AtomicU64::new(0),
@@ -99,6 +102,16 @@ impl Core {
             }
         });
         Ok(reader)
+    }
+
+    /// Notes that a beat can be seen.
+    pub(crate) fn note_seen(&self, beat: BeatNo) {
+        self.seen.fetch_max(beat.0, Ordering::AcqRel);
+    }
+
+    /// The newest beat that can be seen. All of it is in the WAL or in the database.
+    pub(crate) fn newest(&self) -> BeatNo {
+        BeatNo(self.seen.load(Ordering::Acquire))
     }
 
     pub(crate) fn readers_kept(&self) -> usize {

@@ -61,7 +61,7 @@ impl Engine for SqliteEngine {
 
     fn sync(&self) -> Result<BeatNo> {
         self.core.health.check("sync").map_err(ours)?;
-        let beat = self.core.last.lock().beat;
+        let beat = self.core.newest();
         // Every beat up to this one lies in the WAL, or was checkpointed; a checkpoint syncs the database file before the
         // WAL may be written anew.
         if let Err(error) = self.core.wal.sync_data() {
@@ -97,7 +97,7 @@ impl Engine for SqliteEngine {
     fn stats(&self) -> Result<Stats> {
         let core = &self.core;
         let mut stats = Stats {
-            beat: core.last.lock().beat,
+            beat: core.newest(),
             bytes_on_disk: home::size_of(&core.home).map_err(ours)?,
             ..Stats::default()
         };

@@ -28,6 +28,7 @@ impl SqliteView {
         // BEGIN alone pins nothing: the snapshot is that of the first read, which is the header's.
         connection::run(conn, sql::BEGIN_READ).map_err(during("view"))?;
         let header = read::header(conn, "view")?;
+        core.note_seen(header.beat);
         if let Some(lease) = &lease {
             lease.pin(header.beat);
         }

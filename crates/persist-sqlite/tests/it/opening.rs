@@ -131,6 +131,26 @@ fn every_page_size_works() {
 }
 
 #[test]
+fn extreme_settings_work() {
+    for cache_bytes in [0, u64::MAX] {
+        for wal in ["0", "9223372036854775807"] {
+            let place = Place::new();
+            let options = OpenOptions { cache_bytes: Some(cache_bytes), ..options(&[("wal_bytes", wal)]) };
+            let engine = open(&place.home(), &options).unwrap();
+            for at in 0..20_u8 {
+                put(engine.as_ref(), &[at], &[at; 3000]);
+            }
+            let views: Vec<_> = (0..12).map(|_| engine.view().unwrap()).collect();
+            for view in &views {
+                assert_eq!(view.get_record(&[19]).unwrap().as_deref(), Some([19; 3000].as_slice()));
+            }
+            drop(views);
+            assert_eq!(crate::kit::verify(engine.as_ref()).1, []);
+        }
+    }
+}
+
+#[test]
 fn a_home_named_like_a_uri_is_a_directory() {
     let place = Place::new();
     let home = place.other("file:x?mode=memory&cache=shared");
