@@ -1,7 +1,7 @@
 //! Standard output: lines for people, or one JSON object a line with `--json`. A closed pipe ends the command quietly.
 
 use std::fmt;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use persist_api::{Error, ErrorKind};
 use serde::Serialize;
@@ -11,17 +11,24 @@ use crate::fail::{Failure, Result};
 /// Where a command's results go.
 pub(crate) struct Out {
     json: bool,
+    terminal: bool,
     to: BufWriter<StdoutLock<'static>>,
 }
 
 impl Out {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, to: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
+        let to = io::stdout().lock();
+        Self { json, terminal: to.is_terminal(), to: BufWriter::with_capacity(64 << 10, to) }
     }
 
     /// True when results are JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// True when a person is looking: lines then appear one by one, and need no bar beside them.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Writes one JSON object and ends the line.
@@ -32,7 +39,8 @@ impl Out {
 
     /// Writes one line of text.
     pub(crate) fn line(&mut self, text: impl fmt::Display) -> Result<()> {
-        writeln!(self.to, "{text}").map_err(|error| failure(&error))
+        writeln!(self.to, "{text}").map_err(|error| failure(&error))?;
+        if self.terminal { self.flush() } else { Ok(()) }
     }
 
     /// Writes a name and what belongs to it, aligned with its neighbours.

@@ -1,6 +1,6 @@
 //! Progress bars on a terminal, and the way to stop: Ctrl-C asks the running verb to end, a second one ends the process.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,7 +18,7 @@ static WAITING: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Watch {
     bar: ProgressBar,
     phase: Cell<&'static str>,
-    shown: RefCell<Option<u64>>,
+    total: Cell<Option<u64>>,
 }
 
 impl Watch {
@@ -34,8 +34,7 @@ impl Watch {
             None,
             if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() },
         );
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, phase: Cell::new(""), shown: RefCell::new(None) }
+        Self { bar, phase: Cell::new(""), total: Cell::new(None) }
     }
 
     /// Fails when the user asked to stop.
@@ -43,24 +42,29 @@ impl Watch {
         if STOP.load(Ordering::SeqCst) { Err(Error::cancelled(op)) } else { Ok(()) }
     }
 
+    /// Does something that writes to the terminal, with the bar out of its way.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        // Before the first report there is no bar, and suspending would draw one.
+        if self.phase.get().is_empty() { write() } else { self.bar.suspend(write) }
+    }
+
     fn show(&self, progress: Progress) {
-        if self.phase.replace(progress.phase) != progress.phase {
+        let new_phase = self.phase.replace(progress.phase) != progress.phase;
+        let new_total = self.total.replace(progress.total) != progress.total;
+        if new_phase {
             self.bar.reset();
+            self.bar.enable_steady_tick(Duration::from_millis(200));
             self.bar.set_message(format!("{} ({})", progress.phase, progress.unit));
-            *self.shown.borrow_mut() = None;
         }
-        if *self.shown.borrow() != progress.total || self.bar.length() != progress.total {
-            *self.shown.borrow_mut() = progress.total;
+        if new_phase || new_total {
             let template = match progress.total {
-                Some(_) => "{spinner} {msg} [{bar:30}] {human_pos}/{human_len} {per_sec} {eta}",
-                None => "{spinner} {msg} {human_pos} {per_sec}",
+                Some(_) => "{spinner} {msg} [{bar:30}] {human_pos}/{human_len}, {eta} left",
+                None => "{spinner} {msg} {human_pos}",
             };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 self.bar.set_style(style.progress_chars("=> "));
             }
-            if let Some(total) = progress.total {
-                self.bar.set_length(total);
-            }
+            self.bar.set_length(progress.total.unwrap_or_default());
         }
         self.bar.set_position(progress.done);
     }

@@ -72,7 +72,8 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let mut steps = Steps::new(writer, store, &watch);
     if !out.is_json() {
         let verb = if continued { "going on in" } else { "created" };
-        out.line(format_args!("{verb} {} ({})", args.dir.display(), steps.store.engine_name()?))?;
+        let line = format!("{verb} {} ({})", args.dir.display(), steps.store.engine_name()?);
+        watch.aside(|| out.line(line))?;
         out.flush()?;
     }
     steps.write_records(args.records)?;
@@ -81,9 +82,10 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     steps.read_back(args.records)?;
     steps.scan(args.records)?;
     steps.verify()?;
-    let url = args.dir.display().to_string();
+    let url = format!("{}:{}", steps.store.engine_name()?, args.dir.display());
     let done = steps.reopen(&|watch| reopen(&url, global, watch))?;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    drop(watch);
     let summary = summarise(args, continued, &done, milliseconds)?;
     if out.is_json() { out.object(&summary) } else { print(&summary, out) }
 }

@@ -43,7 +43,7 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
-    let watch = Watch::new(global.quiet);
+    let watch = Watch::new(global.quiet || out.is_terminal());
     let limits = args.limits.limits();
     let total = Some(args.files.len() as u64);
     let mut worst: Option<ErrorKind> = None;

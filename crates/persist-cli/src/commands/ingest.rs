@@ -58,7 +58,7 @@ struct ErrorJson {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
-    let watch = Watch::new(global.quiet);
+    let watch = Watch::new(global.quiet || out.is_terminal());
     let (mut writer, store) = home::open(global, &watch)?;
     let limits = args.limits.limits();
     let bodies = if args.all_bodies { BodyRule::All } else { BodyRule::Cells };

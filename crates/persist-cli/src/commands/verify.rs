@@ -53,10 +53,11 @@ pub(crate) fn run(_: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let mut failed = Ok(());
     let outcome = check(&store, &watch, &mut |finding| {
         if failed.is_ok() {
-            failed = print_finding(finding, out);
+            failed = watch.aside(|| print_finding(finding, out));
         }
     })?;
     failed?;
+    drop(watch);
     print(&outcome, out)?;
     if outcome.damaged > 0 { Err(Failure::Told(ErrorKind::Corrupt)) } else { Ok(()) }
 }

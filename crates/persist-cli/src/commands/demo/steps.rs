@@ -80,7 +80,8 @@ impl<'w> Steps<'w> {
             self.frame_records = self.frame_records.saturating_add(u64::from(done.note.records));
             if !out.is_json() {
                 let (beat, root) = (done.receipt.beat, hex(&done.note.root));
-                out.line(format_args!("  frame {name:<29} verified, stored as beat {beat}, root {root}"))?;
+                let line = format!("  frame {name:<29} verified, stored as beat {beat}, root {root}");
+                self.watch.aside(|| out.line(line))?;
             }
         }
         out.flush()?;
