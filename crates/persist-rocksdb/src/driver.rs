@@ -14,6 +14,7 @@ use crate::core::Core;
 use crate::engine::RocksEngine;
 use crate::error::{corrupt, map_error};
 use crate::home;
+use crate::repair;
 use crate::settings::Settings;
 
 pub(crate) const SCHEME: &str = "rocksdb";
@@ -92,7 +93,9 @@ fn open(home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<d
     }
     home::clear_unfinished(home)?;
     let dir = home::db_dir(home);
+    repair::mend_manifest(home, &settings)?;
     let db = DB::open(&settings.for_writing()?, &dir).map_err(|error| open_error(error, &dir))?;
+    repair::note_manifest(home)?;
     let offer = offer(options);
     let core = Core {
         db,

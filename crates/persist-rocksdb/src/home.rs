@@ -1,6 +1,6 @@
 //! The layout of a home: recognising it, creating it whole or not at all.
 //!
-//! `lock` is the directory lock, `db/` is RocksDB's directory. A database is made and filled as `db.new/` and gets its
+//! `lock` is the directory lock, `manifest` a note on RocksDB's manifest, `db/` is RocksDB's directory. A database is made and filled as `db.new/` and gets its
 //! name last, so that `db/` is always a whole one; whatever a crash leaves under the other names holds nothing.
 
 use std::path::{Path, PathBuf};
@@ -14,6 +14,10 @@ use crate::driver::SCHEME;
 use crate::error::map_error;
 use crate::settings::Settings;
 
+/// How much of which manifest was synced at the last open.
+pub(crate) const NOTE_FILE: &str = "manifest";
+/// The same while it is written.
+const NOTE_TEMPORARY_FILE: &str = "manifest.new";
 const DB_DIR: &str = "db";
 const NEW_DIR: &str = "db.new";
 /// RocksDB writes a checkpoint under this name first.
@@ -57,7 +61,7 @@ pub(crate) fn probe(home: &Path) -> Result<Probe> {
 
 fn is_ours(entry: &Entry) -> bool {
     match entry.kind {
-        EntryKind::File => entry.name == LOCK_FILE,
+        EntryKind::File => [LOCK_FILE, NOTE_FILE, NOTE_TEMPORARY_FILE].iter().any(|name| entry.name == *name),
         EntryKind::Dir => [DB_DIR, NEW_DIR, NEW_TEMPORARY_DIR].iter().any(|name| entry.name == *name),
         EntryKind::Other => false,
     }

@@ -178,3 +178,73 @@ fn a_hole_between_two_logs_ends_the_recovery() {
     assert_eq!(recovered.view().unwrap().header().beat.0, 1);
     assert_eq!(records(&*recovered), [(b"1".to_vec(), b"1".to_vec())].into());
 }
+
+/// The manifest of a store that was closed, and where the part that the last open had synced ends.
+fn manifest(home: &Path) -> (std::path::PathBuf, usize) {
+    let note = std::fs::read_to_string(home.join("manifest")).unwrap();
+    let (name, synced) = note.trim().split_once(' ').unwrap();
+    (home.join("db").join(name), synced.parse().unwrap())
+}
+
+/// An edit that was being written when the power went: its length is there, its bytes are not, nothing is lost.
+#[test]
+fn a_torn_edit_of_the_manifest_is_cut_off() {
+    let (_guard, home) = home();
+    let (_guard, crashed) = self::home();
+    let engine = open(&home);
+    commit(&*engine, Durability::Durable, |beat| beat.put_record(b"1", b"1").unwrap());
+    copy(&home, &crashed);
+    let (path, synced) = manifest(&crashed);
+    let whole = std::fs::read(&path).unwrap();
+    assert_eq!(whole.len(), synced);
+    engine.checkpoint().unwrap();
+    let edit =
+        std::fs::read(&path.to_string_lossy().replace(crashed.to_str().unwrap(), home.to_str().unwrap()))
+            .unwrap()
+            .split_off(synced);
+    assert!(edit.len() > 20);
+    // The table that the edit is about was synced before.
+    for table in files(&home, ".sst") {
+        std::fs::copy(&table, crashed.join("db").join(table.file_name().unwrap())).unwrap();
+    }
+    for keep in [0, 1, 6, 7, edit.len() / 2, edit.len() - 1] {
+        let (_guard, image) = self::home();
+        copy(&crashed, &image);
+        let mut torn = whole.clone();
+        torn.extend(&edit[..keep]);
+        torn.resize(whole.len() + edit.len(), 0);
+        std::fs::write(manifest(&image).0, torn).unwrap();
+        let engine = open(&image);
+        assert_eq!(records(&*engine), [(b"1".to_vec(), b"1".to_vec())].into(), "{keep}");
+        assert_eq!(engine.view().unwrap().header().beat.0, 1, "{keep}");
+    }
+}
+
+/// The same bytes after the edit was in force, and its log is gone, are damage: nothing older may be shown instead.
+#[test]
+fn a_damaged_edit_of_the_manifest_is_corrupt_and_not_an_earlier_beat() {
+    let (_guard, home) = home();
+    let engine = open(&home);
+    commit(&*engine, Durability::Durable, |beat| beat.put_record(b"1", b"1").unwrap());
+    engine.close().map_err(|(_, error)| error).unwrap();
+    let (path, synced) = manifest(&home);
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(bytes.len() > synced);
+    for at in (0..bytes.len()).step_by(3) {
+        let (_guard, image) = self::home();
+        copy(&home, &image);
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        std::fs::write(manifest(&image).0, &damaged).unwrap();
+        match open_with(&image, &OpenOptions::default()) {
+            Ok(engine) => assert_eq!(engine.view().unwrap().header().beat.0, 1, "byte {at} of {synced}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {at}: {error}");
+                assert!(
+                    std::fs::read(manifest(&image).0).unwrap() == damaged,
+                    "byte {at} of {synced}: the manifest was changed: {error}"
+                );
+            }
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What every engine must do, checked by the suite that all engines share.
 
-use persist_api::Driver;
+use persist_api::{Driver, OpenOptions};
 use persist_conformance::Fixture;
 use persist_rocksdb::RocksDbDriver;
 
@@ -13,3 +13,10 @@ impl Fixture for RocksDb {
 }
 
 persist_conformance::conformance!(RocksDb);
+
+/// A small write buffer, so that tables are written and logs are dropped while it crashes.
+fn small() -> OpenOptions {
+    crate::kit::with_knob("write_buffer_bytes", 64 << 10)
+}
+
+persist_conformance::crash_classes!(crash, RocksDbDriver, small());
