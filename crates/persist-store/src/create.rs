@@ -58,12 +58,6 @@ impl Opened {
         // Whoever held the lock until now may have changed everything.
         let now = survey(self.disk.as_ref(), &self.home)?;
         if now.found != expected {
-            if let Found::Store(stamp) = &now.found
-                && stamp.engine != self.offer.engine
-            {
-                let context = format!("this store belongs to engine {} by now", stamp.engine);
-                return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(&self.home));
-            }
             grant = self.decide(&now, request)?;
         }
         let found = now.found.clone();

@@ -392,6 +392,23 @@ fn closing_waits_as_long_as_told() {
 }
 
 #[test]
+fn closing_while_a_verb_is_at_work_is_busy_and_harmless() {
+    let place = place();
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"k", b"v")]);
+    let calls = std::cell::Cell::new(0);
+    let seen = |_: persist_api::Progress| {
+        fails(store.close(), ErrorKind::Busy, &["still at work"]);
+        calls.set(calls.get() + 1);
+        std::ops::ControlFlow::Continue(())
+    };
+    store.verify(&mut |_| {}, &seen).unwrap();
+    assert!(calls.get() > 0);
+    put(&mut writer, &[(b"k", b"w")]);
+    store.close().unwrap();
+}
+
+#[test]
 fn handles_can_go_where_they_must() {
     fn shared<T: Send + Sync + Clone>() {}
     fn sent<T: Send>() {}

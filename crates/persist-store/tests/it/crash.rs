@@ -146,3 +146,34 @@ fn a_backup_that_stops_anywhere_is_no_store_and_harms_nothing() {
     }
     assert!(refused > 0);
 }
+
+#[test]
+fn the_stamp_comes_after_all_that_it_vouches_for() {
+    let place = place();
+    let (home, into) = (place.home.clone(), place.home.with_file_name("copy"));
+    let disk = Faulty::after(u64::MAX - 1);
+    let (mut writer, store) =
+        open(&Toy::new(Arc::clone(&disk) as Arc<dyn Disk>), &home, &default_request()).unwrap();
+    let ready = disk.last_place_of("rename", &home.join("persist.stamp"));
+    let engine = disk.last_place_of("sync_dir", &home.join("engine-1"));
+    // The engine's name and that of `cas` are durable before the stamp says so, and the stamp's own name after it.
+    let names = ready - 2; // the stamp's temporary file is synced in between
+    assert!(engine < names);
+    assert_eq!(disk.op_at(names), ("sync_dir", home.clone()));
+    assert_eq!(disk.op_at(ready + 1), ("sync_dir", home.clone()));
+
+    put(&mut writer, &[(b"a", b"1")]);
+    std::fs::write(home.join("cas/blob"), b"blob").unwrap();
+    store.backup(&into, &Quiet).unwrap();
+    let stamp = disk.last_place_of("rename", &into.join("persist.stamp"));
+    for (op, path) in [
+        ("sync_file", into.join("cas/blob")),
+        ("sync_dir", into.join("cas")),
+        ("sync_dir", into.join("engine-1")),
+    ] {
+        assert!(disk.last_place_of(op, &path) < stamp, "{op} {}", path.display());
+    }
+    assert_eq!(disk.op_at(stamp - 2), ("sync_dir", into.clone()));
+    assert_eq!(disk.op_at(stamp + 1), ("sync_dir", into));
+    assert_eq!(disk.done(), stamp + 2, "nothing comes after the stamp");
+}

@@ -1,20 +1,29 @@
-//! A disk that stops at its n-th writing operation, as a crash would: that operation and every later one fails.
+//! A disk that stops at its n-th writing operation, as a crash would: that operation and every later one fails. It also
+//! keeps a list of what was done.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use persist_api::{Error, ErrorKind, Result};
 use persist_io::{Disk, DiskFile, Entry, FileMode, RealDisk};
 
 pub struct Faulty {
     left: Arc<AtomicU64>,
+    done: Done,
+}
+
+type Done = Arc<Mutex<Vec<(&'static str, PathBuf)>>>;
+
+fn note(done: &Done, op: &'static str, path: &Path) {
+    done.lock().push((op, path.to_path_buf()));
 }
 
 impl Faulty {
     /// Fails after `operations` writing operations.
     pub fn after(operations: u64) -> Arc<Self> {
-        Arc::new(Self { left: Arc::new(AtomicU64::new(operations)) })
+        Arc::new(Self { left: Arc::new(AtomicU64::new(operations)), done: Done::default() })
     }
 
     /// True when it has failed an operation.
@@ -35,6 +44,15 @@ fn spend(left: &AtomicU64) -> Result<()> {
 struct FaultyFile {
     file: Box<dyn DiskFile>,
     left: Arc<AtomicU64>,
+    done: Done,
+    path: PathBuf,
+}
+
+impl FaultyFile {
+    fn boxed(disk: &Faulty, file: Box<dyn DiskFile>, path: &Path) -> Box<dyn DiskFile> {
+        let (left, done) = (Arc::clone(&disk.left), Arc::clone(&disk.done));
+        Box::new(Self { file, left, done, path: path.to_path_buf() })
+    }
 }
 
 impl Disk for Faulty {
@@ -42,7 +60,7 @@ impl Disk for Faulty {
         if matches!(mode, FileMode::CreateNew | FileMode::OpenOrCreate) {
             spend(&self.left)?;
         }
-        Ok(Box::new(FaultyFile { file: RealDisk.open(path, mode)?, left: Arc::clone(&self.left) }))
+        Ok(FaultyFile::boxed(self, RealDisk.open(path, mode)?, path))
     }
 
     fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
@@ -56,6 +74,7 @@ impl Disk for Faulty {
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         spend(&self.left)?;
+        note(&self.done, "rename", to);
         RealDisk.rename(from, to)
     }
 
@@ -71,13 +90,13 @@ impl Disk for Faulty {
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
         spend(&self.left)?;
+        note(&self.done, "sync_dir", path);
         RealDisk.sync_dir(path)
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
         spend(&self.left)?;
-        let file = RealDisk.try_lock(path)?;
-        Ok(file.map(|file| Box::new(FaultyFile { file, left: Arc::clone(&self.left) }) as Box<dyn DiskFile>))
+        Ok(RealDisk.try_lock(path)?.map(|file| FaultyFile::boxed(self, file, path)))
     }
 }
 
@@ -108,6 +127,7 @@ impl DiskFile for FaultyFile {
 
     fn sync_data(&self) -> Result<()> {
         spend(&self.left)?;
+        note(&self.done, "sync_file", &self.path);
         self.file.sync_data()
     }
 }
@@ -116,5 +136,23 @@ impl Faulty {
     /// From now on, fails after `operations` writing operations.
     pub fn stop_after(&self, operations: u64) {
         self.left.store(operations, Ordering::SeqCst);
+    }
+
+    /// Where in the list of syncs and renames the last one of this kind and path stands.
+    #[track_caller]
+    pub fn last_place_of(&self, op: &str, path: &Path) -> usize {
+        let done = self.done.lock();
+        let place = done.iter().rposition(|(did, at)| *did == op && at == path);
+        place.unwrap_or_else(|| panic!("no {op} of {} in {done:#?}", path.display()))
+    }
+
+    /// What stands at a place of the list.
+    pub fn op_at(&self, place: usize) -> (&'static str, PathBuf) {
+        self.done.lock()[place].clone()
+    }
+
+    /// How many syncs and renames there were.
+    pub fn done(&self) -> usize {
+        self.done.lock().len()
     }
 }

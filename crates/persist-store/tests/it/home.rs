@@ -214,6 +214,25 @@ fn an_unfinished_creation_is_cleared_only_when_all_of_it_is_ours() {
 }
 
 #[test]
+fn clearing_never_follows_a_link() {
+    let place = place();
+    unfinished(&place.home, &[]);
+    let outside = place.home.with_file_name("outside");
+    std::fs::rename(place.home.join("engine-1"), &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, place.home.join("engine-1")).unwrap();
+    refused_untouched(&place.home, ErrorKind::Mismatch, &["cannot be cleared", "engine-1"]);
+    assert!(outside.join(crate::toy::FILE).exists());
+
+    let place = crate::kit::place();
+    unfinished(&place.home, &[]);
+    std::fs::remove_dir(place.home.join("cas")).unwrap();
+    let elsewhere = place.home.with_file_name("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, place.home.join("cas")).unwrap();
+    refused_untouched(&place.home, ErrorKind::Mismatch, &["cannot be cleared", "cas"]);
+}
+
+#[test]
 fn an_unfinished_creation_may_become_another_engine() {
     let place = place();
     unfinished(&place.home, &[]);

@@ -56,6 +56,23 @@ fn golden_checksums_follow_the_polynomial() {
 }
 
 #[test]
+fn checksums_of_keys_of_every_length_follow_the_polynomial() {
+    let place = place();
+    let (mut writer, store) = open_default(&place.home);
+    let keys: Vec<Vec<u8>> = (0..130_u8).map(|len| (0..len).collect()).collect();
+    put(&mut writer, &keys.iter().map(|key| (key.as_slice(), b"value".as_slice())).collect::<Vec<_>>());
+    assert_eq!(crate::kit::content(&store.view().unwrap()).len(), 130);
+    drop((writer, store));
+    let engine = raw(&toy(), &place.home);
+    let view = engine.view().unwrap();
+    for key in keys {
+        let stored = view.get_record(&[b"\x01", key.as_slice()].concat()).unwrap().unwrap();
+        let covered = [&(key.len() as u32).to_le_bytes(), key.as_slice(), b"value"].concat();
+        assert_eq!(stored[5..], crc32c_by_hand(&covered).to_le_bytes(), "{}", key.len());
+    }
+}
+
+#[test]
 fn every_flipped_bit_is_noticed_and_the_key_is_named() {
     let place = place();
     let (mut writer, store) = open_default(&place.home);

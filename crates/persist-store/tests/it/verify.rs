@@ -4,7 +4,7 @@ use persist_api::{Caps, ErrorKind, Finding, Progress, Quiet, Request, Severity};
 use persist_store::{Store, VerifyReport};
 use std::ops::ControlFlow;
 
-use crate::kit::{change_raw, fails, memory, only, open, open_default, place, put, raw_value, toy};
+use crate::kit::{change_raw, fails, memory, only, open, open_default, place, put, raw, raw_value, toy};
 
 fn verify(store: &Store) -> (VerifyReport, Vec<Finding>) {
     let mut findings = Vec::new();
@@ -84,6 +84,24 @@ fn a_header_that_contradicts_the_grant_is_damage() {
     let (report, findings) = verify(&store);
     assert_eq!(report.damaged, 1);
     assert!(findings[0].what.contains("never granted"), "{findings:?}");
+}
+
+#[test]
+fn a_header_without_the_granted_root_is_damage() {
+    let place = place();
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"a", b"1")]);
+    drop((writer, store));
+    let engine = raw(&toy(), &place.home);
+    let last = *engine.view().unwrap().header();
+    let header = last.next(1, persist_api::Durability::Durable, None).unwrap();
+    engine.begin_beat(header).unwrap().commit_beat().unwrap();
+    drop(engine);
+    let (_writer, store) = open_default(&place.home);
+    let (report, findings) = verify(&store);
+    assert_eq!(report.damaged, 1);
+    assert!(findings[0].what.contains("root is missing"), "{findings:?}");
+    assert_eq!(findings[0].place, "header of beat 2");
 }
 
 #[test]
