@@ -67,8 +67,8 @@ fn copy_parts(
     let engine = shared.engine("backup")?.backup(&engine_dir(into, copy.epoch), seen)?;
     let mut blobs = Blobs { disk, seen, count: 0, bytes: 0 };
     blobs.copy_dir(&home.join(CAS_DIR), &into.join(CAS_DIR))?;
+    // The last thing that this syncs is `into` itself, with the engine's name in it.
     sync_tree(disk, &into.join(CAS_DIR))?;
-    disk.sync_dir(into)?;
     copy.write(disk, into)?;
     Ok(BackupReport {
         store: copy.store,

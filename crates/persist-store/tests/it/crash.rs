@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use persist_api::{ErrorKind, Quiet};
 use persist_io::{Disk, RealDisk};
-use persist_store::{Stamp, StampState, default_request};
+use persist_store::{Stamp, StampState, default_request, open_with};
 
 use crate::faulty::Faulty;
-use crate::kit::{content, files, look, open, open_default, place, put, toy};
+use crate::kit::{content, drivers, files, look, open, open_default, options, place, put, toy};
 use crate::toy::Toy;
 
 #[test]
@@ -157,7 +157,7 @@ fn the_stamp_comes_after_all_that_it_vouches_for() {
     let ready = disk.last_place_of("rename", &home.join("persist.stamp"));
     let engine = disk.last_place_of("sync_dir", &home.join("engine-1"));
     // The engine's name and that of `cas` are durable before the stamp says so, and the stamp's own name after it.
-    let names = ready - 2; // the stamp's temporary file is synced in between
+    let names = ready - 3; // an old temporary stamp is removed and the new one synced in between
     assert!(engine < names);
     assert_eq!(disk.op_at(names), ("sync_dir", home.clone()));
     assert_eq!(disk.op_at(ready + 1), ("sync_dir", home.clone()));
@@ -173,7 +173,27 @@ fn the_stamp_comes_after_all_that_it_vouches_for() {
     ] {
         assert!(disk.last_place_of(op, &path) < stamp, "{op} {}", path.display());
     }
-    assert_eq!(disk.op_at(stamp - 2), ("sync_dir", into.clone()));
+    assert_eq!(disk.op_at(stamp - 3), ("sync_dir", into.clone()));
     assert_eq!(disk.op_at(stamp + 1), ("sync_dir", into));
     assert_eq!(disk.done(), stamp + 2, "nothing comes after the stamp");
+}
+
+#[test]
+fn a_creation_that_is_taken_back_removes_its_stamp_last() {
+    let place = place();
+    let disk = Faulty::after(u64::MAX - 1);
+    let stopping = Toy::new(Arc::clone(&disk) as Arc<dyn Disk>);
+    let mut options = options();
+    options.knobs.insert("nosuch".to_owned(), "1".to_owned());
+    let shared = Arc::clone(&disk) as Arc<dyn Disk>;
+    let opened = open_with(shared, &drivers(&[stopping]), &place.home, Some("toy"), &options).unwrap();
+    opened.negotiate(&default_request()).unwrap_err();
+    let removed = disk.last_place_of("remove_file", &place.home.join("persist.stamp"));
+    assert_eq!(
+        disk.op_at(removed - 1),
+        ("sync_dir", place.home.clone()),
+        "what it vouched for is gone before"
+    );
+    assert_eq!(disk.op_at(removed + 1), ("sync_dir", place.home.clone()));
+    assert_eq!(disk.done(), removed + 2);
 }

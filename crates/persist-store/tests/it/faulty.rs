@@ -80,6 +80,7 @@ impl Disk for Faulty {
 
     fn remove_file(&self, path: &Path) -> Result<()> {
         spend(&self.left)?;
+        note(&self.done, "remove_file", path);
         RealDisk.remove_file(path)
     }
 
@@ -138,7 +139,7 @@ impl Faulty {
         self.left.store(operations, Ordering::SeqCst);
     }
 
-    /// Where in the list of syncs and renames the last one of this kind and path stands.
+    /// Where in the list of syncs, renames and removals the last one of this kind and path stands.
     #[track_caller]
     pub fn last_place_of(&self, op: &str, path: &Path) -> usize {
         let done = self.done.lock();
@@ -151,7 +152,7 @@ impl Faulty {
         self.done.lock()[place].clone()
     }
 
-    /// How many syncs and renames there were.
+    /// How many syncs, renames and removals there were.
     pub fn done(&self) -> usize {
         self.done.lock().len()
     }
