@@ -6,7 +6,7 @@ use crate::commands;
 
 /// One durable substrate, many engines: an ordered key space with numbered, atomic, verified commits ("beats").
 #[derive(Debug, Parser)]
-#[command(name = "persist", version, about, max_term_width = 100, propagate_version = true)]
+#[command(name = "persist", version, max_term_width = 100, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 done, 2 wrong command line, 8 no such key; others are error codes without their \
                         sign (docs/errors.md).\nThe JSON of every command is described in docs/cli.md."
@@ -20,6 +20,7 @@ pub(crate) struct Cli {
 
 /// What all commands share.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "For all commands")]
 pub(crate) struct Global {
     /// Where the store lies; the engine is needed only to create one
     #[arg(
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Scan(commands::scan::Args),
     /// Check CEP frames completely and store each as one beat
     Ingest(commands::ingest::Args),
+    /// Give an ingested frame back, byte for byte as it came
+    Emit(commands::emit::Args),
     /// Look into CEP frames without a store
     #[command(subcommand)]
     Frame(Frame),

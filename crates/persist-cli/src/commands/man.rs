@@ -25,7 +25,9 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Result<()> {
     // "persist frame verify" is the page persist-frame-verify.
     let page = command.get_bin_name().unwrap_or("persist").replace(' ', "-");
     let mut text = Vec::new();
-    let rendered = Man::new(command.display_name(page.clone())).title(page).render(&mut text);
+    let source = concat!("persist ", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.display_name(page.clone())).title(page).source(source);
+    let rendered = man.render(&mut text);
     rendered.map_err(|error| Error::new(ErrorKind::Io, "man", error.to_string()))?;
     out.bytes(&text)
 }

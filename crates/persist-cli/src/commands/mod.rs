@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod del;
 pub(crate) mod demo;
+pub(crate) mod emit;
 pub(crate) mod engines;
 mod frame_body;
 pub(crate) mod frame_show;

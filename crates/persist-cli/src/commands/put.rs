@@ -21,6 +21,7 @@ pub(crate) struct Args {
     key: String,
     /// The value; without it, --file or --stdin gives it
     #[arg(required_unless_present_any = ["file", "stdin"], conflicts_with_all = ["file", "stdin"])]
+    #[arg(allow_negative_numbers = true)]
     value: Option<String>,
     /// Take the value from a file
     #[arg(long, value_name = "FILE", conflicts_with = "stdin")]

@@ -123,3 +123,22 @@ fn long_keys_and_repeated_keys_lose_nothing_where_keys_are_short() {
     drop((view, store));
     place.run(&["ingest", "--all-bodies", &file]).fails(5, "record 0 (order_delta)");
 }
+
+#[test]
+fn emitted_frames_are_the_ingested_ones_container_included() {
+    let place = Place::with("sqlite");
+    let frame = |name: &str| fixtures().join("generated/frames").join(name).display().to_string();
+    let files = [frame("cell_value_inline_1_s1.frame"), frame("cell_deflate_crc32c_s1.frame")];
+    place.run(&["ingest", &files[0], &files[1]]).ok();
+    for (beat, file) in ["1", "2"].into_iter().zip(&files) {
+        assert_eq!(place.run(&["emit", beat]).ok().stdout, std::fs::read(file).unwrap());
+    }
+    let json = place.run(&["emit", "2", "--bare", "--out", "bare", "--json"]).ok();
+    let json = json.object("beat out bytes container blake3 merkle_root");
+    let bare = std::fs::read(place.path().join("bare")).unwrap();
+    let received = std::fs::read(&files[1]).unwrap();
+    let parsed = Frame::parse(&received, &Limits::default()).unwrap();
+    assert_eq!((bare.as_slice(), &json["container"]), (parsed.bare_bytes(), &json!(false)));
+    place.run(&["emit", "3"]).fails(1, "no frame arrived with this beat");
+    place.run(&["emit", "1", "--json"]).fails(2, "--out");
+}

@@ -82,4 +82,6 @@ fn deletes_are_one_beat_and_absent_keys_no_error() {
     assert_eq!(receipt.object("beat commit reached beat_root")["beat"], "5");
     assert_eq!(place.run(&["scan", "--keys-only"]).ok().text(), "c\n");
     place.run(&["get", "a"]).fails(8, "no record a");
+    place.run(&["put", "number", "-5"]).ok();
+    assert_eq!(place.run(&["get", "number"]).ok().text(), "-5\n");
 }
