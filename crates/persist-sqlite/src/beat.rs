@@ -230,7 +230,9 @@ impl Beat for SqliteBeat<'_> {
         if !self.engine.offer.limits.can_hold_key(key) {
             return Ok(None);
         }
-        Ok(read::get(self.conn(), "peek_record", key)?.map(Value::owned))
+        let op = "peek_record";
+        let mut statement = self.conn().prepare_cached(sql::GET).map_err(during(op))?;
+        Ok(read::get(self.conn(), &mut statement, op, key)?.map(Value::owned))
     }
 
     fn commit_beat(mut self: Box<Self>) -> Result<BeatReceipt> {

@@ -4,7 +4,8 @@
 //! own. `Durable` is `synchronous=FULL`, `Buffered` is `synchronous=NORMAL`; neither can corrupt a store. What it costs,
 //! its limits, knobs and traps are in `docs/engines/sqlite.md`.
 //!
-//! It must never know another engine or the runtime. It holds no unsafe code.
+//! It must never know another engine or the runtime. Its one unsafe line lets a connection and the statement that it owns
+//! move to another thread together; `session.rs` argues it.
 //!
 //! ```
 //! use persist_api::{BeatHeader, Driver, Durability, OpenOptions, Quiet};
@@ -29,6 +30,7 @@ mod engine;
 mod error;
 mod home;
 mod read;
+mod session;
 mod settings;
 mod sql;
 mod upkeep;

@@ -1,8 +1,8 @@
 //! Reading the header and single records, over any connection.
 
 use persist_api::{BeatHeader, Result};
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Statement};
 
 use crate::driver::SCHEME;
 use crate::error::{corrupt, during};
@@ -20,10 +20,14 @@ pub(crate) fn header(conn: &Connection, op: &'static str) -> Result<BeatHeader> 
     }
 }
 
-/// Reads one record.
-pub(crate) fn get(conn: &Connection, op: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+/// Reads one record with a prepared [`sql::GET`].
+pub(crate) fn get(
+    conn: &Connection,
+    statement: &mut Statement<'_>,
+    op: &'static str,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>> {
     let fail = during(op);
-    let mut statement = conn.prepare_cached(sql::GET).map_err(&fail)?;
     statement.raw_bind_parameter(1, key).map_err(&fail)?;
     let mut rows = statement.raw_query();
     let Some(row) = rows.next().map_err(&fail)? else {

@@ -7,16 +7,17 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use crate::connection;
-use crate::core::{Core, Reader};
+use crate::core::Core;
 use crate::cursor::SqliteCursor;
 use crate::error::{corrupt, during};
+use crate::session::Session;
 use crate::{read, sql};
 
 /// A consistent picture at one beat.
 pub(crate) struct SqliteView {
     header: BeatHeader,
     // The transaction ends before the lease does.
-    reader: Reader,
+    session: Session,
     _lease: Option<ViewLease>,
 }
 
@@ -32,11 +33,11 @@ impl SqliteView {
         if let Some(lease) = &lease {
             lease.pin(header.beat);
         }
-        Ok(Self { header, reader, _lease: lease })
+        Ok(Self { header, session: Session::new(reader), _lease: lease })
     }
 
     pub(crate) fn conn(&self) -> Result<&Connection> {
-        self.reader.conn()
+        self.session.conn()
     }
 }
 
@@ -50,7 +51,7 @@ impl View for SqliteView {
         if key.len() > sql::KEY_BYTES_MAX {
             return Ok(None);
         }
-        Ok(read::get(self.conn()?, "get_record", key)?.map(Value::owned))
+        Ok(self.session.get("get_record", key)?.map(Value::owned))
     }
 
     fn scan(&self, scan: Scan<'_>, visit: &mut Visit<'_>) -> Result<()> {
