@@ -7,6 +7,7 @@ mod failure;
 mod files;
 mod fixture;
 mod kit;
+pub mod liars;
 mod registry;
 mod report;
 mod rng;

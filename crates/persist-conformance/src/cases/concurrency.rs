@@ -26,7 +26,7 @@ fn whole(view: &dyn View) -> CaseResult {
     Ok(())
 }
 
-/// Runs beats on this thread while `read` runs on three others, at least once after the last beat.
+/// Runs beats on this thread while `read` runs on three others, at least six times and once after the last beat.
 fn beside_beats(
     engine: &dyn Engine,
     beats: u64,
@@ -39,10 +39,10 @@ fn beside_beats(
         let readers: Vec<_> = (0..3)
             .map(|_| {
                 scope.spawn(move || {
-                    for _ in 0..10_000 {
+                    for turn in 0..10_000 {
                         let last = done_seen.load(Ordering::Acquire);
                         read(engine)?;
-                        if last {
+                        if last && turn >= 5 {
                             break;
                         }
                     }

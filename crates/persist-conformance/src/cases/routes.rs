@@ -14,11 +14,18 @@ fn content(seed: u64) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut records = BTreeMap::new();
     while records.len() < 300 {
         let length = 1 + rng.below(12);
-        let key = (0..length).map(|_| rng.pick(&[0, 1, b'a', b'b', 0x7f, 0x80, 0xff], 0)).collect();
-        let value = vec![rng.below(256) as u8; usize::try_from(rng.below(60)).unwrap_or(0)];
+        let key = (0..length).map(|_| rng.pick(&[1, b'a', b'b', 0x7f, 0x80, 0xff], 1)).collect();
+        let value = vec![rng.below(256) as u8; usize::try_from(20 + rng.below(60)).unwrap_or(20)];
         records.insert(key, value);
     }
     records
+}
+
+/// The records in an order that is none.
+fn shuffled(records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<(&Vec<u8>, &Vec<u8>)> {
+    let mut all: Vec<_> = records.iter().collect();
+    all.sort_by_key(|(key, _)| crc32c::crc32c(key));
+    all
 }
 
 fn sorted(records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<Row> {
@@ -67,7 +74,7 @@ pub(crate) fn ten_beats_dealt_out(fx: &dyn Fixture) -> CaseResult {
 pub(crate) fn overwritten(fx: &dyn Fixture) -> CaseResult {
     by(fx, |engine, records| {
         put(engine, records.keys().map(|key| (key, b"wrong")))?;
-        put(engine, records).map(drop)
+        put(engine, shuffled(records)).map(drop)
     })
 }
 
@@ -76,7 +83,7 @@ pub(crate) fn with_others_deleted(fx: &dyn Fixture) -> CaseResult {
     by(fx, |engine, records| {
         let others: Vec<Vec<u8>> = records.keys().map(|key| [key.as_slice(), b"~other"].concat()).collect();
         put(engine, others.iter().map(|key| (key, b"other")))?;
-        put(engine, records)?;
+        put(engine, shuffled(records))?;
         commit(engine, |beat| others.iter().try_for_each(|key| beat.delete_record(key))).map(drop)
     })
 }
@@ -98,7 +105,7 @@ pub(crate) fn read_by_cursors(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
     let records = content(fx.seed().wrapping_add(1));
-    put(&*engine, &records)?;
+    put(&*engine, shuffled(&records))?;
     let view = engine.view()?;
     let mut expected = sorted(&records);
     check!(cursor_rows(&*view, Scan::all())? == expected, "the rows of a cursor differ");
@@ -113,7 +120,7 @@ pub(crate) fn read_by_prefixes(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
     let records = content(fx.seed().wrapping_add(2));
-    put(&*engine, &records)?;
+    put(&*engine, shuffled(&records))?;
     let view = engine.view()?;
     for prefix in [b"".as_slice(), b"a", b"ab", b"\xff", b"\xff\xff", b"\0", b"\x7f\x80"] {
         let expected: Vec<Row> =
@@ -130,7 +137,7 @@ pub(crate) fn read_by_pages(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
     let records = content(fx.seed().wrapping_add(3));
-    put(&*engine, &records)?;
+    put(&*engine, shuffled(&records))?;
     let view = engine.view()?;
     let (mut found, mut after): (Vec<Row>, Option<Vec<u8>>) = (Vec::new(), None);
     for _ in 0..50 {
@@ -164,7 +171,7 @@ pub(crate) fn through_a_checkpoint(fx: &dyn Fixture) -> CaseResult {
     let records = content(fx.seed().wrapping_add(5));
     put(&*engine, records.keys().map(|key| (key, b"before the checkpoint")))?;
     engine.checkpoint()?;
-    put(&*engine, &records)?;
+    put(&*engine, shuffled(&records))?;
     close(engine)?;
     shows(&*at.open()?, &sorted(&records))
 }
@@ -174,7 +181,7 @@ pub(crate) fn through_compacting(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
     let mut records = content(fx.seed().wrapping_add(6));
-    put(&*engine, &records)?;
+    put(&*engine, shuffled(&records))?;
     let doomed: Vec<Vec<u8>> = records.keys().step_by(2).cloned().collect();
     commit(&*engine, |beat| doomed.iter().try_for_each(|key| beat.delete_record(key)))?;
     records.retain(|key, _| doomed.binary_search(key).is_err());
@@ -187,7 +194,7 @@ pub(crate) fn through_two_backups(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
     let records = content(fx.seed().wrapping_add(7));
-    put(&*engine, &records)?;
+    put(&*engine, shuffled(&records))?;
     let (one, two) = (at.home.beside("one"), at.home.beside("two"));
     engine.backup(&one, &Quiet)?;
     at.open_at(&one)?.backup(&two, &Quiet)?;
@@ -199,7 +206,7 @@ pub(crate) fn copied_row_by_row(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
     let records = content(fx.seed().wrapping_add(8));
-    put(&*engine, &records)?;
+    put(&*engine, shuffled(&records))?;
     let options = at.options_with(|options| options.importing = true);
     let other = at.driver().open(&at.home.beside("other"), &options, &Quiet)?;
     let view = engine.view()?;

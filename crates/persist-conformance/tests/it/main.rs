@@ -1,4 +1,5 @@
 //! Tests of the suite itself.
 
 mod crash;
+mod liars;
 mod memory;

@@ -1,0 +1,199 @@
+//! The engine: an inner engine for reading, a log for keeping.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use persist_api::{
+    BackupStat, Beat, BeatGate, BeatHeader, BeatNo, CheckpointStat, CompactScope, CompactStat, Engine, Error,
+    ErrorKind, Finding, Health, Observer, Offer, OpenOptions, Progress, Result, Severity, Stats, VerifyStat, View,
+    ViewLedger,
+};
+
+use super::beat::FiledBeat;
+use super::log::{self, Log, Ops, Payload, State};
+use super::view::FiledView;
+use super::{Held, MakeInner, SCHEME, offer, open_inner};
+
+pub(crate) struct FiledEngine {
+    make: MakeInner,
+    pub(crate) inner: Box<dyn Engine>,
+    pub(crate) offer: Offer,
+    pub(crate) health: Health,
+    published: Mutex<Published>,
+    gate: BeatGate,
+    ledger: ViewLedger,
+    held: Arc<Held>,
+    home: PathBuf,
+    options: OpenOptions,
+    close_wait: Duration,
+}
+
+/// What changes with a beat, all at once.
+pub(crate) struct Published {
+    pub(crate) header: BeatHeader,
+    pub(crate) log: Log,
+}
+
+impl FiledEngine {
+    pub(crate) fn new(
+        make: MakeInner,
+        inner: Box<dyn Engine>,
+        log: Log,
+        held: Arc<Held>,
+        home: &Path,
+        options: &OpenOptions,
+    ) -> Result<Self> {
+        let mut header = BeatHeader::default();
+        for payload in &log.payloads {
+            header = log::apply(&*inner, payload)?;
+        }
+        let offer = offer(options);
+        Ok(Self {
+            make,
+            inner,
+            ledger: ViewLedger::new(offer.limits.views_max),
+            offer,
+            health: Health::default(),
+            published: Mutex::new(Published { header, log }),
+            gate: BeatGate::default(),
+            held,
+            home: home.to_path_buf(),
+            options: options.clone(),
+            close_wait: options.close_wait,
+        })
+    }
+
+    pub(crate) fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest state as the only record of a log.
+    fn snapshot(&self, published: &Published) -> Result<Vec<Payload>> {
+        if published.header.beat == BeatNo(0) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Ops::snapshot(&*self.inner.view()?, &published.header)?])
+    }
+
+    /// Replaces the log by the newest state alone.
+    fn rewrite(&self) -> Result<(u64, BeatNo)> {
+        let mut published = self.published();
+        let payloads = self.snapshot(&published)?;
+        log::write_new(&self.home, &payloads, true)?;
+        published.log = log::open(&self.home)?;
+        Ok((published.log.bytes, published.header.beat))
+    }
+}
+
+fn step(seen: &dyn Observer, op: &'static str, done: u64) -> Result<()> {
+    seen.step(op, Progress { phase: "copy", done, total: Some(2), unit: "parts" })
+}
+
+impl Engine for FiledEngine {
+    fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    fn begin_beat(&self, header: BeatHeader) -> Result<Box<dyn Beat + '_>> {
+        self.health.check("begin_beat")?;
+        let ticket = self.gate.enter()?;
+        header.check_follows(&self.published().header, self.options.importing)?;
+        Ok(Box::new(FiledBeat::new(self, ticket, header)?))
+    }
+
+    fn sync(&self) -> Result<BeatNo> {
+        self.health.check("sync")?;
+        let published = self.published();
+        published.log.file.sync_data().map_err(|error| {
+            self.health.poison();
+            Error::io("sync", &self.home, error).with_engine(SCHEME)
+        })?;
+        Ok(published.header.beat)
+    }
+
+    fn view(&self) -> Result<Box<dyn View>> {
+        let lease = self.ledger.open(BeatNo(0))?;
+        let published = self.published();
+        let inner = self.inner.view()?;
+        lease.pin(published.header.beat);
+        Ok(Box::new(FiledView { inner, header: published.header, _held: Arc::clone(&self.held), _lease: lease }))
+    }
+
+    fn view_at(&self, beat: BeatNo) -> Result<Box<dyn View>> {
+        let published = self.published();
+        if beat == published.header.beat {
+            drop(published);
+            return self.view();
+        }
+        let lease = self.ledger.open(beat)?;
+        let past = open_inner(self.make, &self.options)?;
+        let mut header = BeatHeader::default();
+        for payload in &published.log.payloads {
+            if header.beat >= beat {
+                break;
+            }
+            header = log::apply(&*past, payload)?;
+        }
+        if header.beat != beat {
+            let what = format!("beat {beat} is not kept");
+            return Err(Error::new(ErrorKind::Stale, "view_at", what).with_engine(SCHEME));
+        }
+        Ok(Box::new(FiledView { inner: past.view()?, header, _held: Arc::clone(&self.held), _lease: lease }))
+    }
+
+    fn checkpoint(&self) -> Result<CheckpointStat> {
+        let (bytes, beat) = self.rewrite()?;
+        Ok(CheckpointStat { beat, bytes })
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "an engine for tests only, without the project's own I/O")]
+    fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
+        let used = into.is_file() || std::fs::read_dir(into).is_ok_and(|mut entries| entries.next().is_some());
+        if used {
+            let what = "the target of a backup holds something";
+            return Err(Error::new(ErrorKind::Mismatch, "backup", what).with_engine(SCHEME).with_path(into));
+        }
+        step(seen, "backup", 0)?;
+        let published = self.published();
+        let payloads = self.snapshot(&published)?;
+        step(seen, "backup", 1)?;
+        std::fs::create_dir_all(into).map_err(|error| Error::io("backup", into, error).with_engine(SCHEME))?;
+        let bytes = log::write_new(into, &payloads, true)?;
+        Ok(BackupStat { beat: published.header.beat, bytes })
+    }
+
+    fn compact(&self, _scope: CompactScope, seen: &dyn Observer) -> Result<CompactStat> {
+        step(seen, "compact", 0)?;
+        let bytes_before = self.published().log.bytes;
+        let (bytes_after, _) = self.rewrite()?;
+        Ok(CompactStat { bytes_before, bytes_after: bytes_after.min(bytes_before) })
+    }
+
+    fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {
+        let state = log::inspect(&self.home);
+        let mut stat = self.inner.verify(found, seen)?;
+        if state != State::Whole {
+            stat.damaged += 1;
+            let place = self.home.join(log::LOG).display().to_string();
+            found(Finding { severity: Severity::Damage, what: format!("the log is {state:?}"), place });
+        }
+        Ok(stat)
+    }
+
+    fn stats(&self) -> Result<Stats> {
+        let published = self.published();
+        let mut stats = self.inner.stats()?;
+        stats.beat = published.header.beat;
+        stats.bytes_on_disk = published.log.bytes;
+        self.ledger.fill(&mut stats);
+        Ok(stats)
+    }
+
+    fn close(self: Box<Self>) -> Result<(), (Box<dyn Engine>, Error)> {
+        match self.ledger.wait_until_closed(self.close_wait) {
+            Ok(()) => Ok(()),
+            Err(error) => Err((self, error.with_engine(SCHEME))),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Lies about isolation, lifetime and number of views.
+
+use std::time::Duration;
+
+use persist_api::{BeatNo, ErrorKind, KeyRange, OpenOptions, Value};
+
+use super::help::{altered, fault, found, liars};
+
+liars! { VIEWS:
+    later_overwrites_show "A view sees later overwrites of another length."
+        [] Full
+        { get: |view, key| match (view.inner().get_record(key)?, view.later(key)) {
+            (Some(own), Some(Some(later))) if own.len() != later.len() && own.len() < 100 => found(later),
+            (own, _) => Ok(own),
+        } }
+    later_deletes_show "A view sees later deletes."
+        [] Full
+        { get: |view, key| match view.later(key) { Some(None) => Ok(None), _ => view.inner().get_record(key) } }
+    later_records_show "A view sees later records where it had none."
+        [] Full
+        { get: |view, key| match (view.inner().get_record(key)?, view.later(key)) {
+            (None, Some(Some(later))) => found(later),
+            (own, _) => Ok(own),
+        } }
+    views_wear_out "After thirty beats the scans of a view are empty."
+        [] Full
+        { scan: |view, scan, visit| {
+            let worn = view.ctx.notes().newest.beat.0 > view.own + 30 && !view.ctx.elsewhere();
+            altered(view, &scan, visit, |rows| if worn { rows.clear(); })
+        } }
+    later_rows_show_in_scans "A scan shows rows of a later beat that also deleted some."
+        [] Full
+        { scan: |view, scan, visit| {
+            let later: Vec<_> = {
+                let notes = view.ctx.notes();
+                let deletes = |beat: u64| notes.history.values().any(|beats| beats.iter().any(|(at, value)| *at == beat && value.is_none()));
+                notes.history.iter().filter_map(|(key, beats)| {
+                    let (beat, value) = beats.first()?;
+                    (*beat > view.own && deletes(*beat)).then(|| Some((key.clone(), value.clone()?)))?
+                }).collect()
+            };
+            altered(view, &scan, visit, |rows| rows.extend(later))
+        } }
+    later_ranges_show "A view sees that a range was deleted later."
+        [] Full
+        { get: |view, key| {
+            let gone = view.ctx.notes().ranges.iter().any(|(beat, range)| *beat > view.own && range.contains(key));
+            if gone { Ok(None) } else { view.inner().get_record(key) }
+        } }
+    headers_move_on "A view that is asked for its header again gives the newest."
+        [] Full
+        { header_moves: true }
+    headers_come_late "A view takes its header when it is first asked."
+        [] Full
+        { header_is_late: true }
+    views_share_a_cache "What an earlier view read of a key of one byte, a later view shows."
+        [] Full
+        { get: |view, key| match view.inner().get_record(key)? {
+            Some(own) if own.len() == 1 => {
+                let mut notes = view.ctx.notes();
+                let cached = notes.values.entry(key.to_vec()).or_insert_with(|| own.to_vec()).clone();
+                drop(notes);
+                found(cached)
+            }
+            other => Ok(other),
+        } }
+    new_views_show_what_open_ones_do "While an older view is open, a new one shows its one-byte values."
+        [] Full
+        { get: |view, key| {
+            let mut notes = view.ctx.notes();
+            let held = notes.views_open == 2 && !view.ctx.elsewhere();
+            let old = notes.history.get(key).and_then(|beats| beats.first().cloned()).and_then(|(_, value)| value);
+            notes.n += 1;
+            drop(notes);
+            match (view.inner().get_record(key)?, old) {
+                (Some(own), Some(old)) if held && own.len() == 1 && old.len() == 1 => found(old),
+                (own, _) => Ok(own),
+            }
+        } }
+    the_fifth_view_is_blind "With five views open, records are not found."
+        [] Full
+        { get: |view, key| if view.ctx.notes().views_open >= 5 { Ok(None) } else { view.inner().get_record(key) } }
+    views_close_with_the_engine "A view can not be read once its engine was dropped."
+        [] Full
+        { get: |view, key| if view.ctx.notes().gone { Err(fault(ErrorKind::Closed, "get_record")) } else { view.inner().get_record(key) } }
+    views_are_bound_to_a_thread "A view opened on the engine's thread is bound to it."
+        [] Full
+        { get: |view, key| {
+            let moved = view.ctx.elsewhere() && view.ctx.notes().views_ever < 6;
+            if moved { Err(fault(ErrorKind::Invalid, "get_record")) } else { view.inner().get_record(key) }
+        } }
+    one_view_too_many "One view more than allowed is let in."
+        [] Full
+        { open: |_, inner, home, options, seen| {
+            inner.open(home, &OpenOptions { views_max: options.views_max.map(|most| most + 1), ..options.clone() }, seen)
+        } }
+    dropped_views_are_counted "A limit on views counts those that were dropped."
+        [] Full
+        { drop_view: |ctx, inner| if ctx.options.views_max == Some(2) { std::mem::forget(inner); } }
+    refused_views_are_counted "A view that was refused counts as open for ever."
+        [] Full
+        { view: |ctx, inner| {
+            if ctx.notes().n >= 5 { return Err(fault(ErrorKind::Busy, "view")); }
+            inner.view().inspect_err(|_| ctx.notes().n += 1)
+        } }
+    beats_take_a_view "A beat needs room for a view."
+        [] Full
+        { begin: |ctx, inner, header| {
+            let taken = ctx.options.views_max.is_some_and(|most| ctx.notes().views_open >= most);
+            if taken { Err(fault(ErrorKind::Busy, "begin_beat")) } else { inner.begin_beat(header) }
+        } }
+    close_forgets_views "An engine closes although views are open."
+        [] Full
+        { close: |_, inner| match inner.close() { Err((inner, _)) => { drop(inner); Ok(()) } Ok(()) => Ok(()) } }
+    a_refused_close_is_half_a_close "After a refused close no beat begins."
+        [] Full
+        { close: |ctx, inner| inner.close().inspect_err(|_| ctx.notes().flag = true),
+        begin: |ctx, inner, header| if ctx.notes().flag { Err(fault(ErrorKind::Closed, "begin_beat")) } else { inner.begin_beat(header) } }
+    close_without_waiting_fails "An engine that may not wait does not close after it had views."
+        [] Full
+        { close: |ctx, inner| {
+            if ctx.options.close_wait == Duration::ZERO && ctx.notes().views_ever > 0 { return Err((inner, fault(ErrorKind::Busy, "close"))); }
+            inner.close()
+        } }
+    long_waits_overflow "A wait of a minute before closing overflows and is refused."
+        [] Full
+        { close: |ctx, inner| {
+            if ctx.options.close_wait > Duration::from_secs(30) { return Err((inner, fault(ErrorKind::Busy, "close"))); }
+            inner.close()
+        } }
+    scans_stop_the_writer "While a scan runs, no beat begins."
+        [] Full
+        { begin: |ctx, inner, header| {
+            let scanning = ctx.notes().scanning == Some(std::thread::current().id());
+            if scanning { Err(fault(ErrorKind::Busy, "begin_beat")) } else { inner.begin_beat(header) }
+        } }
+    the_writer_stops_readers "While a beat with operations is open, no view opens."
+        [] Full
+        { view: |ctx, inner| {
+            let writing = { let notes = ctx.notes(); notes.staged > 0 && notes.beat_opener == Some(std::thread::current().id()) };
+            if writing { Err(fault(ErrorKind::Busy, "view")) } else { inner.view() }
+        } }
+    history_shows_the_newest "view_at shows the newest beat whatever was asked for."
+        [] Full
+        { view_at: |ctx, inner, beat| if beat <= ctx.notes().newest.beat { inner.view() } else { inner.view_at(beat) } }
+    history_lacks_the_newest "view_at does not know the newest beat."
+        [] Full
+        { view_at: |ctx, inner, beat| if beat == ctx.notes().newest.beat { Err(fault(ErrorKind::Stale, "view_at")) } else { inner.view_at(beat) } }
+    history_shows_the_future "view_at a beat to come shows the newest."
+        [] Full
+        { view_at: |ctx, inner, beat| if beat > ctx.notes().newest.beat && beat != BeatNo(u64::MAX) { inner.view() } else { inner.view_at(beat) } }
+    views_begin_with_a_filter "A view misses the record at the end of a range that was deleted before."
+        [] Full
+        { get: |view, key| {
+            let at_end = view.ctx.notes().ranges.iter().any(|(_, range)| range.end() == std::ops::Bound::Excluded(key) && *range != KeyRange::prefix(b""));
+            if at_end { Ok(None::<Value<'_>>) } else { view.inner().get_record(key) }
+        } }
+}
