@@ -70,6 +70,7 @@ pub(crate) fn probe(engine: &str, side: &str, what: &str, count: &str) -> Result
     for chunk in loaded.chunks(5_000) {
         side.beat(chunk)?;
     }
+    side.settle()?;
     if what == "scan" {
         side.scans(u32::try_from(count).map_err(text)?).map(drop)
     } else {

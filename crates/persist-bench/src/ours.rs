@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use persist_api::{BeatHeader, Driver, Durability, Engine, OpenOptions, Quiet, Scan};
+use persist_api::{BeatHeader, CompactScope, Driver, Durability, Engine, OpenOptions, Quiet, Scan};
 
 use crate::rows::Row;
 use crate::side::{Result, Side, text};
@@ -31,6 +31,14 @@ impl Side for Ours {
             beat.put_record(key, value).map_err(text)?;
         }
         self.last = beat.commit_beat().map_err(text)?.header;
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.engine.checkpoint().map_err(text)?;
+        if self.engine.offer().engine == "rocksdb" {
+            self.engine.compact(CompactScope::default(), &Quiet).map_err(text)?;
+        }
         Ok(())
     }
 

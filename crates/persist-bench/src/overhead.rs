@@ -49,8 +49,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
             ("durable beat of 100", Limit::Ratio(1.05)),
         ];
         for (what, limit) in limits {
-            let series = (0..rounds).map(|round| pair.round(what, round)).collect::<Result<Vec<_>>>()?;
-            let figure = Figure::of(engine, what, series, &limit)?;
+            let figure = Figure::of(engine, what, &pair.series(what, rounds)?, &limit)?;
             println!("{}", if json { figure.json().to_string() } else { figure.line() });
             if !figure.within {
                 beyond.push(format!("{engine} {what}"));
@@ -80,10 +79,20 @@ impl Pair {
             for chunk in loaded.chunks(10_000) {
                 side.beat(chunk)?;
             }
+            side.settle()?;
             Ok(side)
         };
         let (raw, ours) = (side("raw")?, side("ours")?);
         Ok(Self { raw, ours, loaded, random })
+    }
+
+    /// Rounds until so many were quiet, or until four times as many were tried.
+    fn series(&mut self, what: &str, quiet_wanted: usize) -> Result<Vec<Round>> {
+        let mut series = Vec::new();
+        while quiet(&series).count() < quiet_wanted && series.len() < 4 * quiet_wanted {
+            series.push(self.round(what, series.len())?);
+        }
+        Ok(series)
     }
 
     /// Measures one round; which side goes first alternates.
@@ -133,6 +142,12 @@ impl Pair {
     }
 }
 
+/// The rounds without pressure in which the raw library ran near its best.
+fn quiet(series: &[Round]) -> impl Iterator<Item = &Round> {
+    let best = series.iter().map(|round| round.raw).fold(f64::INFINITY, f64::min);
+    series.iter().filter(move |round| round.pressure <= PRESSURE_MAX && round.raw <= 1.5 * best)
+}
+
 /// The quiet rounds of one figure.
 struct Figure {
     engine: String,
@@ -147,13 +162,9 @@ struct Figure {
 }
 
 impl Figure {
-    fn of(engine: &str, what: &str, series: Vec<Round>, limit: &Limit) -> Result<Self> {
-        let best = series.iter().map(|round| round.raw).fold(f64::INFINITY, f64::min);
+    fn of(engine: &str, what: &str, series: &[Round], limit: &Limit) -> Result<Self> {
         let all = series.len();
-        let quiet: Vec<Round> = series
-            .into_iter()
-            .filter(|round| round.pressure <= PRESSURE_MAX && round.raw <= 1.5 * best)
-            .collect();
+        let quiet: Vec<&Round> = quiet(series).collect();
         if quiet.len() < ROUNDS_MIN {
             return Err(format!(
                 "{engine} {what}: only {} of {all} rounds were quiet; try again later",

@@ -14,6 +14,10 @@ pub(crate) type Result<T> = std::result::Result<T, String>;
 pub(crate) trait Side {
     /// Commits rows in one durable beat, the header record included.
     fn beat(&mut self, rows: &[Row]) -> Result<()>;
+    /// After loading: puts the files into the state that a store at rest is in, so that both sides read the same shape.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// Reads every key in one snapshot; answers the sum of the value lengths.
     fn gets(&mut self, keys: &[Vec<u8>]) -> Result<u64>;
     /// Scans the whole store `times` times in one snapshot; answers rows seen and bytes of keys and values.

@@ -4,7 +4,10 @@ use std::hint::black_box;
 use std::path::Path;
 
 use persist_api::BeatHeader;
-use rocksdb::{BlockBasedOptions, Cache, DB, Options, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ChecksumType, CompactOptions, DB, DBCompressionType,
+    Options, ReadOptions, WriteBatch, WriteOptions,
+};
 
 use crate::rows::Row;
 use crate::side::{Result, Side, text};
@@ -20,9 +23,13 @@ impl Rocks {
         let mut table = BlockBasedOptions::default();
         table.set_block_cache(&Cache::new_lru_cache(64 << 20));
         table.set_bloom_filter(10.0, false);
+        table.set_checksum_type(ChecksumType::CRC32c);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         let mut options = Options::default();
         options.create_if_missing(true);
         options.set_block_based_table_factory(&table);
+        options.set_compression_type(DBCompressionType::None);
         Ok(Self { db: DB::open(&options, home).map_err(text)? })
     }
 }
@@ -37,6 +44,14 @@ impl Side for Rocks {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         self.db.write_opt(batch, &options).map_err(text)
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.db.flush().map_err(text)?;
+        let mut whole = CompactOptions::default();
+        whole.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
+        self.db.compact_range_opt(None::<&[u8]>, None::<&[u8]>, &whole);
+        Ok(())
     }
 
     fn gets(&mut self, keys: &[Vec<u8>]) -> Result<u64> {

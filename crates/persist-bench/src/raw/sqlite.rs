@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::path::Path;
 
-use persist_api::BeatHeader;
+use persist_api::{BeatHeader, Durability};
 use rusqlite::Connection;
 
 use crate::rows::Row;
@@ -13,6 +13,7 @@ use crate::side::{Result, Side, text};
 pub(crate) struct Sqlite {
     writer: Connection,
     reader: Connection,
+    last: BeatHeader,
 }
 
 impl Sqlite {
@@ -21,9 +22,7 @@ impl Sqlite {
         let open = || -> Result<Connection> {
             let connection = Connection::open(home.join("raw.sqlite")).map_err(text)?;
             connection
-                .execute_batch(
-                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=268435456;",
-                )
+                .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cell_size_check=ON; PRAGMA cache_size=-65536;")
                 .map_err(text)?;
             connection.set_prepared_statement_cache_capacity(16);
             Ok(connection)
@@ -35,12 +34,14 @@ impl Sqlite {
                  CREATE TABLE beat (id INTEGER PRIMARY KEY, header BLOB NOT NULL);",
             )
             .map_err(text)?;
-        Ok(Self { writer, reader: open()? })
+        Ok(Self { writer, reader: open()?, last: BeatHeader::default() })
     }
 }
 
 impl Side for Sqlite {
     fn beat(&mut self, rows: &[Row]) -> Result<()> {
+        // SQLite skips the page when a row is overwritten with what it holds, so the header differs from beat to beat.
+        self.last = self.last.next(1, Durability::Durable, None).map_err(text)?;
         let run = |sql: &str| {
             self.writer.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(text)
         };
@@ -48,21 +49,21 @@ impl Side for Sqlite {
         {
             let mut put = self
                 .writer
-                .prepare_cached(
-                    "INSERT INTO record (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
-                )
+                .prepare_cached("REPLACE INTO record (key, value) VALUES (?1, ?2)")
                 .map_err(text)?;
             for (key, value) in rows {
                 put.execute((key, value)).map_err(text)?;
             }
         }
         self.writer
-            .prepare_cached(
-                "INSERT INTO beat (id, header) VALUES (0, ?1) ON CONFLICT DO UPDATE SET header = ?1",
-            )
-            .and_then(|mut put| put.execute([BeatHeader::default().encode().as_slice()]))
+            .prepare_cached("REPLACE INTO beat (id, header) VALUES (0, ?1)")
+            .and_then(|mut put| put.execute([self.last.encode().as_slice()]))
             .map_err(text)?;
         run("COMMIT").map(drop)
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(text)
     }
 
     fn gets(&mut self, keys: &[Vec<u8>]) -> Result<u64> {
