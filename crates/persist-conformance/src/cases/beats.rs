@@ -5,15 +5,6 @@ use persist_api::{BeatHeader, BeatNo, CommitNo, Durability, Engine, ErrorKind, S
 use crate::kit::{Stand, begin, commit, get, joined, keys, level, next_header, put, put_keys};
 use crate::{CaseResult, Failure, Fixture, check, check_eq, refused};
 
-/// A new store shows beat 0 without commits.
-pub(crate) fn new_store_is_at_beat_zero(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let header = *at.open()?.view()?.header();
-    check_eq!((header.beat, header.commits), (BeatNo(0), 0), "beat and commits of a new store");
-    check_eq!(header.first_commit, CommitNo(1), "the commit that comes next");
-    Ok(())
-}
-
 /// Beats count 1, 2, 3.
 pub(crate) fn numbers_count_from_one(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);

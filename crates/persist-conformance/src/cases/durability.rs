@@ -155,13 +155,3 @@ pub(crate) fn sync_after_buffered(fx: &dyn Fixture) -> CaseResult {
     }
     Ok(())
 }
-
-/// What lives in this process only does not look like more: files appear where a medium is promised, and only there.
-pub(crate) fn a_promised_medium_holds_bytes(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = at.open()?;
-    put_keys(&*engine, ["bytes"])?;
-    let found = crate::files::files_with_bytes(at.path())?;
-    check!(!found.is_empty(), "no file holds anything after a beat at {}", engine.offer().durability_max());
-    Ok(())
-}

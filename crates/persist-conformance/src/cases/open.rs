@@ -156,14 +156,6 @@ fn opened(at: &Stand<'_>, mode: OpenMode) -> Result<Box<dyn Engine>, Error> {
     at.open_with(|options| options.mode = mode)
 }
 
-/// The default mode creates.
-pub(crate) fn open_or_create_creates(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = opened(&at, OpenMode::OpenOrCreate)?;
-    put(&*engine, [("a", "1")])?;
-    Ok(())
-}
-
 /// The default mode creates in an empty directory that exists already.
 pub(crate) fn open_or_create_uses_a_bare_directory(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);

@@ -229,16 +229,3 @@ pub(crate) fn zero_copy_copies_nothing(fx: &dyn Fixture) -> CaseResult {
     }
     Ok(())
 }
-
-/// A value can be taken out of the view whole.
-pub(crate) fn values_can_be_taken_along(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = at.open()?;
-    put(&*engine, [("take", vec![7_u8; 777])])?;
-    let taken = {
-        let view = engine.view()?;
-        view.get_record(b"take")?.map(persist_api::Value::into_vec)
-    };
-    check_eq!(taken, Some(vec![7; 777]), "a value taken out of its view");
-    Ok(())
-}

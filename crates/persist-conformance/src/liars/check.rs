@@ -61,7 +61,8 @@ impl Fixture for LiarFixture {
     fn home(&self) -> Home {
         // Liars write much and keep nothing: memory will do where the system has some.
         let memory = Path::new("/dev/shm");
-        let built = memory.is_dir().then(|| tempfile::Builder::new().prefix("persist-liar-").tempdir_in(memory));
+        let built =
+            memory.is_dir().then(|| tempfile::Builder::new().prefix("persist-liar-").tempdir_in(memory));
         built.and_then(Result::ok).map_or_else(Home::temp, Home::new)
     }
 }
@@ -73,10 +74,13 @@ pub(crate) fn fixture_of(kind: Base, hooks: &'static Hooks) -> LiarFixture {
 
 /// The two bases without a lie.
 pub(crate) fn honest(kind: Base) -> LiarFixture {
-    fixture_of(kind, match kind {
-        Base::Full => &HONEST,
-        Base::Bare => &BARE,
-    })
+    fixture_of(
+        kind,
+        match kind {
+            Base::Full => &HONEST,
+            Base::Bare => &BARE,
+        },
+    )
 }
 
 fn caught(fixture: &dyn Fixture) -> BTreeMap<String, String> {
@@ -125,7 +129,8 @@ fn check_some(liars: &[&'static Liar], all: bool) -> Findings {
         workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
     });
     reports.sort_by_key(|(at, _)| *at);
-    let mut findings = Findings { liars: reports.into_iter().map(|(_, report)| report).collect(), problems: Vec::new() };
+    let mut findings =
+        Findings { liars: reports.into_iter().map(|(_, report)| report).collect(), problems: Vec::new() };
     compare(liars, &mut findings);
     if all {
         honest_bases(&mut findings);
@@ -176,8 +181,11 @@ fn idle_cases(findings: &mut Findings) {
         .map(|case| case.name)
         .collect();
     let needs: BTreeSet<&str> = CASES.iter().flat_map(|case| case.needs).map(|need| need.name()).collect();
-    let twins: Vec<String> =
-        needs.iter().map(|need| format!("twin::{need}")).filter(|twin| !busy.contains(twin.as_str())).collect();
+    let twins: Vec<String> = needs
+        .iter()
+        .map(|need| format!("twin::{need}"))
+        .filter(|twin| !busy.contains(twin.as_str()))
+        .collect();
     findings.problems.extend(idle.iter().map(|name| format!("{name} catches no liar")));
     findings.problems.extend(twins.iter().map(|name| format!("{name} catches no liar")));
 }

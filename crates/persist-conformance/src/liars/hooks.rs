@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
 use persist_api::{
-    BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, Caps, CheckpointStat, CompactScope, CompactStat, Cursor,
-    Driver, Durability, Engine, Error, ErrorKind, Finding, Grant, KeyRange, Limits, Observer, Offer, OpenOptions,
-    Probe, Refusal, Request, Result, Scan, Stats, Value, VerifyStat, View, Visit,
+    BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, Caps, CheckpointStat, CompactScope, CompactStat,
+    Cursor, Driver, Durability, Engine, Error, ErrorKind, Finding, Grant, KeyRange, Limits, Observer, Offer,
+    OpenOptions, Probe, Refusal, Request, Result, Scan, Stats, Value, VerifyStat, View, Visit,
 };
 
 use super::wrap::{LyingBeat, LyingCursor, LyingView};
@@ -22,8 +22,7 @@ pub(crate) struct Hooks {
     pub(crate) probe: fn(&Shared, &dyn Driver, &Path) -> Result<Probe>,
     pub(crate) offer: fn(&Shared, Offer) -> Offer,
     pub(crate) negotiate: fn(&Shared, &Offer, &Request) -> Result<Grant, Refusal>,
-    pub(crate) open:
-        fn(&Shared, &dyn Driver, &Path, &OpenOptions, &dyn Observer) -> Result<Box<dyn Engine>>,
+    pub(crate) open: fn(&Shared, &dyn Driver, &Path, &OpenOptions, &dyn Observer) -> Result<Box<dyn Engine>>,
     /// What the open handle says it offers.
     pub(crate) open_offer: fn(&Ctx, Offer) -> Offer,
     /// What it says after its first commit.

@@ -10,8 +10,8 @@ mod hooks;
 mod table;
 mod wrap;
 
-pub use check::{Findings, LiarReport, MOST, check, report_text};
 pub(crate) use check::base;
+pub use check::{Findings, LiarReport, MOST, check, report_text};
 pub use table::LIARS;
 
 use hooks::Hooks;
@@ -40,6 +40,9 @@ pub struct Liar {
 
 impl std::fmt::Debug for Liar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Liar").field("name", &self.name).field("caught_by", &self.caught_by).finish_non_exhaustive()
+        f.debug_struct("Liar")
+            .field("name", &self.name)
+            .field("caught_by", &self.caught_by)
+            .finish_non_exhaustive()
     }
 }

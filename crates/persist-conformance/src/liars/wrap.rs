@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use persist_api::{
-    BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, CheckpointStat, CompactScope, CompactStat, Cursor, Driver,
-    Engine, Error, ErrorKind, Finding, KeyRange, Observer, Offer, OpenOptions, Probe, Result, Scan, Stats, Value,
-    VerifyStat, View, Visit,
+    BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, CheckpointStat, CompactScope, CompactStat, Cursor,
+    Driver, Engine, Error, ErrorKind, Finding, KeyRange, Observer, Offer, OpenOptions, Probe, Result, Scan,
+    Stats, Value, VerifyStat, View, Visit,
 };
 
 use super::hooks::{Ctx, Hooks, Notes, Shared};
@@ -48,7 +48,8 @@ impl Driver for LyingDriver {
             opener: std::thread::current().id(),
             notes: Mutex::new(Notes { newest, ..Notes::default() }),
         });
-        let offer = (self.hooks.open_offer)(&ctx, (self.hooks.offer)(&self.shared, self.inner.offer(options)));
+        let offer =
+            (self.hooks.open_offer)(&ctx, (self.hooks.offer)(&self.shared, self.inner.offer(options)));
         let later = (self.hooks.later_offer)(&ctx, offer.clone());
         Ok(Box::new(LyingEngine { inner: Some(inner), offer, later, ctx }))
     }

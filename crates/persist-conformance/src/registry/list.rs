@@ -60,7 +60,6 @@ registry! { ($)
         foreign_open_touches_nothing "O-3" [DISK];
         home_that_is_a_file_is_refused "O-3 L-3" [DISK];
         home_name_may_hold_odd_characters "O-8";
-        open_or_create_creates "O-4";
         open_or_create_uses_a_bare_directory "O-4";
         must_exist_refuses_nothing "O-4";
         must_exist_refuses_a_bare_directory "O-4";
@@ -127,7 +126,6 @@ registry! { ($)
         granted_durability_is_taken "O-7";
     }
     beats {
-        new_store_is_at_beat_zero "B-2";
         numbers_count_from_one "B-2";
         skipped_number_conflicts "B-2";
         repeated_number_conflicts "B-2";
@@ -233,14 +231,12 @@ registry! { ($)
         values_stay_while_beats_commit "V-1";
         reading_inside_a_scan "R-6" [ORDERED];
         zero_copy_copies_nothing "R-9" [ZERO_COPY];
-        values_can_be_taken_along "R-5";
     }
     scans {
         bytes_are_unsigned "R-1" [ORDERED];
         shorter_comes_first "R-1" [ORDERED];
         order_is_not_by_length "R-1" [ORDERED];
         order_is_not_by_letters "R-1" [ORDERED];
-        rows_carry_their_values "R-2" [ORDERED];
         empty_store_has_no_rows "R-2" [ORDERED];
         reverse_turns_round "R-2" [ORDERED];
         limit_takes_the_first "R-2" [ORDERED];
@@ -256,7 +252,6 @@ registry! { ($)
         prefix_finds_its_keys "R-2" [ORDERED PREFIX_SCAN];
         prefix_that_ends_in_ff "R-2 R-3" [ORDERED PREFIX_SCAN];
         prefix_of_ff_only "R-2 R-3" [ORDERED PREFIX_SCAN];
-        prefix_of_nothing_is_all "R-2" [ORDERED PREFIX_SCAN];
         prefix_beyond_the_keys "R-2" [ORDERED PREFIX_SCAN];
         prefix_backwards "R-2" [ORDERED PREFIX_SCAN];
         prefix_of_ff_backwards "R-2 R-3" [ORDERED PREFIX_SCAN];
@@ -385,7 +380,6 @@ registry! { ($)
         sync_after_reopening "D-3" [DURABLE];
         durable_after_buffered "D-3" [DURABLE];
         sync_after_buffered "D-3" [DURABLE];
-        a_promised_medium_holds_bytes "D-4" [DISK];
     }
     limits {
         longest_key_works "L-1";

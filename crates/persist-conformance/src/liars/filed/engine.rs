@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use persist_api::{
     BackupStat, Beat, BeatGate, BeatHeader, BeatNo, CheckpointStat, CompactScope, CompactStat, Engine, Error,
-    ErrorKind, Finding, Health, Observer, Offer, OpenOptions, Progress, Result, Severity, Stats, VerifyStat, View,
-    ViewLedger,
+    ErrorKind, Finding, Health, Observer, Offer, OpenOptions, Progress, Result, Severity, Stats, VerifyStat,
+    View, ViewLedger,
 };
 
 use super::beat::FiledBeat;
@@ -117,7 +117,12 @@ impl Engine for FiledEngine {
         let published = self.published();
         let inner = self.inner.view()?;
         lease.pin(published.header.beat);
-        Ok(Box::new(FiledView { inner, header: published.header, _held: Arc::clone(&self.held), _lease: lease }))
+        Ok(Box::new(FiledView {
+            inner,
+            header: published.header,
+            _held: Arc::clone(&self.held),
+            _lease: lease,
+        }))
     }
 
     fn view_at(&self, beat: BeatNo) -> Result<Box<dyn View>> {
@@ -149,7 +154,8 @@ impl Engine for FiledEngine {
 
     #[allow(clippy::disallowed_methods, reason = "an engine for tests only, without the project's own I/O")]
     fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
-        let used = into.is_file() || std::fs::read_dir(into).is_ok_and(|mut entries| entries.next().is_some());
+        let used =
+            into.is_file() || std::fs::read_dir(into).is_ok_and(|mut entries| entries.next().is_some());
         if used {
             let what = "the target of a backup holds something";
             return Err(Error::new(ErrorKind::Mismatch, "backup", what).with_engine(SCHEME).with_path(into));
@@ -158,7 +164,8 @@ impl Engine for FiledEngine {
         let published = self.published();
         let payloads = self.snapshot(&published)?;
         step(seen, "backup", 1)?;
-        std::fs::create_dir_all(into).map_err(|error| Error::io("backup", into, error).with_engine(SCHEME))?;
+        std::fs::create_dir_all(into)
+            .map_err(|error| Error::io("backup", into, error).with_engine(SCHEME))?;
         let bytes = log::write_new(into, &payloads, true)?;
         Ok(BackupStat { beat: published.header.beat, bytes })
     }

@@ -61,7 +61,9 @@ fn parse(bytes: &[u8]) -> (Vec<Payload>, State, usize) {
         if rest.is_empty() {
             break State::Whole;
         }
-        let Some((&[l0, l1, l2, l3, c0, c1, c2, c3], body)) = rest.split_first_chunk() else { break State::Torn };
+        let Some((&[l0, l1, l2, l3, c0, c1, c2, c3], body)) = rest.split_first_chunk() else {
+            break State::Torn;
+        };
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         if length > RECORD_MAX {
             break State::Endless;
@@ -77,7 +79,10 @@ fn parse(bytes: &[u8]) -> (Vec<Payload>, State, usize) {
 }
 
 /// Reads the log of a home, dropping a torn tail, or begins a new one.
-#[allow(clippy::disallowed_methods, reason = "an engine for tests only, that must not depend on the project's own I/O")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "an engine for tests only, that must not depend on the project's own I/O"
+)]
 pub(crate) fn open(home: &Path) -> Result<Log> {
     let io = |error| Error::io("open", home, error).with_engine(SCHEME);
     let path = home.join(LOG);
@@ -96,7 +101,10 @@ pub(crate) fn open(home: &Path) -> Result<Log> {
 }
 
 /// Writes a log with these records into a home, by a temporary file.
-#[allow(clippy::disallowed_methods, reason = "an engine for tests only, that must not depend on the project's own I/O")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "an engine for tests only, that must not depend on the project's own I/O"
+)]
 pub(crate) fn write_new(home: &Path, payloads: &[Payload], durable: bool) -> Result<u64> {
     let io = |error| Error::io("write_log", home, error).with_engine(SCHEME);
     let mut bytes = MAGIC.to_vec();

@@ -16,7 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{
-    Caps, Driver, Engine, Error, ErrorKind, Limits, Observer, Offer, OpenMode, OpenOptions, Probe, Quiet, Result,
+    Caps, Driver, Engine, Error, ErrorKind, Limits, Observer, Offer, OpenMode, OpenOptions, Probe, Quiet,
+    Result,
 };
 
 use engine::FiledEngine;
@@ -97,9 +98,12 @@ impl Driver for FiledDriver {
 
     fn open(&self, home: &Path, options: &OpenOptions, _seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         options.check_knobs(&[])?;
-        let refuse = |kind, what: &str| Err(Error::new(kind, "open", what).with_engine(SCHEME).with_path(home));
+        let refuse =
+            |kind, what: &str| Err(Error::new(kind, "open", what).with_engine(SCHEME).with_path(home));
         match (self.probe(home)?, options.mode) {
-            (Probe::Foreign { what }, _) => return refuse(ErrorKind::Mismatch, &format!("found {what} there")),
+            (Probe::Foreign { what }, _) => {
+                return refuse(ErrorKind::Mismatch, &format!("found {what} there"));
+            }
             (Probe::Empty, OpenMode::MustExist) => {
                 return refuse(ErrorKind::Invalid, "there is no store here");
             }
@@ -115,7 +119,10 @@ impl Driver for FiledDriver {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "an engine for tests only, that must not depend on the project's own I/O")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "an engine for tests only, that must not depend on the project's own I/O"
+)]
 fn lock(home: &Path) -> Result<Held> {
     let io = |error| Error::io("open", home, error).with_engine(SCHEME);
     fs::create_dir_all(home).map_err(io)?;

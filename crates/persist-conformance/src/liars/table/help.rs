@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use persist_api::{
-    Beat, BeatHeader, BeatNo, CommitNo, Cursor, Direction, Engine, Error, ErrorKind, KeyRange, Result, Scan, Value,
-    View, Visit,
+    Beat, BeatHeader, BeatNo, CommitNo, Cursor, Direction, Engine, Error, ErrorKind, KeyRange, Result, Scan,
+    Value, View, Visit,
 };
 
 use crate::kit::Row;
@@ -44,7 +44,9 @@ pub(super) fn fault(kind: ErrorKind, op: &'static str) -> Error {
 
 /// Changes the kind of an error.
 pub(super) fn rekind<T>(result: Result<T>, from: ErrorKind, to: ErrorKind) -> Result<T> {
-    result.map_err(|error| if error.kind() == from { Error::new(to, error.op(), error.context()) } else { error })
+    result.map_err(
+        |error| if error.kind() == from { Error::new(to, error.op(), error.context()) } else { error },
+    )
 }
 
 /// Changes the verb of an error of one kind.
@@ -68,9 +70,11 @@ pub(super) fn mute<T>(result: Result<T>, of: ErrorKind) -> Result<T> {
 
 /// Takes the path out of an error of one kind.
 pub(super) fn unplaced<T>(result: Result<T>, of: ErrorKind) -> Result<T> {
-    result.map_err(|error| {
-        if error.kind() == of { Error::new(of, error.op(), error.context()) } else { error }
-    })
+    result.map_err(
+        |error| {
+            if error.kind() == of { Error::new(of, error.op(), error.context()) } else { error }
+        },
+    )
 }
 
 /// Begins a beat, putting a header right that the rule lets pass.

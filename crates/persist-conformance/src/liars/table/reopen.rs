@@ -13,13 +13,13 @@ fn panics_if(bad: bool) {
 
 liars! { REOPEN:
     empty_values_are_lost_by_closing "After reopening, records with the empty value are gone."
-        [] Full
+        ["reopen::finds_every_record"] Full
         { get: |view, key| Ok(view.inner().get_record(key)?.filter(|value| !view.ctx.reopened || !value.is_empty())) }
     roots_are_lost_by_closing "After reopening, the header has no root."
-        [] Full
+        ["reopen::finds_the_header"] Full
         { header: |ctx, header| BeatHeader { root: header.root.filter(|_| !ctx.reopened || ctx.home(|n| n.backup_of.is_some())), ..header } }
     deletes_are_lost_by_closing "After reopening, records that were deleted one by one are back."
-        [] Full
+        ["maintenance::checkpoint_then_reopen" "maintenance::compact_revives_nothing" "maintenance::compact_stops_when_asked" "maintenance::compact_then_reopen" "reopen::finds_no_deleted_record"] Full
         { delete: |beat, key| {
             beat.ctx.home(|notes| notes.keys.insert(key.to_vec()));
             beat.inner()?.delete_record(key)
@@ -28,7 +28,7 @@ liars! { REOPEN:
             match view.inner().get_record(key)? { None if ghost => found("ghost"), other => Ok(other) }
         } }
     deleted_ranges_are_lost_by_closing "After reopening, records of deleted ranges are back."
-        [] Full
+        ["maintenance::compact_revives_nothing" "reopen::finds_no_deleted_range"] Full
         { range: |beat, range| {
             beat.ctx.home(|notes| notes.ranges.push(range.clone().into_owned()));
             beat.inner()?.delete_range(range)
@@ -37,7 +37,7 @@ liars! { REOPEN:
             match view.inner().get_record(key)? { None if ghost => found("ghost"), other => Ok(other) }
         } }
     overwrites_are_lost_by_closing "After reopening, a record that was overwritten in later beats shows its first value."
-        [] Full
+        ["reopen::finds_no_deleted_record" "reopen::finds_the_last_overwrite" "routes::through_a_checkpoint"] Full
         { commit: |beat| {
             for op in &beat.ops {
                 if let Op::Put(key, value) = op && key.len() > 2 {
@@ -50,7 +50,7 @@ liars! { REOPEN:
             _ => view.inner().get_record(key),
         } }
     dropping_loses_the_last_beat "Dropping the engine without closing it loses a last beat that was not durable."
-        [] Full
+        ["maintenance::checkpoint_after_every_beat" "open::open_after_a_beat_was_left_open" "reopen::finds_all_after_a_drop"] Full
         { commit: |beat| {
             if beat.header.durability != Durability::Durable {
                 let last = beat.ops.iter().filter_map(|op| match op { Op::Put(key, _) => Some(key.clone()), _ => None }).collect();
@@ -64,7 +64,7 @@ liars! { REOPEN:
             if lost { Ok(None) } else { view.inner().get_record(key) }
         } }
     receipts_run_ahead_after_reopening "After reopening, receipts name the beat after the one that was committed."
-        [] Full
+        ["beats::importing_ends_with_reopening" "maintenance::backup_continues_the_numbers" "reopen::continues_the_numbers"] Full
         { commit: |beat| {
             let ahead = u64::from(beat.ctx.reopened);
             let mut receipt = beat.commit()?;
@@ -72,7 +72,7 @@ liars! { REOPEN:
             Ok(receipt)
         } }
     every_fourth_opening_loses_a_record "From the fourth opening on, a record of the first is gone."
-        [] Full
+        ["reopen::many_times" "routes::reopened_between_beats"] Full
         { commit: |beat| {
             if let Some(Op::Put(key, _)) = beat.ops.first() {
                 let key = key.clone();
@@ -84,14 +84,14 @@ liars! { REOPEN:
             if lost { Ok(None) } else { view.inner().get_record(key) }
         } }
     empty_beats_are_lost_by_closing "After reopening, an empty last beat is forgotten."
-        [] Full
+        ["reopen::finds_an_empty_last_beat" "reopen::finds_the_header"] Full
         { commit: |beat| { let empty = beat.ops.is_empty(); beat.ctx.home(|notes| notes.flag = empty); beat.commit() },
         header: |ctx, header| {
             let forget = ctx.reopened && ctx.home(|notes| notes.flag) && header.beat.0 > 0 && ctx.notes().commits == 0;
             if forget { BeatHeader { beat: BeatNo(header.beat.0 - 1), ..header } } else { header }
         } }
     aborted_beats_come_back_with_reopening "After reopening, records of aborted beats are there."
-        [] Full
+        ["reopen::forgets_an_aborted_beat"] Full
         { abort: |beat| {
             for op in &beat.ops { if let Op::Put(key, _) = op { beat.ctx.home(|notes| notes.keys.insert(key.clone())); } }
             beat.abort();
@@ -100,26 +100,26 @@ liars! { REOPEN:
             match view.inner().get_record(key)? { None if ghost => found("ghost"), other => Ok(other) }
         } }
     large_values_are_cut_by_closing "After reopening, values are cut at 128 KiB."
-        [] Full
+        ["reopen::finds_a_large_value"] Full
         { get: |view, key| match view.inner().get_record(key)? {
             Some(value) if view.ctx.reopened && value.len() > 1 << 17 => found(value.get(..1 << 17).unwrap_or_default()),
             other => Ok(other),
         } }
     cursors_skip_the_first_row_after_reopening "After reopening, a cursor over everything skips the first row."
-        [] Full
+        ["reopen::finds_rows_in_order"] Full
         { advance: |cursor| {
             let first = !std::mem::replace(&mut cursor.ended, true) && cursor.steps == 0 && !cursor.sought;
             if first && cursor.view.ctx.reopened { cursor.inner.advance()?; }
             cursor.inner.advance()
         } }
     rows_run_backwards_after_reopening "After reopening, a scan backwards runs forwards."
-        [] Full
+        ["reopen::finds_rows_in_order"] Full
         { scan: |view, scan, visit| {
             let turned = view.ctx.reopened && !forward(&scan);
             altered(view, &scan, visit, |rows| if turned { rows.reverse(); })
         } }
     stores_know_their_place "A store does not open at another path than it was made at."
-        [] Full
+        ["maintenance::backup_opens_by_itself" "reopen::a_copied_directory_opens"] Full
         { open: |shared, inner, home, options, seen| {
             let known = shared.home(home, |notes| notes.opens > 0 || notes.backup_of.is_some());
             let whole = inspect(home) == State::Whole;
@@ -127,19 +127,19 @@ liars! { REOPEN:
             inner.open(home, options, seen)
         } }
     panics_on_an_empty_log "An empty file makes it panic."
-        [] Full
+        ["reopen::emptied_files_never_panic"] Full
         { open: |_, inner, home, options, seen| { panics_if(inspect(home) == State::NoMagic); inner.open(home, options, seen) } }
     panics_on_a_torn_log "A file that ends in the middle of a record makes it panic."
-        [] Full
+        ["reopen::files_short_of_a_byte_never_panic" "reopen::halved_files_never_panic"] Full
         { open: |_, inner, home, options, seen| { panics_if(inspect(home) == State::Torn); inner.open(home, options, seen) } }
     panics_on_a_flipped_byte "A record that does not match its checksum makes it panic."
-        [] Full
+        ["reopen::flipped_bytes_never_panic"] Full
         { open: |_, inner, home, options, seen| { panics_if(inspect(home) == State::Damaged); inner.open(home, options, seen) } }
     panics_on_garbage "A record that claims to be huge makes it panic."
-        [] Full
+        ["reopen::trailing_garbage_never_panics"] Full
         { open: |_, inner, home, options, seen| { panics_if(inspect(home) == State::Endless); inner.open(home, options, seen) } }
     panics_on_a_missing_log "A directory without the log makes it panic."
-        [] Full
+        ["reopen::missing_files_never_panic"] Full
         { open: |_, inner, home, options, seen| {
             panics_if(home.join("filed.lock").exists() && inspect(home) == State::Missing);
             inner.open(home, options, seen)

@@ -4,7 +4,9 @@ use std::ops::{Bound, ControlFlow};
 
 use persist_api::{ErrorKind, KeyRange, Scan, prefix_successor};
 
-use super::help::{altered, elsewhere, emit, fault, forward, honest_rows, is_prefix, key_of, kinds, liars, with_kinds};
+use super::help::{
+    altered, elsewhere, emit, fault, forward, honest_rows, is_prefix, key_of, kinds, liars, with_kinds,
+};
 
 fn is_all(scan: &Scan<'_>) -> bool {
     scan.range == KeyRange::all()
@@ -12,7 +14,7 @@ fn is_all(scan: &Scan<'_>) -> bool {
 
 liars! { SCANS:
     bytes_are_signed "Keys of one length are ordered by signed bytes."
-        [] Full
+        ["scans::a_thousand_rows" "scans::bytes_are_unsigned"] Full
         { scan: |view, scan, visit| {
             let sort = is_all(&scan) && forward(&scan);
             altered(view, &scan, visit, |rows| {
@@ -23,7 +25,7 @@ liars! { SCANS:
             })
         } }
     a_trailing_zero_comes_first "A key comes after the same with a zero byte."
-        [] Full
+        ["scans::shorter_comes_first"] Full
         { scan: |view, scan, visit| {
             let sort = forward(&scan);
             altered(view, &scan, visit, |rows| if sort {
@@ -34,12 +36,12 @@ liars! { SCANS:
             })
         } }
     digits_are_numbers "Keys of digits are ordered as numbers."
-        [] Full
+        ["scans::order_is_not_by_length"] Full
         { scan: |view, scan, visit| altered(view, &scan, visit, |rows| {
             if rows.iter().all(|row| row.0.iter().all(u8::is_ascii_digit)) { rows.sort_by_key(|row| row.0.len()); }
         }) }
     letters_are_ordered_without_case "Keys of one letter are ordered as in a dictionary."
-        [] Full
+        ["scans::order_is_not_by_letters"] Full
         { scan: |view, scan, visit| {
             let sort = forward(&scan);
             altered(view, &scan, visit, |rows| {
@@ -47,53 +49,53 @@ liars! { SCANS:
             })
         } }
     an_empty_store_can_not_be_scanned "Scanning a store without beats is an error."
-        [] Full
+        ["scans::empty_store_has_no_rows"] Full
         { scan: |view, scan, visit| if view.own == 0 { Err(fault(ErrorKind::Stale, "scan")) } else { view.inner().scan(scan, visit) } }
     backwards_begins_after_a_zero "A scan backwards over everything skips a last key that ends in a zero byte."
-        [] Full
+        ["ranges::every_pair_by_visitor" "scans::reverse_turns_round"] Full
         { scan: |view, scan, visit| {
             let skip = !forward(&scan);
             altered(view, &scan, visit, |rows| if skip && rows.first().is_some_and(|row| row.0.ends_with(b"\0")) { rows.remove(0); })
         } }
     limits_count_from_zero "A scan over everything shows one row more than its limit."
-        [] Full
+        ["routes::read_by_prefixes" "scans::limit_of_zero_is_none" "scans::limit_takes_the_first"] Full
         { scan: |view, scan, visit| {
             let limit = if is_all(&scan) && forward(&scan) { scan.limit.saturating_add(1) } else { scan.limit };
             view.inner().scan(Scan { limit, ..scan }, visit)
         } }
     limits_backwards_count_from_zero "A scan backwards shows one row more than its limit."
-        [] Full
+        ["scans::limit_backwards_takes_the_last" "scans::limit_within_a_range"] Full
         { scan: |view, scan, visit| {
             let limit = if forward(&scan) { scan.limit } else { scan.limit.saturating_add(1) };
             view.inner().scan(Scan { limit, ..scan }, visit)
         } }
     a_limit_of_zero_is_none "A limit of 0 is taken for no limit."
-        [] Full
+        ["scans::limit_of_zero_is_none"] Full
         { scan: |view, scan, visit| {
             let limit = if scan.limit == 0 { u64::MAX } else { scan.limit };
             view.inner().scan(Scan { limit, ..scan }, visit)
         } }
     a_limit_that_fits_is_short "A limit of just the number of rows shows one row less."
-        [] Full
+        ["scans::limit_that_fits_exactly"] Full
         { scan: |view, scan, visit| {
             let all = is_all(&scan) && honest_rows(view.inner(), &scan)?.len() as u64 == scan.limit;
             let limit = if all { scan.limit.saturating_sub(1) } else { scan.limit };
             view.inner().scan(Scan { limit, ..scan }, visit)
         } }
     limits_are_signed "A limit beyond 2^63 is negative, which is none."
-        [] Full
+        ["scans::limit_beyond_the_rows"] Full
         { scan: |view, scan, visit| {
             let limit = if scan.limit > i64::MAX as u64 && scan.limit < u64::MAX { 0 } else { scan.limit };
             view.inner().scan(Scan { limit, ..scan }, visit)
         } }
     limits_do_not_hold_in_ranges "A scan with both bounds has no limit."
-        [] Full
+        ["routes::read_by_prefixes" "scans::limit_within_a_range"] Full
         { scan: |view, scan, visit| {
             let limit = if kinds(&scan.range) == ('i', 'e') { u64::MAX } else { scan.limit };
             view.inner().scan(Scan { limit, ..scan }, visit)
         } }
     break_comes_one_row_late "After Break, one more row is shown."
-        [] Full
+        ["scans::break_ends_at_once"] Full
         { scan: |view, scan, visit| {
             let mut late = forward(&scan);
             let mut broken = false;
@@ -104,7 +106,7 @@ liars! { SCANS:
             })
         } }
     break_backwards_comes_one_row_late "After Break in a scan backwards, one more row is shown."
-        [] Full
+        ["scans::break_ends_backwards"] Full
         { scan: |view, scan, visit| {
             let mut late = !forward(&scan);
             let mut broken = false;
@@ -115,47 +117,47 @@ liars! { SCANS:
             })
         } }
     break_is_an_error "A scan that its visitor ended fails."
-        [] Full
+        ["scans::break_ends_at_once" "scans::break_ends_backwards"] Full
         { scan: |view, scan, visit| {
             let mut broken = false;
             view.inner().scan(scan, &mut |key, value| { let flow = visit(key, value); broken |= flow.is_break(); flow })?;
             if broken { Err(fault(ErrorKind::Cancelled, "scan")) } else { Ok(()) }
         } }
     keys_only_loses_the_last "A scan without values loses its last row."
-        [] Full
+        ["scans::keys_only_shows_the_keys"] Full
         { scan: |view, scan, visit| {
             let lose = scan.keys_only;
             altered(view, &scan, visit, |rows| if lose { rows.pop(); })
         } }
     keys_only_shows_the_key_as_value "A scan without values shows the key instead."
-        [] Full
+        ["scans::keys_only_shows_no_wrong_value"] Full
         { scan: |view, scan, visit| {
             let wrong = scan.keys_only;
             view.inner().scan(scan, &mut |key, value| visit(key, if wrong { key } else { value }))
         } }
     prefixes_exclude_themselves "A scan of a prefix leaves out the prefix itself."
-        [] Full
+        ["ranges::every_pair_by_visitor" "routes::read_by_prefixes" "scans::prefix_finds_its_keys" "scans::scan_prefix_is_a_scan"] Full
         { scan: |view, scan, visit| elsewhere(view, scan, visit, |scan| {
             (forward(scan) && is_prefix(&scan.range) && key_of(scan.range.start()).is_ascii() && kinds(&scan.range).1 == 'e').then(|| with_kinds(&scan.range, 'e', 'e'))
         }) }
     prefixes_wrap_at_ff "The end of a prefix that ends in FF wraps round."
-        [] Full
+        ["scans::prefix_that_ends_in_ff"] Full
         { scan: |view, scan, visit| elsewhere(view, scan, visit, |scan| {
             let start = key_of(scan.range.start());
             (is_prefix(&scan.range) && start.ends_with(b"\xff") && kinds(&scan.range).1 == 'e').then(super::help::nothing)
         }) }
     prefixes_of_ff_are_empty "A prefix of FF bytes alone has no rows."
-        [] Full
+        ["ranges::every_pair_by_visitor" "routes::read_by_prefixes" "scans::prefix_of_ff_only"] Full
         { scan: |view, scan, visit| elsewhere(view, scan, visit, |scan| {
             (forward(scan) && is_prefix(&scan.range) && prefix_successor(key_of(scan.range.start())).is_none()).then(super::help::nothing)
         }) }
     prefixes_of_ff_are_empty_backwards "A prefix of FF bytes alone has no rows backwards."
-        [] Full
+        ["ranges::every_pair_by_visitor" "scans::prefix_of_ff_backwards"] Full
         { scan: |view, scan, visit| elsewhere(view, scan, visit, |scan| {
             (!forward(scan) && is_prefix(&scan.range) && prefix_successor(key_of(scan.range.start())).is_none()).then(super::help::nothing)
         }) }
     prefixes_without_keys_show_the_next "A prefix that no key has shows the row after it."
-        [] Full
+        ["routes::read_by_prefixes" "scans::prefix_beyond_the_keys"] Full
         { scan: |view, scan, visit| {
             let range = scan.range.clone();
             let rows = honest_rows(view.inner(), &scan)?;
@@ -167,15 +169,15 @@ liars! { SCANS:
             Ok(())
         } }
     prefixes_backwards_begin_too_late "A prefix backwards begins with the key after it."
-        [] Full
+        ["ranges::every_pair_by_visitor" "scans::prefix_backwards"] Full
         { scan: |view, scan, visit| elsewhere(view, scan, visit, |scan| {
             (!forward(scan) && is_prefix(&scan.range) && kinds(&scan.range).1 == 'e').then(|| with_kinds(&scan.range, 'i', 'i'))
         }) }
     scan_prefix_loses_the_last "scan_prefix loses its last row."
-        [] Full
+        ["scans::scan_prefix_is_a_scan"] Full
         { scan_prefix: |view, prefix, visit| altered(view, &Scan::prefix(prefix), visit, |rows| { rows.pop(); }) }
     scans_do_not_nest "A scan inside a scan is Busy."
-        [] Full
+        ["scans::scans_nest"] Full
         { scan: |view, scan, visit| {
             if view.ctx.notes().n == 1 && !view.ctx.elsewhere() { return Err(fault(ErrorKind::Busy, "scan")); }
             view.ctx.notes().n = u64::from(!view.ctx.elsewhere());
@@ -184,15 +186,15 @@ liars! { SCANS:
             done
         } }
     batches_overlap "The row where a batch of 512 ends is shown twice."
-        [] Full
+        ["scans::a_thousand_rows"] Full
         { scan: |view, scan, visit| altered(view, &scan, visit, |rows| {
             if let Some(row) = rows.get(512).cloned() { rows.insert(512, row); }
         }) }
     rows_are_cut_at_16k "Values longer than 16 KiB are cut in scans."
-        [] Full
+        ["scans::rows_with_large_values"] Full
         { scan: |view, scan, visit| view.inner().scan(scan, &mut |key, value| visit(key, value.get(..16_384).unwrap_or(value))) }
     rows_without_bytes_are_skipped "Rows with the empty value are skipped in scans."
-        [] Full
+        ["scans::rows_with_empty_values"] Full
         { scan: |view, scan, visit| {
             let keys_only = scan.keys_only;
             view.inner().scan(scan, &mut |key, value| {
@@ -200,7 +202,7 @@ liars! { SCANS:
             })
         } }
     deleted_rows_show_backwards "A row that was deleted shows in scans backwards."
-        [] Full
+        ["scans::deleted_rows_are_skipped"] Full
         { scan: |view, scan, visit| {
             let ghosts: Vec<_> = view.ctx.notes().history.iter()
                 .filter(|(_, beats)| matches!(beats.last(), Some((beat, None)) if *beat <= view.own))
@@ -210,7 +212,7 @@ liars! { SCANS:
             altered(view, &scan, visit, |rows| if back { rows.extend(ghosts); rows.sort(); rows.reverse(); })
         } }
     old_runs_show_through "A row that was put again two beats later shows twice."
-        [] Full
+        ["scans::rows_of_many_beats_merge"] Full
         { scan: |view, scan, visit| {
             let twice: Vec<Vec<u8>> = view.ctx.notes().history.iter()
                 .filter(|(_, beats)| matches!((beats.first(), beats.last()), (Some((one, _)), Some((two, _))) if *two == *one + 2))
@@ -220,7 +222,7 @@ liars! { SCANS:
             })
         } }
     a_successor_is_no_end "A range that ends one zero byte after its start is empty."
-        [] Full
+        ["ranges::every_pair_by_visitor" "scans::range_of_the_immediate_successor"] Full
         { scan: |view, scan, visit| elsewhere(view, scan, visit, |scan| {
             let (start, end) = (key_of(scan.range.start()), key_of(scan.range.end()));
             (kinds(&scan.range) == ('i', 'e') && end.strip_suffix(b"\0") == Some(start)).then(super::help::nothing)
