@@ -118,7 +118,9 @@ impl Pair {
         let mut time = |side: &mut dyn Side| -> Result<f64> {
             let start = Instant::now();
             work(side)?;
-            Ok(start.elapsed().as_secs_f64() * 1e9 / count as f64)
+            #[allow(clippy::cast_precision_loss, reason = "a count of thousands")]
+            let nanoseconds = start.elapsed().as_secs_f64() * 1e9 / count as f64;
+            Ok(nanoseconds)
         };
         if round.is_multiple_of(2) {
             let raw = time(&mut *self.raw)?;
