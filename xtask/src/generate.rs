@@ -91,13 +91,14 @@ fn engines(scoreboard: &Value) -> String {
     text
 }
 
+/// A size in the largest unit that it fills, with one decimal where it is not whole.
 fn size(bytes: &Value) -> String {
-    match bytes.as_u64() {
-        None | Some(u64::MAX) => "–".to_owned(),
-        Some(bytes) if bytes < 10_000 => format!("{bytes} B"),
-        Some(bytes) if bytes < 10 << 20 => format!("{} KiB", bytes >> 10),
-        Some(bytes) if bytes < 10 << 30 => format!("{} MiB", bytes >> 20),
-        Some(bytes) => format!("{} GiB", bytes >> 30),
+    let Some(bytes) = bytes.as_u64().filter(|bytes| *bytes != u64::MAX) else { return "–".to_owned() };
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|(_, unit)| bytes >= *unit) {
+        None => format!("{bytes} B"),
+        Some((name, unit)) if bytes.is_multiple_of(unit) => format!("{} {name}", bytes / unit),
+        Some((name, unit)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
     }
 }
 

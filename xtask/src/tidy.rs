@@ -25,7 +25,7 @@ const RULES: [(&str, Rule); 9] = [
 
 const ENGINES: [&str; 4] = ["persist-memory", "persist-sqlite", "persist-lmdb", "persist-rocksdb"];
 const C_LIBRARIES: [&str; 3] = ["heed", "rusqlite", "rocksdb"];
-/// Crates that may contain `allow(unsafe_code)`.
+/// What may hold unsafe code.
 const UNSAFE_ARGUED: [&str; 3] =
     ["crates/persist-lmdb/", "crates/persist-sqlite/src/session.rs", "crates/persist-bench/src/raw/lmdb.rs"];
 const LINES_MAX: usize = 450;
