@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use crate::Fixture;
 use crate::crash::{self, KillOptions, PowerOptions, Reentry, Subject, child_main_if_asked};
 use crate::fixture::Seeded;
 use crate::registry::{CASES, Class};
 use crate::report::{CaseReport, Outcome};
 use crate::run::{Filter, run_with};
+use crate::{Failure, Fixture, model};
 
-const USAGE: &str =
-    "usage: [--list] [--case PATTERN] [--class quick|model|kill|power] [--seed N] [--json] [PATTERN]";
+const USAGE: &str = "usage: [--list] [--case PATTERN] [--class quick|model|kill|power] [--seed N] [--json] [--replay TRACE] [PATTERN]";
 
 /// What the arguments ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,6 +19,7 @@ struct Asked {
     help: bool,
     pattern: Option<String>,
     class: Option<String>,
+    replay: Option<String>,
     seed: Option<u64>,
 }
 
@@ -51,6 +51,9 @@ fn perform(fixture: &dyn Fixture, subject: &Subject<'_>, asked: &Asked) -> ExitC
             &seeded
         }
     };
+    if let Some(path) = &asked.replay {
+        return replayed(fixture, path);
+    }
     let class = match asked.class.as_deref() {
         None => None,
         Some("quick") => Some(Class::Quick),
@@ -70,6 +73,21 @@ fn perform(fixture: &dyn Fixture, subject: &Subject<'_>, asked: &Asked) -> ExitC
         return ExitCode::SUCCESS;
     }
     cases(fixture, &filter, asked.json)
+}
+
+/// Runs one trace of the model test again.
+fn replayed(fixture: &dyn Fixture, path: &str) -> ExitCode {
+    let read = std::fs::read_to_string(path).map_err(Failure::from).and_then(|text| text.parse());
+    match read.and_then(|trace| model::replay(fixture, &trace)) {
+        Ok(()) => {
+            println!("test replay {path} ... ok");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            println!("test replay {path} ... FAILED\n{failure}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn cases(fixture: &dyn Fixture, filter: &Filter, json: bool) -> ExitCode {
@@ -148,6 +166,7 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
             "--help" | "-h" => asked.help = true,
             "--case" => asked.pattern = Some(value()?),
             "--class" => asked.class = Some(value()?),
+            "--replay" => asked.replay = Some(value()?),
             "--seed" => {
                 asked.seed = Some(value()?.parse().map_err(|_| "--seed needs a number".to_owned())?);
             }

@@ -8,6 +8,7 @@ mod files;
 mod fixture;
 mod kit;
 pub mod liars;
+pub mod model;
 mod registry;
 mod report;
 mod rng;

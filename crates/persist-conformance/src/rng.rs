@@ -30,7 +30,6 @@ impl Rng {
         of.get(at).copied().unwrap_or(otherwise)
     }
 
-    #[allow(dead_code, reason = "x")]
     pub(crate) const fn chance(&mut self, one_in: u64) -> bool {
         self.below(one_in) == 0
     }

@@ -7,6 +7,7 @@ pub(crate) mod durability;
 pub(crate) mod errors;
 pub(crate) mod limits;
 pub(crate) mod maintenance;
+pub(crate) mod model;
 pub(crate) mod negotiation;
 pub(crate) mod open;
 pub(crate) mod ranges;

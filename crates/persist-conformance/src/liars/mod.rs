@@ -14,6 +14,7 @@ pub(crate) use check::base;
 pub use check::{Findings, LiarReport, MOST, check, report_text};
 pub use table::LIARS;
 
+use crate::Fixture;
 use hooks::Hooks;
 
 /// What an engine is made of before it lies.
@@ -36,6 +37,26 @@ pub struct Liar {
     /// What it is before it lies.
     pub base: Base,
     pub(crate) hooks: Hooks,
+}
+
+impl Liar {
+    /// The liar of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        LIARS.iter().copied().find(|liar| liar.name == name)
+    }
+
+    /// An engine that tells this lie, ready for the suite.
+    #[must_use]
+    pub fn fixture(&'static self) -> Box<dyn Fixture> {
+        Box::new(check::fixture_of(self.base, &self.hooks))
+    }
+}
+
+/// The honest engine under the lies.
+#[must_use]
+pub fn honest(base: Base) -> Box<dyn Fixture> {
+    Box::new(check::honest(base))
 }
 
 impl std::fmt::Debug for Liar {
