@@ -27,7 +27,7 @@ cargo xtask VERB
                        committed scoreboard is a failure. --check writes nothing
   liars                the suite against its deliberately broken engines
   crash [--rounds N]   kill -9 and power-cut classes on every engine; N kills and images each
-  fuzz [--rounds N]    bounded mutation fuzzing of everything that parses
+  fuzz [--rounds N]    bounded fuzzing of everything that parses, and random histories against the model
   bench overhead       our interface beside the raw libraries; [--gate] checks instruction counts only
   setup                only the installing part of `test`
 ";

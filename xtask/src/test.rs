@@ -87,10 +87,15 @@ pub(crate) fn crash(rounds: Option<u32>) -> Outcome {
     run(scoreboard::cli().args(["conformance", "--class", "crash", "--rounds", &rounds]))
 }
 
-/// Bounded mutation fuzzing of everything that parses.
+/// Bounded fuzzing of everything that parses, then random histories on every engine against the model.
 pub(crate) fn fuzz(rounds: Option<u32>) -> Outcome {
-    let rounds = rounds.unwrap_or(50_000).to_string();
-    let mut command = cargo(&["test"]);
-    command.args(MIX).args(["--", "fuzz"]).env("PERSIST_FUZZ_ROUNDS", rounds);
-    run(&mut command)
+    let rounds = rounds.unwrap_or(60_000);
+    let mut parsers = cargo(&["test"]);
+    parsers.args(MIX).args(["--", "never_panic"]).env("PERSIST_FUZZ_ROUNDS", rounds.to_string());
+    run(parsers.env("PROPTEST_CASES", (rounds / 20).to_string()))?;
+    let mut histories = scoreboard::cli();
+    histories
+        .args(["conformance", "--class", "model"])
+        .env("PERSIST_MODEL_ROUNDS", (rounds / 500).to_string());
+    run(&mut histories)
 }

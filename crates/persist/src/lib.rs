@@ -52,3 +52,8 @@ pub use persist_store::{
     StagedBeat, Stamp, StampState, Store, StoreCursor, StoreDigest, StoreId, StoreStats, StoreView,
     VerifyReport, Writer, beat_root, default_request, standard_layers, volatile_request,
 };
+
+/// The README's code compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

@@ -6,6 +6,7 @@ use persist_frame::{Frame, Limits};
 
 use crate::manifest::vectors;
 
+/// How many mutations, unless `PERSIST_FUZZ_ROUNDS` says otherwise.
 const ROUNDS: usize = 20_000;
 
 /// A small generator (splitmix64), so that a failing round can be run again by its seed.
@@ -84,7 +85,8 @@ fn mutated_vectors_never_panic_and_what_is_accepted_round_trips() {
     let limits = Limits { frame_bytes: 1 << 20, ..Limits::default() };
     let mut random = Random(0x5EED);
     let (mut accepted, mut classes) = (0, std::collections::BTreeSet::new());
-    for _ in 0..ROUNDS {
+    let asked = std::env::var("PERSIST_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    for _ in 0..asked.unwrap_or(ROUNDS) {
         let mut bytes = originals[random.below(originals.len())].clone();
         mutate(&mut bytes, &originals, &mut random);
         if random.below(2) == 0 {
