@@ -130,23 +130,23 @@ fn closing(passed: usize, failed: usize, filtered: usize, twins: usize) {
 }
 
 fn killed(subject: &Subject<'_>) -> ExitCode {
-    concluded("kill", crash::kill(subject, &Reentry::main(), &KillOptions::default()), |report| {
+    concluded("kill", &crash::kill(subject, &Reentry::main(), &KillOptions::default()), |report| {
         (report.is_clean(), report.to_string())
     })
 }
 
 fn cut(subject: &Subject<'_>) -> ExitCode {
-    concluded("power", crash::power_cut(subject, &Reentry::main(), &PowerOptions::default()), |report| {
+    concluded("power", &crash::power_cut(subject, &Reentry::main(), &PowerOptions::default()), |report| {
         (report.is_clean(), report.to_string())
     })
 }
 
 fn concluded<T>(
     class: &str,
-    result: Result<T, crash::CrashError>,
+    result: &Result<T, crash::CrashError>,
     read: impl FnOnce(&T) -> (bool, String),
 ) -> ExitCode {
-    let (clean, text) = match &result {
+    let (clean, text) = match result {
         Ok(report) => read(report),
         Err(error) => (false, error.to_string()),
     };

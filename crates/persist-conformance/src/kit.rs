@@ -109,6 +109,11 @@ pub(crate) fn value_of(key: &[u8]) -> Vec<u8> {
     [b"=", key].concat()
 }
 
+/// Bytes of which each says where it stands: `step` apart lie equal ones.
+pub(crate) fn pattern(length: usize, step: u8) -> Vec<u8> {
+    (0..step.max(1)).cycle().take(length).collect()
+}
+
 /// One record at the newest beat.
 pub(crate) fn get(engine: &dyn Engine, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
     get_in(&*engine.view()?, key)

@@ -3,7 +3,7 @@
 use persist_api::{BeatHeader, BeatNo, CommitNo, Durability, Engine, ErrorKind, Scan};
 
 use crate::kit::{Stand, begin, commit, get, joined, keys, level, next_header, put, put_keys};
-use crate::{CaseResult, Failure, Fixture, check, check_eq, refused};
+use crate::{CaseResult, Fixture, check, check_eq, refused};
 
 /// Beats count 1, 2, 3.
 pub(crate) fn numbers_count_from_one(fx: &dyn Fixture) -> CaseResult {
@@ -271,7 +271,7 @@ pub(crate) fn second_beat_elsewhere_is_busy(fx: &dyn Fixture) -> CaseResult {
     std::thread::scope(|scope| {
         joined(scope.spawn(move || {
             let second = other.begin_beat(header).map(drop);
-            refused(second, ErrorKind::Busy, "a second beat on another thread").map_err(Failure::from)
+            refused(second, ErrorKind::Busy, "a second beat on another thread")
         }))
     })?;
     drop(first);

@@ -150,14 +150,12 @@ fn sought(fx: &dyn Fixture, scan: Scan<'_>, key: impl AsRef<[u8]>, expected: Opt
     let found = cursor.seek(key.as_ref())?;
     let wanted = key.as_ref().escape_ascii();
     check_eq!(found, expected.is_some(), "whether seek {wanted} finds a row");
-    match expected {
-        Some(key) => stands_at(&*cursor, key),
-        None => {
-            check!(cursor.key().is_empty() && cursor.value().is_empty(), "a row after seek {wanted} failed");
-            check!(!cursor.advance()?, "a row after the end that seek {wanted} found");
-            Ok(())
-        }
+    if let Some(key) = expected {
+        return stands_at(&*cursor, key);
     }
+    check!(cursor.key().is_empty() && cursor.value().is_empty(), "a row after seek {wanted} failed");
+    check!(!cursor.advance()?, "a row after the end that seek {wanted} found");
+    Ok(())
 }
 
 /// To a key that is there.
@@ -247,13 +245,13 @@ pub(crate) fn seek_the_empty_key_backwards(fx: &dyn Fixture) -> CaseResult {
 
 /// To a key longer than any may be.
 pub(crate) fn seek_a_long_key(fx: &dyn Fixture) -> CaseResult {
-    let long = [b"c3".as_slice(), &[b'x'; 70_000]].concat();
+    let long = [b"c3".as_slice(), &vec![b'x'; 70_000]].concat();
     sought(fx, Scan::all(), &long, Some("c5"))
 }
 
 /// Backwards, to a key longer than any may be.
 pub(crate) fn seek_a_long_key_backwards(fx: &dyn Fixture) -> CaseResult {
-    let long = [b"c3".as_slice(), &[b'x'; 70_000]].concat();
+    let long = [b"c3".as_slice(), &vec![b'x'; 70_000]].concat();
     sought(fx, Scan::all().reverse(), &long, Some("c3"))
 }
 

@@ -5,7 +5,7 @@
 
 use persist_api::{Beat, Engine, Error, ErrorKind, Scan};
 
-use crate::kit::{Stand, begin, commit, get, next_header, put, put_keys, rows};
+use crate::kit::{Stand, begin, commit, get, next_header, pattern, put, put_keys, rows};
 use crate::registry::CEILING;
 use crate::{CaseResult, Failure, Fixture, check, check_eq, refused};
 
@@ -135,7 +135,7 @@ pub(crate) fn longest_value_works(fx: &dyn Fixture) -> CaseResult {
     let limits = engine.offer().limits;
     let room = limits.beat_bytes_max.saturating_sub(1).min(limits.store_bytes_max / 4);
     let length = edge(limits.value_bytes_max.min(room)).unwrap_or(8 << 20);
-    let value: Vec<u8> = (0..length).map(|n| (n % 247) as u8).collect();
+    let value = pattern(length, 247);
     put(&*engine, [("v", &value)])?;
     check!(get(&*engine, "v")?.as_ref() == Some(&value), "the value of {length} bytes differs");
     Ok(())

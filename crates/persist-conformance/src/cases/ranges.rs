@@ -9,7 +9,7 @@ use crate::{CaseResult, Fixture, check_eq};
 
 const KEYS: [&[u8]; 8] = [b"\0", b"a", b"b", b"b\0", b"c", b"d", b"\xff", b"\xff\xff"];
 
-fn names(rows: Vec<Row>) -> String {
+fn names(rows: &[Row]) -> String {
     rows.iter().map(|(key, _)| key.escape_ascii().to_string()).collect::<Vec<_>>().join(" ")
 }
 
@@ -20,10 +20,10 @@ fn between(fx: &dyn Fixture, start: Bound<&[u8]>, end: Bound<&[u8]>, expected: &
     put_keys(&*engine, KEYS)?;
     let view = engine.view()?;
     let scan = || Scan::range(KeyRange::new(start, end));
-    check_eq!(names(rows(&*view, scan())?), expected, "keys in {start:?} to {end:?}");
+    check_eq!(names(&rows(&*view, scan())?), expected, "keys in {start:?} to {end:?}");
     let mut turned: Vec<&str> = expected.split(' ').collect();
     turned.reverse();
-    let back = names(rows(&*view, scan().reverse())?);
+    let back = names(&rows(&*view, scan().reverse())?);
     check_eq!(back, turned.join(" "), "keys backwards in {start:?} to {end:?}");
     Ok(())
 }
@@ -143,13 +143,13 @@ pub(crate) fn beyond_all_keys(fx: &dyn Fixture) -> CaseResult {
 
 /// Bounds longer than any key may be.
 pub(crate) fn long_bounds(fx: &dyn Fixture) -> CaseResult {
-    let long = |first: u8| [&[first], [b'x'; 70_000].as_slice()].concat();
+    let long = |first: u8| [vec![first], vec![b'x'; 70_000]].concat();
     between(fx, Included(&long(b'a')), Included(&long(b'c')), r"b b\x00 c")
 }
 
 /// Long bounds of `FF` alone.
 pub(crate) fn long_bounds_of_ff(fx: &dyn Fixture) -> CaseResult {
-    let long = [0xFF; 70_000];
+    let long = vec![0xFF; 70_000];
     between(fx, Included(b"d"), Excluded(&long), r"d \xff \xff\xff")?;
     between(fx, Included(&long), Unbounded, "")
 }

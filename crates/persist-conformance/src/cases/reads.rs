@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use persist_api::Scan;
 
-use crate::kit::{Stand, get, put, put_keys, value_of};
+use crate::kit::{Stand, get, pattern, put, put_keys, value_of};
 use crate::{CaseResult, Fixture, check, check_eq};
 
 /// What was put is found, what was not is not.
@@ -113,7 +113,7 @@ pub(crate) fn values_of_awkward_lengths(fx: &dyn Fixture) -> CaseResult {
     let most = engine.offer().limits.value_bytes_max;
     let lengths = [1, 127, 128, 255, 256, 4095, 4096, 4097, 16_383, 16_384, 65_535, 65_536, 65_537];
     let lengths: Vec<usize> = lengths.into_iter().filter(|length| *length as u64 <= most).collect();
-    let value = |length: usize| -> Vec<u8> { (0..length).map(|n| (n % 253) as u8).collect() };
+    let value = |length: usize| pattern(length, 253);
     put(&*engine, lengths.iter().map(|length| (format!("len{length}"), value(*length))))?;
     let view = engine.view()?;
     for length in lengths {
@@ -130,7 +130,7 @@ pub(crate) fn value_of_a_megabyte(fx: &dyn Fixture) -> CaseResult {
     let limits = engine.offer().limits;
     let most = limits.value_bytes_max.min(limits.beat_bytes_max.saturating_sub(8));
     let length = usize::try_from(most.min(1 << 20)).unwrap_or(0);
-    let value: Vec<u8> = (0..length).map(|n| (n % 249) as u8).collect();
+    let value = pattern(length, 249);
     put(&*engine, [("mega", &value)])?;
     check!(get(&*engine, "mega")?.as_ref() == Some(&value), "the value of {length} bytes differs");
     Ok(())

@@ -15,7 +15,7 @@ fn content(seed: u64) -> BTreeMap<Vec<u8>, Vec<u8>> {
     while records.len() < 300 {
         let length = 1 + rng.below(12);
         let key = (0..length).map(|_| rng.pick(&[1, b'a', b'b', 0x7f, 0x80, 0xff], 1)).collect();
-        let value = vec![rng.below(256) as u8; usize::try_from(20 + rng.below(60)).unwrap_or(20)];
+        let value = vec![rng.next().to_le_bytes()[0]; usize::try_from(20 + rng.below(60)).unwrap_or(20)];
         records.insert(key, value);
     }
     records

@@ -309,7 +309,7 @@ pub(crate) fn range_up_to_the_empty_key(fx: &dyn Fixture) -> CaseResult {
 
 /// Bounds may be longer than any key.
 pub(crate) fn range_with_long_bounds(fx: &dyn Fixture) -> CaseResult {
-    let long = |key: &str| [key.as_bytes(), &[b'x'; 70_000]].concat();
+    let long = |key: &str| [key.as_bytes(), &vec![b'x'; 70_000]].concat();
     let range = KeyRange::owned(Bound::Included(long("k2")), Bound::Included(long("k8")));
     check_eq!(left_after(fx, range)?, "0129", "keys left after deleting from k2xxx… to k8xxx…");
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 
@@ -18,6 +18,10 @@ type Closed = Result<(), (Box<dyn Engine>, Error)>;
 
 /// The verbs of every role, each as a function that may lie.
 #[derive(Clone, Copy)]
+#[allow(
+    clippy::type_complexity,
+    reason = "each is the signature of a verb with what the lie may look at before it"
+)]
 pub(crate) struct Hooks {
     pub(crate) probe: fn(&Shared, &dyn Driver, &Path) -> Result<Probe>,
     pub(crate) offer: fn(&Shared, Offer) -> Offer,
@@ -68,7 +72,6 @@ pub(crate) struct Hooks {
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) calls: AtomicU64,
-    pub(crate) flag: AtomicBool,
     /// Engines that are open: for lies about locks.
     pub(crate) alive: AtomicU64,
     /// An engine kept open where none should be.
@@ -120,6 +123,9 @@ pub(crate) struct Ctx {
     pub(crate) notes: Mutex<Notes>,
 }
 
+/// What a beat did to a key: its number, and the value or `None` for a delete.
+pub(crate) type Written = (u64, Option<Vec<u8>>);
+
 /// The part that changes.
 #[derive(Default)]
 pub(crate) struct Notes {
@@ -141,8 +147,8 @@ pub(crate) struct Notes {
     pub(crate) generation: u64,
     pub(crate) keys: BTreeSet<Vec<u8>>,
     pub(crate) values: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Key to the beats that put it, newest last, with the values.
-    pub(crate) history: BTreeMap<Vec<u8>, Vec<(u64, Option<Vec<u8>>)>>,
+    /// What became of each key, newest last.
+    pub(crate) history: BTreeMap<Vec<u8>, Vec<Written>>,
     pub(crate) ranges: Vec<(u64, KeyRange<'static>)>,
     pub(crate) last_ops: u64,
 }
@@ -253,7 +259,7 @@ fn bare_key(beat: &mut LyingBeat<'_>, op: &'static str, key: &[u8]) -> Result<()
     Err(Error::new(ErrorKind::TooLarge, op, what))
 }
 
-/// What `views_open` was when nobody counted.
+/// Reads a counter.
 pub(crate) fn load(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Acquire)
 }

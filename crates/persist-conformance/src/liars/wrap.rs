@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::ThreadId;
 
 use persist_api::{
     BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, CheckpointStat, CompactScope, CompactStat, Cursor,
@@ -80,6 +81,7 @@ impl LyingEngine {
         let header = (self.ctx.hooks.header)(&self.ctx, own);
         Box::new(LyingView {
             own: own.beat.0,
+            opened_on: std::thread::current().id(),
             inner: Some(inner),
             ctx: Arc::clone(&self.ctx),
             header,
@@ -109,7 +111,6 @@ impl Engine for LyingEngine {
             header,
             ops: Vec::new(),
             failed: false,
-            n: 0,
             peeked: RefCell::default(),
         }))
     }
@@ -197,7 +198,6 @@ pub(crate) struct LyingBeat<'e> {
     /// What was asked for and did not fail.
     pub(crate) ops: Vec<Op>,
     pub(crate) failed: bool,
-    pub(crate) n: u64,
     pub(crate) peeked: RefCell<Vec<Vec<u8>>>,
 }
 
@@ -315,6 +315,7 @@ pub(crate) struct LyingView {
     pub(crate) ctx: Arc<Ctx>,
     /// The beat that it really shows.
     pub(crate) own: u64,
+    pub(crate) opened_on: ThreadId,
     header: BeatHeader,
     late: OnceLock<BeatHeader>,
     asked: Cell<bool>,
@@ -335,7 +336,8 @@ impl LyingView {
         self.inner().cursor(scan)
     }
 
-    /// The last value that a key had at or before this view's beat, and the beats after it.
+    /// What the newest beat after this view's did to a key, if one did: the value, or `None` for a delete.
+    #[allow(clippy::option_option, reason = "nothing done and something deleted are two things")]
     pub(crate) fn later(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
         let notes = self.ctx.notes();
         let history = notes.history.get(key)?;
@@ -383,7 +385,6 @@ impl View for LyingView {
             sought: false,
             n: 0,
             last: Vec::new(),
-            bytes: Vec::new(),
         }))
     }
 
@@ -416,8 +417,6 @@ pub(crate) struct LyingCursor<'v> {
     pub(crate) n: u64,
     /// The last key shown.
     pub(crate) last: Vec<u8>,
-    /// Room for a lie about bytes.
-    pub(crate) bytes: Vec<u8>,
 }
 
 impl Cursor for LyingCursor<'_> {

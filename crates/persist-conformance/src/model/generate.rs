@@ -40,7 +40,6 @@ impl Maker<'_> {
         let has = |cap| self.caps.contains(cap);
         let (range, peek) = (has(Caps::DELETE_RANGE), has(Caps::READ_OWN));
         match self.rng.below(100) {
-            0..=33 => self.put(),
             34..=41 => Step::Delete(self.key()),
             42..=45 if range => Step::Range(self.bound(), self.bound()),
             46..=48 if peek => Step::Peek(self.key()),

@@ -1,6 +1,6 @@
 //! Traces as text: one step a line, bytes in hexadecimal, `-` for none.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Bound;
 use std::str::FromStr;
 
@@ -33,7 +33,10 @@ fn hex(bytes: &[u8]) -> String {
     if bytes.is_empty() {
         return "-".to_owned();
     }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn bound(bound: &Bound<Vec<u8>>) -> String {
@@ -182,7 +185,7 @@ fn unhex(word: &str) -> Option<Vec<u8>> {
     if word == "-" {
         return Some(Vec::new());
     }
-    if word.len() % 2 != 0 {
+    if !word.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16);

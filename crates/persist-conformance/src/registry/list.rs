@@ -500,6 +500,6 @@ registry! { ($)
         copied_row_by_row "B-3" [ORDERED];
     }
     model {
-        agrees_with_memory "B-1 B-6 B-9 R-2 R-6 V-1" [ORDERED DELETE_RANGE READ_OWN];
+        agrees_with_memory "B-1 B-6 B-9 R-2 R-6 V-1" [ORDERED];
     }
 }

@@ -1,4 +1,5 @@
 //! The example engine passes the whole suite, and the walk-through quotes it as it is.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "../../examples/tiny_engine/engine.rs"]
 mod engine;

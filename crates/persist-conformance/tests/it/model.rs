@@ -1,4 +1,5 @@
 //! The model finds planted bugs, shrinks them, and its traces replay.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::sync::LazyLock;
 

@@ -35,7 +35,14 @@ pub(crate) struct FiledDriver {
 
 /// The lock on a directory; the engine and its views share it.
 pub(crate) struct Held {
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Held {
+    /// A process that is just being forked holds the file, too; closing would not unlock it then.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 fn offer(options: &OpenOptions) -> Offer {
@@ -127,13 +134,11 @@ fn lock(home: &Path) -> Result<Held> {
     let io = |error| Error::io("open", home, error).with_engine(SCHEME);
     fs::create_dir_all(home).map_err(io)?;
     let lock = File::options().create(true).truncate(false).write(true).open(home.join(LOCK)).map_err(io)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Held { _lock: lock }),
-        Err(_) => {
-            let what = "somebody else has it open";
-            Err(Error::new(ErrorKind::Locked, "open", what).with_engine(SCHEME).with_path(home))
-        }
+    if lock.try_lock().is_ok() {
+        return Ok(Held { lock });
     }
+    let what = "somebody else has it open";
+    Err(Error::new(ErrorKind::Locked, "open", what).with_engine(SCHEME).with_path(home))
 }
 
 fn open_inner(make: MakeInner, options: &OpenOptions) -> Result<Box<dyn Engine>> {

@@ -149,10 +149,10 @@ liars! { BEATS:
         { begin: |ctx, inner, header| {
             if ctx.elsewhere() { inner.begin_beat(header) } else { rekind(inner.begin_beat(header), ErrorKind::Busy, ErrorKind::Conflict) }
         } }
-    a_second_beat_elsewhere_is_locked "A second beat from another thread is refused as Locked."
+    a_second_beat_elsewhere_is_locked "A second beat beside one of the engine's own thread is refused as Locked."
         ["beats::second_beat_elsewhere_is_busy" "concurrency::one_of_two_gets_the_beat"] Full
         { begin: |ctx, inner, header| {
-            if ctx.elsewhere() { rekind(inner.begin_beat(header), ErrorKind::Busy, ErrorKind::Locked) } else { inner.begin_beat(header) }
+            if ctx.elsewhere() && ctx.notes().beat_opener == Some(ctx.opener) { rekind(inner.begin_beat(header), ErrorKind::Busy, ErrorKind::Locked) } else { inner.begin_beat(header) }
         } }
     a_second_beat_is_let_in "On its own thread, a second beat is let in and lost."
         ["beats::busy_holds_for_any_header" "beats::second_beat_is_busy" "errors::busy_beat_speaks"] Full
@@ -160,7 +160,7 @@ liars! { BEATS:
     a_second_beat_elsewhere_is_let_in "A second beat from another thread is let in and lost."
         ["beats::second_beat_elsewhere_is_busy" "concurrency::one_of_two_gets_the_beat"] Full
         { begin: |ctx, inner, header| {
-            let first = ctx.notes().newest.beat.0 == 0;
+            let first = ctx.notes().views_ever == 1;
             null_if_busy(inner.begin_beat(header), header, ctx.elsewhere() && first)
         } }
     a_refused_beat_disturbs_the_open_one "After a refused second beat, the open one loses what follows."

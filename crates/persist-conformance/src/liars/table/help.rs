@@ -3,8 +3,8 @@
 use std::ops::Bound;
 
 use persist_api::{
-    Beat, BeatHeader, BeatNo, CommitNo, Cursor, Direction, Engine, Error, ErrorKind, KeyRange, Result, Scan,
-    Value, View, Visit,
+    Beat, BeatHeader, BeatNo, CommitNo, Direction, Engine, Error, ErrorKind, KeyRange, Result, Scan, Value,
+    View, Visit,
 };
 
 use crate::kit::Row;
@@ -121,6 +121,7 @@ pub(super) fn emit(rows: &[Row], scan: &Scan<'_>, visit: &mut Visit<'_>) {
 }
 
 /// An owned value, found.
+#[allow(clippy::unnecessary_wraps, reason = "it stands where a read's result stands")]
 pub(super) fn found<'v>(value: impl Into<Vec<u8>>) -> Result<Option<Value<'v>>> {
     Ok(Some(Value::owned(value.into())))
 }
@@ -139,7 +140,7 @@ fn kind(bound: Bound<&[u8]>) -> char {
 }
 
 /// The key of a bound; empty where there is none.
-pub(super) fn key_of<'b>(bound: Bound<&'b [u8]>) -> &'b [u8] {
+pub(super) fn key_of(bound: Bound<&[u8]>) -> &[u8] {
     match bound {
         Bound::Included(key) | Bound::Excluded(key) => key,
         Bound::Unbounded => &[],
@@ -177,11 +178,6 @@ pub(super) fn elsewhere(
         None => view.inner().scan(scan, visit),
         Some(range) => view.inner().scan(Scan { range, ..scan }, visit),
     }
-}
-
-/// A cursor over another scan than was asked for.
-pub(super) fn other_cursor<'v>(view: &'v LyingView, scan: Scan<'v>) -> Result<Box<dyn Cursor + 'v>> {
-    view.inner().cursor(scan)
 }
 
 /// The empty range.

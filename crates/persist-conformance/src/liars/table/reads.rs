@@ -17,7 +17,7 @@ struct Borrowed {
 
 impl AsRef<[u8]> for Borrowed {
     fn as_ref(&self) -> &[u8] {
-        if self.ctx.notes().generation == self.filled { &self.bytes } else { &[] }
+        if self.ctx.elsewhere() || self.ctx.notes().generation == self.filled { &self.bytes } else { &[] }
     }
 }
 

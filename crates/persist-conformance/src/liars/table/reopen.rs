@@ -52,10 +52,10 @@ liars! { REOPEN:
     dropping_loses_the_last_beat "Dropping the engine without closing it loses a last beat that was not durable."
         ["maintenance::checkpoint_after_every_beat" "open::open_after_a_beat_was_left_open" "reopen::finds_all_after_a_drop"] Full
         { commit: |beat| {
-            if beat.header.durability != Durability::Durable {
+            if beat.header.durability == Durability::Durable { beat.ctx.home(|notes| notes.keys.clear()); } else {
                 let last = beat.ops.iter().filter_map(|op| match op { Op::Put(key, _) => Some(key.clone()), _ => None }).collect();
                 beat.ctx.home(|notes| notes.keys = last);
-            } else { beat.ctx.home(|notes| notes.keys.clear()); }
+            }
             beat.commit()
         }, sync: |ctx, inner| { ctx.home(|notes| notes.keys.clear()); inner.sync() },
         drop_engine: |ctx, inner| { if !ctx.notes().closed { ctx.home(|notes| notes.flag = true); } drop(inner); },

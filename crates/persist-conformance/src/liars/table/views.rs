@@ -83,10 +83,10 @@ liars! { VIEWS:
     views_close_with_the_engine "A view can not be read once its engine was dropped."
         ["views::outlives_its_engine" "views::outlives_its_engine_elsewhere"] Full
         { get: |view, key| if view.ctx.notes().gone { Err(fault(ErrorKind::Closed, "get_record")) } else { view.inner().get_record(key) } }
-    views_are_bound_to_a_thread "A view opened on the engine's thread is bound to it."
+    views_are_bound_to_a_thread "A view is bound to the thread that opened it."
         ["concurrency::readers_see_whole_beats" "concurrency::views_wander" "views::close_waits_for_a_view" "views::moves_to_another_thread" "views::outlives_its_engine_elsewhere"] Full
         { get: |view, key| {
-            let moved = view.ctx.elsewhere() && view.ctx.notes().views_ever < 6;
+            let moved = view.opened_on != std::thread::current().id();
             if moved { Err(fault(ErrorKind::Invalid, "get_record")) } else { view.inner().get_record(key) }
         } }
     one_view_too_many "One view more than allowed is let in."
