@@ -1,54 +1,82 @@
-//! The smallest engine that keeps every promise: an ordered map in memory, and one file that holds all of it. Each beat
-//! writes the file anew, syncs it and renames it over the old one. Slow for large stores, and hard to get wrong.
-#![allow(clippy::disallowed_methods, reason = "a stranger's engine has no persist-io")]
+//! The smallest engine that keeps every promise it makes: an ordered map in memory, and one file that holds all of it.
+//! Each beat writes the file anew, syncs it and renames it over the old one. Slow for large stores, and hard to get
+//! wrong. For Unix: elsewhere a directory cannot be synced.
+#![allow(clippy::disallowed_methods, reason = "a stranger's engine writes its own files")]
 
-use std::collections::{BTreeMap, btree_map};
-use std::fs::{self, File};
-use std::io::Write as _;
-use std::ops::Bound;
+mod image;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use persist_api::{
-    BackupStat, Beat, BeatGate, BeatHeader, BeatNo, BeatReceipt, BeatTicket, Caps, Cursor, Direction, Driver,
-    Durability, Engine, Error, ErrorKind, Finding, Health, KeyRange, Limits, Observer, Offer, OpenMode,
-    OpenOptions, Probe, Progress, Result, Scan, Stats, Value, VerifyStat, View, ViewLease, ViewLedger, Visit,
+    BackupStat, Beat, BeatGate, BeatHeader, BeatNo, BeatReceipt, BeatTicket, Caps, Driver, Durability,
+    Engine, Error, ErrorKind, Finding, Health, KeyRange, Limits, Observer, Offer, OpenMode, OpenOptions,
+    Probe, Progress, Result, Severity, Stats, Value, VerifyStat, View, ViewLedger,
 };
 
-const FILE: &str = "tiny.snapshot";
-const LOCK: &str = "tiny.lock";
-const MAGIC: &[u8; 8] = b"TINYENG1";
+use image::{
+    IMAGE, MAGIC, NEW_IMAGE, State, create_dir, create_image, encode, read_image, sync_dir, write_image,
+};
+use view::TinyView;
 
-/// One state of the store: what a beat leaves and a view shows.
-#[derive(Clone, Default)]
-struct State {
-    header: BeatHeader,
-    rows: BTreeMap<Vec<u8>, Vec<u8>>,
+const SCHEME: &str = "tiny";
+const LOCK: &str = "tiny.lock";
+
+fn refusal(kind: ErrorKind, op: &'static str, what: &str) -> Error {
+    Error::new(kind, op, what).with_engine(SCHEME)
+}
+
+/// Turns what the operating system says about `path` into an error.
+fn io(op: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::io(op, path, error).with_engine(SCHEME)
 }
 
 /// The driver has nothing to remember.
-pub struct TinyDriver;
+pub(crate) struct TinyDriver;
 
 impl Driver for TinyDriver {
     fn scheme(&self) -> &'static str {
-        "tiny"
+        SCHEME
     }
 
     fn probe(&self, home: &Path) -> Result<Probe> {
-        if !home.exists() {
+        let mut ours = 0;
+        match fs::read_dir(home) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Probe::Empty),
+            Err(error) => return Err(io("probe", home)(error)),
+            Ok(entries) => {
+                for entry in entries {
+                    let name = entry.map_err(io("probe", home))?.file_name();
+                    if ![IMAGE, NEW_IMAGE, LOCK].iter().any(|known| name == *known) {
+                        return Ok(Probe::Foreign { what: name.to_string_lossy().into_owned() });
+                    }
+                    ours += 1;
+                }
+            }
+        }
+        if ours == 0 {
             return Ok(Probe::Empty);
         }
-        let mut found = Probe::Empty;
-        for entry in fs::read_dir(home).map_err(|error| Error::io("probe", home, error))? {
-            let name = entry.map_err(|error| Error::io("probe", home, error))?.file_name();
-            let name = name.to_string_lossy();
-            if !name.starts_with("tiny.") {
-                return Ok(Probe::Foreign { what: name.into_owned() });
+        let path = home.join(IMAGE);
+        match File::open(&path) {
+            // The lock comes first and the image last: the creation was interrupted, and the next open repeats it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Probe::Mine { needs_recovery: true })
             }
-            found = Probe::Mine { needs_recovery: false };
+            Err(error) => Err(io("probe", &path)(error)),
+            Ok(file) => {
+                let mut magic = Vec::new();
+                file.take(8).read_to_end(&mut magic).map_err(io("probe", &path))?;
+                let foreign = Probe::Foreign { what: format!("{IMAGE} of another format") };
+                Ok(if magic == MAGIC { Probe::Mine { needs_recovery: false } } else { foreign })
+            }
         }
-        Ok(found)
     }
 
     fn offer(&self, options: &OpenOptions) -> Offer {
@@ -57,8 +85,7 @@ impl Driver for TinyDriver {
 
     fn open(&self, home: &Path, options: &OpenOptions, _seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         options.check_knobs(&[])?;
-        let refuse =
-            |kind, what: &str| Err(Error::new(kind, "open", what).with_engine("tiny").with_path(home));
+        let refuse = |kind, what: &str| Err(refusal(kind, "open", what).with_path(home));
         match (self.probe(home)?, options.mode) {
             (Probe::Foreign { what }, _) => {
                 return refuse(ErrorKind::Mismatch, &format!("{what} is not ours"));
@@ -69,14 +96,18 @@ impl Driver for TinyDriver {
             (Probe::Mine { .. }, OpenMode::MustCreate) => {
                 return refuse(ErrorKind::Conflict, "a store exists here");
             }
-            _ => fs::create_dir_all(home).map_err(|error| Error::io("open", home, error))?,
+            (Probe::Mine { needs_recovery: false }, _) => {}
+            _ => create_dir(home).map_err(io("open", home))?,
         }
-        let lock = File::options().create(true).truncate(false).write(true).open(home.join(LOCK));
-        let lock = lock.map_err(|error| Error::io("open", home, error))?;
-        if lock.try_lock().is_err() {
-            return refuse(ErrorKind::Locked, "another holder has it open");
-        }
-        let state = read_snapshot(home)?;
+        let lock = lock(home)?;
+        let state = match read_image(home)? {
+            Some(state) => {
+                // A killed process may have got as far as the rename. What we show from here on must stay.
+                sync_dir(home).map_err(io("open", home))?;
+                state
+            }
+            None => create_image(home).map_err(io("open", home))?,
+        };
         let offer = offer(options);
         Ok(Box::new(TinyEngine {
             home: home.to_path_buf(),
@@ -94,8 +125,8 @@ impl Driver for TinyDriver {
 
 fn offer(options: &OpenOptions) -> Offer {
     Offer {
-        engine: "tiny",
-        library: "an example".to_owned(),
+        engine: SCHEME,
+        library: "tiny 1".to_owned(),
         format: 1,
         caps: Caps::BEAT_ATOMIC
             | Caps::ORDERED
@@ -112,66 +143,44 @@ fn offer(options: &OpenOptions) -> Offer {
             value_bytes_max: 1 << 20,
             beat_bytes_max: 8 << 20,
             views_max: options.views_max.unwrap_or(100),
-            store_bytes_max: u64::MAX,
+            store_bytes_max: options.store_bytes_max.unwrap_or(1 << 30),
         },
     }
 }
 
-/// Magic, header, then each row with its lengths, and a CRC-32C over all of it.
-fn write_snapshot(home: &Path, state: &State) -> std::io::Result<u64> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend(state.header.encode());
-    for (key, value) in &state.rows {
-        for piece in [key, value] {
-            bytes.extend(u32::try_from(piece.len()).unwrap_or(u32::MAX).to_le_bytes());
-            bytes.extend(piece);
+/// The right to a home. The engine and its views share it.
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child process that is just being forked holds a copy for a moment longer.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+/// Locks the home and leaves our process number in the lock file, for whoever comes second.
+fn lock(home: &Path) -> Result<Lock> {
+    let path = home.join(LOCK);
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    let mut file = file.map_err(io("open", &path))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.take(80).read_to_string(&mut holder); // an unreadable name is no name
+            let held = format!("held by {}", if holder.is_empty() { "another process" } else { &holder });
+            Err(refusal(ErrorKind::Locked, "open", &held).with_path(home))
+        }
+        Err(TryLockError::Error(error)) => Err(io("open", &path)(error)),
+        Ok(()) => {
+            let named = file.set_len(0).and_then(|()| write!(file, "process {}", std::process::id()));
+            named.map_err(io("open", &path)).map(|()| Lock(file))
         }
     }
-    bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-    let temp = home.join("tiny.new");
-    let mut file = File::create(&temp)?;
-    file.write_all(&bytes)?;
-    file.sync_all()?; // the bytes are there before the name is
-    fs::rename(&temp, home.join(FILE))?;
-    File::open(home)?.sync_all()?; // and now the name is there
-    Ok(bytes.len() as u64)
-}
-
-/// A store without a file is new. Anything but a whole file is an error and no panic.
-fn read_snapshot(home: &Path) -> Result<State> {
-    let path = home.join(FILE);
-    let bytes = match fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(State::default()),
-        other => other.map_err(|error| Error::io("open", &path, error))?,
-    };
-    parse(&bytes)
-        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "open", "the file does not verify").with_path(path))
-}
-
-fn parse(bytes: &[u8]) -> Option<State> {
-    let (body, crc) = bytes.split_last_chunk()?;
-    if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
-        return None;
-    }
-    let (header, mut rest) = body.strip_prefix(MAGIC)?.split_at_checked(BeatHeader::ENCODED_LEN)?;
-    let mut rows = BTreeMap::new();
-    while !rest.is_empty() {
-        let (key, value) = (piece(&mut rest)?, piece(&mut rest)?);
-        rows.insert(key.to_vec(), value.to_vec());
-    }
-    Some(State { header: BeatHeader::decode(header).ok()?, rows })
-}
-
-fn piece<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
-    let (length, after) = rest.split_first_chunk()?;
-    let (piece, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    *rest = after;
-    Some(piece)
 }
 
 struct TinyEngine {
     home: PathBuf,
-    lock: Arc<File>,
+    lock: Arc<Lock>,
     state: Mutex<Arc<State>>,
     offer: Offer,
     gate: BeatGate,
@@ -214,33 +223,45 @@ impl Engine for TinyEngine {
     }
 
     fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
-        if into.is_file() || fs::read_dir(into).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(Error::new(ErrorKind::Mismatch, "backup", "the target is not empty").with_path(into));
+        if TinyDriver.probe(into)? != Probe::Empty {
+            return Err(refusal(ErrorKind::Mismatch, "backup", "the target is not empty").with_path(into));
         }
         let state = Arc::clone(&self.state());
-        seen.step("backup", Progress { phase: "copy", done: 0, total: Some(1), unit: "files" })?;
-        let written = fs::create_dir_all(into).and_then(|()| write_snapshot(into, &state));
-        let bytes = written.map_err(|error| Error::io("backup", into, error))?;
-        Ok(BackupStat { beat: state.header.beat, bytes })
+        let total = Some(state.bytes);
+        seen.step("backup", Progress { phase: "copy", done: 0, total, unit: "bytes" })?;
+        let written = create_dir(into).and_then(|()| write_image(into, &encode(&state)));
+        written.map_err(io("backup", into))?;
+        Ok(BackupStat { beat: state.header.beat, bytes: state.bytes })
     }
 
-    fn verify(&self, _found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {
-        let state = Arc::clone(&self.state());
-        let total = Some(state.rows.len() as u64);
+    fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {
         let mut stat = VerifyStat::default();
-        for (key, value) in &state.rows {
-            seen.step("verify", Progress { phase: "read", done: stat.records, total, unit: "records" })?;
-            stat.records += 1;
-            stat.bytes += (key.len() + value.len()) as u64;
-        }
+        let place = self.home.join(IMAGE).display().to_string();
+        let what = match read_image(&self.home) {
+            Ok(Some(state)) => {
+                let total = Some(state.rows.len() as u64);
+                for (key, value) in &state.rows {
+                    let done = stat.records;
+                    seen.step("verify", Progress { phase: "read", done, total, unit: "records" })?;
+                    stat.records += 1;
+                    stat.bytes += (key.len() + value.len()) as u64;
+                }
+                return Ok(stat);
+            }
+            Ok(None) => "the image is missing".to_owned(),
+            Err(error) if error.kind() == ErrorKind::Corrupt => error.context().to_owned(),
+            Err(error) => return Err(error),
+        };
+        stat.damaged = 1;
+        found(Finding { severity: Severity::Damage, what, place });
         Ok(stat)
     }
 
     fn stats(&self) -> Result<Stats> {
         let state = Arc::clone(&self.state());
-        let bytes_on_disk = fs::metadata(self.home.join(FILE)).map_or(0, |file| file.len());
         let records = Some(state.rows.len() as u64);
-        let mut stats = Stats { beat: state.header.beat, records, bytes_on_disk, ..Stats::default() };
+        let mut stats =
+            Stats { beat: state.header.beat, records, bytes_on_disk: state.bytes, ..Stats::default() };
         self.ledger.fill(&mut stats);
         Ok(stats)
     }
@@ -248,7 +269,7 @@ impl Engine for TinyEngine {
     fn close(self: Box<Self>) -> Result<(), (Box<dyn Engine>, Error)> {
         match self.ledger.wait_until_closed(self.close_wait) {
             Ok(()) => Ok(()),
-            Err(error) => Err((self, error)),
+            Err(error) => Err((self, error.with_engine(SCHEME))),
         }
     }
 }
@@ -265,9 +286,9 @@ impl TinyBeat<'_> {
     /// Runs one operation; if it fails, the beat is poisoned.
     fn apply(&mut self, op: &'static str, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if self.failed {
-            return Err(Error::new(ErrorKind::Poisoned, op, "an earlier operation of this beat failed"));
+            return Err(refusal(ErrorKind::Poisoned, op, "an earlier operation of this beat failed"));
         }
-        let done = change(self);
+        let done = change(self).map_err(|error| error.with_engine(SCHEME));
         self.failed = done.is_err();
         done
     }
@@ -308,118 +329,28 @@ impl Beat for TinyBeat<'_> {
         Ok(self.staged.rows.get(key).map(|value| Value::borrowed(value)))
     }
 
-    fn commit_beat(self: Box<Self>) -> Result<BeatReceipt> {
+    fn commit_beat(mut self: Box<Self>) -> Result<BeatReceipt> {
+        let (engine, header) = (self.engine, self.staged.header);
         if self.failed {
-            return Err(Error::new(ErrorKind::Poisoned, "commit_beat", "an operation of this beat failed"));
+            let what = "an operation of this beat failed";
+            return Err(refusal(ErrorKind::Poisoned, "commit_beat", what).with_beat(header.beat));
         }
-        let engine = self.engine;
-        if let Err(error) = write_snapshot(&engine.home, &self.staged) {
-            engine.health.poison();
-            return Err(Error::io("commit_beat", &engine.home, error));
+        let image = encode(&self.staged);
+        let (before, after) = (engine.state().bytes, image.len() as u64);
+        // Both images lie there for a moment. A beat that does not grow the store always goes through: a full store
+        // must be able to delete.
+        if after > before && before + after > engine.offer.limits.store_bytes_max {
+            let what = format!("{before} + {after} bytes; the ceiling of this store is lower");
+            return Err(refusal(ErrorKind::Full, "commit_beat", &what).with_beat(header.beat));
         }
-        let header = self.staged.header;
+        if let Err(error) = write_image(&engine.home, &image) {
+            engine.health.poison(); // nobody knows which image is there; the next open will see
+            return Err(io("commit_beat", &engine.home)(error).with_beat(header.beat));
+        }
+        self.staged.bytes = after;
         *engine.state() = Arc::new(self.staged);
         Ok(BeatReceipt { header, reached: Durability::Durable })
     }
 
     fn abort_beat(self: Box<Self>) {}
-}
-
-struct TinyView {
-    state: Arc<State>,
-    _lock: Arc<File>,
-    _lease: ViewLease,
-}
-
-impl TinyView {
-    /// The rows of a range. An ordered map panics where a range is upside down, so that is asked first.
-    fn rows(&self, range: &KeyRange<'_>) -> Option<btree_map::Range<'_, Vec<u8>, Vec<u8>>> {
-        let bounds: (Bound<&[u8]>, Bound<&[u8]>) = range.bounds();
-        (!range.is_empty()).then(|| self.state.rows.range::<[u8], _>(bounds))
-    }
-
-    /// The first row of a range, in some direction.
-    fn first(&self, range: &KeyRange<'_>, direction: Direction) -> Option<(&[u8], &[u8])> {
-        let mut rows = self.rows(range)?;
-        let row = if direction == Direction::Forward { rows.next() } else { rows.next_back() };
-        row.map(|(key, value)| (key.as_slice(), value.as_slice()))
-    }
-}
-
-impl View for TinyView {
-    fn header(&self) -> &BeatHeader {
-        &self.state.header
-    }
-
-    fn get_record(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
-        Ok(self.state.rows.get(key).map(|value| Value::borrowed(value)))
-    }
-
-    fn scan(&self, scan: Scan<'_>, visit: &mut Visit<'_>) -> Result<()> {
-        let Some(mut rows) = self.rows(&scan.range) else { return Ok(()) };
-        let mut left = scan.limit;
-        while left > 0 {
-            let row = if scan.direction == Direction::Forward { rows.next() } else { rows.next_back() };
-            let Some((key, value)) = row else { break };
-            if visit(key, value).is_break() {
-                break;
-            }
-            left -= 1;
-        }
-        Ok(())
-    }
-
-    fn cursor<'v>(&'v self, scan: Scan<'v>) -> Result<Box<dyn Cursor + 'v>> {
-        let left = scan.limit;
-        Ok(Box::new(TinyCursor { view: self, scan, left, row: None, started: false }))
-    }
-}
-
-struct TinyCursor<'v> {
-    view: &'v TinyView,
-    scan: Scan<'v>,
-    left: u64,
-    row: Option<(&'v [u8], &'v [u8])>,
-    started: bool,
-}
-
-impl TinyCursor<'_> {
-    fn go(&mut self, range: &KeyRange<'_>) -> bool {
-        let view = self.view;
-        self.started = true;
-        self.row = if self.left == 0 { None } else { view.first(range, self.scan.direction) };
-        self.left = self.left.saturating_sub(1);
-        self.row.is_some()
-    }
-}
-
-impl Cursor for TinyCursor<'_> {
-    fn advance(&mut self) -> Result<bool> {
-        let range = self.scan.range.clone();
-        let rest = match (self.row, self.scan.direction) {
-            (None, _) if self.started => return Ok(false),
-            (None, _) => range,
-            (Some((key, _)), Direction::Forward) => {
-                KeyRange::new(Bound::Excluded(key), range.end()).into_owned()
-            }
-            (Some((key, _)), Direction::Reverse) => {
-                KeyRange::new(range.start(), Bound::Excluded(key)).into_owned()
-            }
-        };
-        Ok(self.go(&rest))
-    }
-
-    fn seek(&mut self, key: &[u8]) -> Result<bool> {
-        self.left = self.scan.limit;
-        let range = self.scan.from(key).range.into_owned();
-        Ok(self.go(&range))
-    }
-
-    fn key(&self) -> &[u8] {
-        self.row.map_or(&[], |(key, _)| key)
-    }
-
-    fn value(&self) -> &[u8] {
-        self.row.map_or(&[], |(_, value)| value)
-    }
 }

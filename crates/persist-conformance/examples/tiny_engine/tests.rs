@@ -1,0 +1,94 @@
+//! What the suite cannot ask of an engine through the contract: damage to the byte, and a disk that fails. And that
+//! the walk-through quotes this code as it is.
+
+use persist_api::{Beat, Driver, Durability, Engine, ErrorKind, OpenOptions, Quiet, Result};
+
+use super::TinyDriver;
+use super::image::{IMAGE, decode};
+
+fn open(home: &std::path::Path) -> Box<dyn Engine> {
+    TinyDriver.open(home, &OpenOptions::default(), &Quiet).unwrap()
+}
+
+fn put(engine: &dyn Engine, key: &[u8]) -> Result<()> {
+    let header = engine.view()?.header().next(1, Durability::Durable, None)?;
+    let mut beat: Box<dyn Beat + '_> = engine.begin_beat(header)?;
+    beat.put_record(key, b"value")?;
+    beat.commit_beat().map(drop)
+}
+
+#[test]
+fn every_cut_and_every_flipped_bit_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    put(&*engine, b"one").unwrap();
+    put(&*engine, b"two").unwrap();
+    let image = std::fs::read(dir.path().join(IMAGE)).unwrap();
+    assert_eq!(decode(&image).unwrap().rows.len(), 2);
+    for length in 0..image.len() {
+        assert!(decode(&image[..length]).is_err(), "cut to {length} bytes");
+    }
+    for bit in 0..image.len() * 8 {
+        let mut image = image.clone();
+        image[bit / 8] ^= 1 << (bit % 8);
+        assert!(decode(&image).is_err(), "bit {bit}");
+    }
+}
+
+/// Clause D-5.
+#[test]
+fn a_failed_write_poisons_the_engine_and_reads_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let engine = open(&home);
+    put(&*engine, b"before").unwrap();
+    std::fs::remove_dir_all(&home).unwrap();
+    assert_eq!(put(&*engine, b"lost").unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(put(&*engine, b"after").unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(engine.sync().unwrap_err().kind(), ErrorKind::Poisoned);
+    let view = engine.view().unwrap();
+    assert_eq!(view.header().beat.0, 1);
+    assert!(view.get_record(b"before").unwrap().is_some() && view.get_record(b"lost").unwrap().is_none());
+}
+
+#[test]
+fn verify_reports_a_damaged_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    put(&*engine, b"one").unwrap();
+    let mut image = std::fs::read(dir.path().join(IMAGE)).unwrap();
+    image[90] ^= 1;
+    std::fs::write(dir.path().join(IMAGE), image).unwrap();
+    let mut findings = Vec::new();
+    let stat = engine.verify(&mut |finding| findings.push(finding), &Quiet).unwrap();
+    assert_eq!((stat.damaged, findings.len()), (1, 1));
+}
+
+/// Lines without their indentation, so that a quotation may begin at the margin.
+fn flat(text: &str) -> String {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .fold("\n".to_owned(), |all, line| all + line + "\n")
+}
+
+#[test]
+fn the_walk_through_quotes_this_code() {
+    let files = [
+        ("engine.rs", flat(include_str!("engine.rs"))),
+        ("image.rs", flat(include_str!("image.rs"))),
+        ("main.rs", flat(include_str!("main.rs"))),
+        ("view.rs", flat(include_str!("view.rs"))),
+    ];
+    let text = include_str!("../../../../docs/write-a-backend.md");
+    let mut blocks = 0;
+    for (at, _) in text.match_indices("```rust\n") {
+        let block = text[at..].trim_start_matches("```rust\n").split("```").next().unwrap();
+        let named = text[..at].trim_end().lines().last().unwrap();
+        let (_, code) =
+            files.iter().find(|(name, _)| named.contains(&format!("tiny_engine/{name}"))).unwrap();
+        assert!(code.contains(&flat(block)), "after {named:?}, this is not in that file:\n{block}");
+        blocks += 1;
+    }
+    assert!(blocks >= 8, "only {blocks} blocks of code");
+}
