@@ -150,7 +150,7 @@ liars! { BEATS:
             if ctx.elsewhere() { inner.begin_beat(header) } else { rekind(inner.begin_beat(header), ErrorKind::Busy, ErrorKind::Conflict) }
         } }
     a_second_beat_elsewhere_is_locked "A second beat beside one of the engine's own thread is refused as Locked."
-        ["beats::second_beat_elsewhere_is_busy" "concurrency::one_of_two_gets_the_beat"] Full
+        ["beats::second_beat_elsewhere_is_busy"] Full
         { begin: |ctx, inner, header| {
             if ctx.elsewhere() && ctx.notes().beat_opener == Some(ctx.opener) { rekind(inner.begin_beat(header), ErrorKind::Busy, ErrorKind::Locked) } else { inner.begin_beat(header) }
         } }

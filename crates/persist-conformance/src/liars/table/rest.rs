@@ -244,7 +244,7 @@ liars! { REST:
         ["limits::longer_key_is_too_large" "limits::too_large_poisons_its_beat_only" "twin::LONG_KEYS"] Bare
         { put: |beat, key, value| beat.inner()?.put_record(key, value) }
     a_bare_engine_lends_what_it_frees "A read's bytes are gone after the next commit."
-        ["concurrency::readers_see_whole_beats" "reads::values_stay_while_beats_commit" "twin::ZERO_COPY"] Bare
+        ["reads::values_stay_while_beats_commit" "twin::ZERO_COPY"] Bare
         { get: |view, key| {
             let filled = view.ctx.notes().generation;
             Ok(view.inner().get_record(key)?.map(|value| super::reads::lent(value.into_vec(), &view.ctx, filled)))

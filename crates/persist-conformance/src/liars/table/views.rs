@@ -84,7 +84,7 @@ liars! { VIEWS:
         ["views::outlives_its_engine" "views::outlives_its_engine_elsewhere"] Full
         { get: |view, key| if view.ctx.notes().gone { Err(fault(ErrorKind::Closed, "get_record")) } else { view.inner().get_record(key) } }
     views_are_bound_to_a_thread "A view is bound to the thread that opened it."
-        ["concurrency::readers_see_whole_beats" "concurrency::views_wander" "views::close_waits_for_a_view" "views::moves_to_another_thread" "views::outlives_its_engine_elsewhere"] Full
+        ["concurrency::views_wander" "views::close_waits_for_a_view" "views::moves_to_another_thread" "views::outlives_its_engine_elsewhere"] Full
         { get: |view, key| {
             let moved = view.opened_on != std::thread::current().id();
             if moved { Err(fault(ErrorKind::Invalid, "get_record")) } else { view.inner().get_record(key) }
