@@ -58,8 +58,8 @@ fn perform(fixture: &dyn Fixture, subject: &Subject<'_>, asked: &Asked) -> ExitC
         None => None,
         Some("quick") => Some(Class::Quick),
         Some("model") => Some(Class::Model),
-        Some("kill") => return killed(subject),
-        Some("power") => return cut(subject),
+        Some("kill") => return killed(subject, fixture.seed()),
+        Some("power") => return cut(subject, fixture.seed()),
         Some(other) => {
             eprintln!("there is no class {other}\n{USAGE}");
             return ExitCode::from(2);
@@ -129,14 +129,16 @@ fn closing(passed: usize, failed: usize, filtered: usize, twins: usize) {
     );
 }
 
-fn killed(subject: &Subject<'_>) -> ExitCode {
-    concluded("kill", &crash::kill(subject, &Reentry::main(), &KillOptions::default()), |report| {
+fn killed(subject: &Subject<'_>, seed: u64) -> ExitCode {
+    let options = KillOptions { seed, ..KillOptions::from_env() };
+    concluded("kill", &crash::kill(subject, &Reentry::main(), &options), |report| {
         (report.is_clean(), report.to_string())
     })
 }
 
-fn cut(subject: &Subject<'_>) -> ExitCode {
-    concluded("power", &crash::power_cut(subject, &Reentry::main(), &PowerOptions::default()), |report| {
+fn cut(subject: &Subject<'_>, seed: u64) -> ExitCode {
+    let options = PowerOptions { seed, ..PowerOptions::from_env() };
+    concluded("power", &crash::power_cut(subject, &Reentry::main(), &options), |report| {
         (report.is_clean(), report.to_string())
     })
 }
