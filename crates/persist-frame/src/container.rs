@@ -29,6 +29,12 @@ pub(crate) fn explain_swapped_magic(input: &[u8]) -> Option<FrameError> {
         .then(|| FrameError::at(ErrorClass::Container, 0, "the container's magic stands the wrong way round"))
 }
 
+/// The better explanation for what a container holds and is no bare frame, but begins like another container.
+pub(crate) fn explain_nested(frame: &[u8]) -> Option<FrameError> {
+    is_container(frame)
+        .then(|| FrameError::at(ErrorClass::Container, HEADER_LEN as u64, "containers do not nest"))
+}
+
 /// An opened container.
 #[derive(Debug)]
 pub(crate) struct Opened {

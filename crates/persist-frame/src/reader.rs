@@ -39,7 +39,9 @@ impl<'a> Frame<'a> {
             return Self::verify(Cow::Borrowed(input), Compression::None, limits).map_err(swapped);
         }
         let opened = container::open(input, limits.frame_bytes)?;
-        let frame = Self::verify(Cow::Owned(opened.frame), Compression::Deflate, limits)?;
+        let nested = container::explain_nested(&opened.frame);
+        let frame = Self::verify(Cow::Owned(opened.frame), Compression::Deflate, limits)
+            .map_err(|error| nested.unwrap_or(error))?;
         if frame.trailer.fields.checksum != opened.checksum {
             let message = format!(
                 "the container says {}, the trailer {}",
