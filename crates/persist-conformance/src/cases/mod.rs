@@ -1,19 +1,35 @@
 //! The bodies of the cases, one file per topic. Each is a short function that checks one thing.
 
+pub(crate) mod backup;
 pub(crate) mod beats;
+pub(crate) mod checkpoint;
+pub(crate) mod closing;
+pub(crate) mod compact;
 pub(crate) mod concurrency;
 pub(crate) mod cursors;
+pub(crate) mod delete_range;
 pub(crate) mod durability;
 pub(crate) mod errors;
+pub(crate) mod headers;
+pub(crate) mod history;
+mod laid;
 pub(crate) mod limits;
-pub(crate) mod maintenance;
+pub(crate) mod locks;
 pub(crate) mod model;
 pub(crate) mod negotiation;
+pub(crate) mod numbers;
+pub(crate) mod offers;
 pub(crate) mod open;
+pub(crate) mod peek;
+pub(crate) mod poison;
+pub(crate) mod probe;
 pub(crate) mod ranges;
 pub(crate) mod reads;
 pub(crate) mod reopen;
 pub(crate) mod routes;
 pub(crate) mod scans;
+pub(crate) mod seek;
 pub(crate) mod staging;
+pub(crate) mod stats;
+pub(crate) mod verify;
 pub(crate) mod views;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use persist_api::{CompactScope, Engine, Error, KeyRange, Quiet, Scan};
 
+use super::laid;
 use crate::kit::{Row, Stand, close, commit, cursor_rows, get_in, put, rows};
 use crate::rng::Rng;
 use crate::{CaseResult, Failure, Fixture, check, check_eq};
@@ -220,4 +221,18 @@ pub(crate) fn copied_row_by_row(fx: &dyn Fixture) -> CaseResult {
     beat.commit_beat()?;
     check_eq!(*other.view()?.header(), *view.header(), "the header of the copy");
     shows(&*other, &sorted(&records))
+}
+
+/// All of maintenance in a row, and the rows are the same.
+pub(crate) fn through_everything(fx: &dyn Fixture) -> CaseResult {
+    let at = Stand::new(fx);
+    let engine = laid::laid(&at)?;
+    let into = at.home.beside("backup");
+    engine.checkpoint()?;
+    engine.compact(CompactScope::default(), &Quiet)?;
+    engine.backup(&into, &Quiet)?;
+    engine.verify(&mut |_| (), &Quiet)?;
+    check_eq!(rows(&*engine.view()?, Scan::all())?, laid::expected(), "rows after all verbs");
+    check_eq!(rows(&*at.open_at(&into)?.view()?, Scan::all())?, laid::expected(), "rows of the backup");
+    Ok(())
 }

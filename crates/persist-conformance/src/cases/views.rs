@@ -1,7 +1,6 @@
 //! Isolation, lifetime and number of views.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use persist_api::{BeatHeader, BeatNo, Engine, Error, ErrorKind, KeyRange, Scan};
 
@@ -283,67 +282,6 @@ pub(crate) fn taken_views_do_not_stop_beats(fx: &dyn Fixture) -> CaseResult {
     Ok(())
 }
 
-fn impatient(at: &Stand<'_>) -> Result<Box<dyn Engine>, Error> {
-    at.open_with(|options| options.close_wait = Duration::ZERO)
-}
-
-/// With a view open, `close` is `Busy`.
-pub(crate) fn close_is_busy_with_a_view(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = impatient(&at)?;
-    let view = engine.view()?;
-    refused(close(engine), ErrorKind::Busy, "close with an open view")?;
-    drop(view);
-    Ok(())
-}
-
-/// What a refused `close` hands back works, and closes once the view is gone.
-pub(crate) fn close_hands_the_engine_back(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = impatient(&at)?;
-    put_keys(&*engine, ["before"])?;
-    let view = engine.view()?;
-    let Err((engine, _)) = engine.close() else { return Ok(()) };
-    put_keys(&*engine, ["after"])?;
-    check_eq!(get(&*engine, "after")?, Some(b"=after".to_vec()), "a record after a refused close");
-    check_eq!(get_in(&*view, "before")?, Some(b"=before".to_vec()), "the view after a refused close");
-    drop(view);
-    close(engine)?;
-    Ok(())
-}
-
-/// Without views, `close` closes.
-pub(crate) fn close_without_views(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = impatient(&at)?;
-    put_keys(&*engine, ["a"])?;
-    drop(engine.view()?);
-    let closed = close(engine);
-    check!(closed.is_ok(), "close after all views were dropped: {:?}", closed.err());
-    Ok(())
-}
-
-/// `close` waits for a view that another thread is about to drop.
-pub(crate) fn close_waits_for_a_view(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = at.open_with(|options| options.close_wait = Duration::from_secs(60))?;
-    put_keys(&*engine, ["w"])?;
-    let view = engine.view()?;
-    let closed = std::thread::scope(|scope| {
-        let (started, closing) = std::sync::mpsc::channel();
-        let reader = scope.spawn(move || {
-            let _ = closing.recv();
-            get_in(&*view, "w").map_err(Failure::from)
-        });
-        let _ = started.send(());
-        let closed = close(engine);
-        joined(reader).map(|found| (closed, found))
-    })?;
-    check!(closed.0.is_ok(), "close while a view was being dropped: {:?}", closed.0.err());
-    check_eq!(closed.1, Some(b"=w".to_vec()), "the record read meanwhile");
-    Ok(())
-}
-
 /// A beat commits while a scan is in progress, even from inside its visitor.
 pub(crate) fn writer_does_not_wait_for_a_scan(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
@@ -396,39 +334,5 @@ pub(crate) fn opened_beside_a_beat_stays_before_it(fx: &dyn Fixture) -> CaseResu
     let view = engine.view()?;
     beat.commit_beat()?;
     check_eq!(view.header().beat, BeatNo(1), "the beat of a view opened before the commit");
-    Ok(())
-}
-
-/// `view_at` shows an earlier beat exactly.
-pub(crate) fn at_an_earlier_beat(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = at.open()?;
-    for turn in 1..=3_u8 {
-        put(&*engine, [("h", [turn])])?;
-    }
-    let view = engine.view_at(BeatNo(2))?;
-    check_eq!(view.header().beat, BeatNo(2), "its beat");
-    check_eq!(get_in(&*view, "h")?, Some(vec![2]), "the record at beat 2");
-    Ok(())
-}
-
-/// `view_at` the newest beat is `view`.
-pub(crate) fn at_the_newest_beat(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = at.open()?;
-    put(&*engine, [("h", "1")])?;
-    put(&*engine, [("h", "2")])?;
-    let view = engine.view_at(BeatNo(2))?;
-    check_eq!(*view.header(), *engine.view()?.header(), "the header at the newest beat");
-    check_eq!(get_in(&*view, "h")?, Some(b"2".to_vec()), "the record at the newest beat");
-    Ok(())
-}
-
-/// A beat that is not there, earlier or later, is `Stale`.
-pub(crate) fn at_a_beat_that_is_not_kept(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    let engine = at.open()?;
-    put(&*engine, [("h", "1")])?;
-    refused(engine.view_at(BeatNo(9)).map(drop), ErrorKind::Stale, "a view of a beat to come")?;
     Ok(())
 }

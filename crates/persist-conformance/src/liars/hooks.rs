@@ -12,7 +12,8 @@ use persist_api::{
     OpenOptions, Probe, Refusal, Request, Result, Scan, Stats, Value, VerifyStat, View, Visit,
 };
 
-use super::wrap::{LyingBeat, LyingCursor, LyingView};
+use super::cursor::LyingCursor;
+use super::wrap::{LyingBeat, LyingView};
 
 type Closed = Result<(), (Box<dyn Engine>, Error)>;
 

@@ -5,8 +5,10 @@
 //! another does not. [`check`] fails on each of the three.
 
 mod check;
+mod cursor;
 mod filed;
 mod hooks;
+mod nothing;
 mod table;
 mod wrap;
 

@@ -12,7 +12,9 @@ use persist_api::{
     Stats, Value, VerifyStat, View, Visit,
 };
 
+use super::cursor::LyingCursor;
 use super::hooks::{Ctx, Hooks, Notes, Shared};
+use super::nothing::Nothing;
 
 /// A driver whose engines lie.
 pub(crate) struct LyingDriver {
@@ -399,104 +401,5 @@ impl Drop for LyingView {
         if let Some(inner) = self.inner.take() {
             (self.ctx.hooks.drop_view)(&self.ctx, inner);
         }
-    }
-}
-
-/// A cursor on its way through the hooks.
-pub(crate) struct LyingCursor<'v> {
-    pub(crate) inner: Box<dyn Cursor + 'v>,
-    pub(crate) view: &'v LyingView,
-    hooks: &'static Hooks,
-    pub(crate) scan: Scan<'v>,
-    /// The how many-th of its view.
-    pub(crate) number: u64,
-    /// Steps since the beginning or the last seek.
-    pub(crate) steps: u64,
-    pub(crate) ended: bool,
-    pub(crate) sought: bool,
-    pub(crate) n: u64,
-    /// The last key shown.
-    pub(crate) last: Vec<u8>,
-}
-
-impl Cursor for LyingCursor<'_> {
-    fn advance(&mut self) -> Result<bool> {
-        let found = (self.hooks.advance)(self)?;
-        self.steps += 1;
-        self.after(found);
-        Ok(found)
-    }
-
-    fn seek(&mut self, key: &[u8]) -> Result<bool> {
-        let found = (self.hooks.seek)(self, key)?;
-        self.sought = true;
-        self.steps = 0;
-        self.after(found);
-        Ok(found)
-    }
-
-    fn key(&self) -> &[u8] {
-        (self.hooks.key)(self)
-    }
-
-    fn value(&self) -> &[u8] {
-        (self.hooks.value)(self)
-    }
-}
-
-impl LyingCursor<'_> {
-    fn after(&mut self, found: bool) {
-        self.ended = !found;
-        if found {
-            self.last = self.inner.key().to_vec();
-        }
-    }
-}
-
-/// A beat that swallows everything: what a liar hands out where it should refuse.
-pub(crate) struct NullBeat(pub(crate) BeatHeader);
-
-impl Beat for NullBeat {
-    fn put_record(&mut self, _: &[u8], _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    fn delete_record(&mut self, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    fn commit_beat(self: Box<Self>) -> Result<BeatReceipt> {
-        Ok(BeatReceipt { header: self.0, reached: self.0.durability })
-    }
-
-    fn abort_beat(self: Box<Self>) {}
-}
-
-/// A view of nothing.
-pub(crate) struct Nothing;
-
-static NOTHING: BeatHeader = BeatHeader {
-    beat: BeatNo(0),
-    first_commit: persist_api::CommitNo(1),
-    commits: 0,
-    durability: persist_api::Durability::Volatile,
-    root: None,
-};
-
-impl View for Nothing {
-    fn header(&self) -> &BeatHeader {
-        &NOTHING
-    }
-
-    fn get_record(&self, _: &[u8]) -> Result<Option<Value<'_>>> {
-        Ok(None)
-    }
-
-    fn scan(&self, _: Scan<'_>, _: &mut Visit<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    fn cursor<'v>(&'v self, _: Scan<'v>) -> Result<Box<dyn Cursor + 'v>> {
-        Err(closed("cursor"))
     }
 }

@@ -45,17 +45,19 @@ macro_rules! registry {
 }
 
 registry! { ($)
-    open {
+    probe {
         missing_home_probes_empty "O-2";
         bare_home_probes_empty "O-2";
         own_home_probes_mine "O-2";
         own_home_without_beats_probes_mine "O-2";
         foreign_file_probes_foreign "O-2" [DISK];
         foreign_folder_probes_foreign "O-2" [DISK];
-        probe_creates_nothing "O-1";
-        probe_writes_nothing "O-1" [DISK];
-        probe_of_an_open_store_is_harmless "O-1 O-5";
-        probe_locks_nothing "O-1 O-5";
+        creates_nothing "O-1";
+        writes_nothing "O-1" [DISK];
+        of_an_open_store_is_harmless "O-1 O-5";
+        locks_nothing "O-1 O-5";
+    }
+    open {
         foreign_open_is_mismatch "O-3" [DISK];
         foreign_open_touches_nothing "O-3" [DISK];
         home_that_is_a_file_is_refused "O-3 L-3" [DISK];
@@ -68,6 +70,12 @@ registry! { ($)
         must_create_creates "O-4";
         must_create_conflicts_with_a_store "O-4";
         must_create_conflict_keeps_the_store "O-4";
+        unknown_knob_is_invalid "O-9";
+        unknown_knob_is_named "O-9";
+        unknown_knob_creates_nothing "O-9";
+        open_after_a_beat_was_left_open "O-8 B-8";
+    }
+    locks {
         second_open_is_locked "O-5";
         second_open_disturbs_nothing "O-5";
         third_open_is_locked_too "O-5";
@@ -76,9 +84,8 @@ registry! { ($)
         lock_stays_with_a_view "O-5 V-4";
         lock_goes_with_the_last_view "O-5";
         refused_open_leaves_no_lock "O-5 O-9";
-        unknown_knob_is_invalid "O-9";
-        unknown_knob_is_named "O-9";
-        unknown_knob_creates_nothing "O-9";
+    }
+    offers {
         offer_is_pure "O-6";
         open_engine_offers_what_its_driver_does "O-6";
         open_offer_follows_the_options "O-6";
@@ -87,7 +94,6 @@ registry! { ($)
         offer_holds_the_floor "O-7";
         offer_limits_make_sense "O-7";
         offer_names_its_engine "O-7";
-        open_after_a_beat_was_left_open "O-8 B-8";
     }
     reopen {
         finds_every_record "O-8";
@@ -125,8 +131,8 @@ registry! { ($)
         format_text_reads_back "N-1";
         granted_durability_is_taken "O-7";
     }
-    beats {
-        numbers_count_from_one "B-2";
+    numbers {
+        count_from_one "B-2";
         skipped_number_conflicts "B-2";
         repeated_number_conflicts "B-2";
         earlier_number_conflicts "B-2";
@@ -136,18 +142,23 @@ registry! { ($)
         commit_overlap_conflicts "B-2";
         commits_adjoin "B-2";
         beat_without_commits "B-2";
-        refused_begin_leaves_the_gate_open "B-2 B-5";
         importing_may_repeat "B-3";
         importing_may_skip "B-3";
         importing_never_goes_back "B-3";
         importing_ends_with_reopening "B-3";
-        header_comes_back_with_root "B-4";
-        header_comes_back_without_root "B-4";
-        header_root_of_zeros_is_a_root "B-4";
-        header_counts_many_commits "B-4";
-        header_root_does_not_linger "B-4";
-        header_is_outside_the_key_space "B-4" [ORDERED];
-        header_is_out_of_reach "B-4";
+        fifty_in_a_row "B-2 V-2";
+    }
+    headers {
+        comes_back_with_root "B-4";
+        comes_back_without_root "B-4";
+        root_of_zeros_is_a_root "B-4";
+        counts_many_commits "B-4";
+        root_does_not_linger "B-4";
+        is_outside_the_key_space "B-4" [ORDERED];
+        is_out_of_reach "B-4";
+    }
+    beats {
+        refused_begin_leaves_the_gate_open "B-2 B-5";
         second_beat_is_busy "B-5";
         second_beat_elsewhere_is_busy "B-5";
         busy_leaves_the_open_beat_alone "B-5";
@@ -163,7 +174,6 @@ registry! { ($)
         empty_beat_keeps_the_records "B-11";
         receipt_carries_the_header "B-12";
         volatile_is_always_accepted "B-12 D-4";
-        fifty_in_a_row "B-2 V-2";
         three_thousand_records "B-1";
     }
     staging {
@@ -177,40 +187,46 @@ registry! { ($)
         longer_value_replaces "B-6";
         empty_value_replaces "B-6 R-5";
         same_value_again "B-6";
-        poisoned_beat_refuses_puts "B-7";
-        poisoned_beat_refuses_deletes "B-7";
-        poisoned_beat_refuses_ranges "B-7" [DELETE_RANGE];
-        poisoned_beat_refuses_commit "B-7";
-        poisoned_beat_changes_nothing "B-7";
+    }
+    poison {
+        refuses_puts "B-7";
+        refuses_deletes "B-7";
+        refuses_ranges "B-7" [DELETE_RANGE];
+        refuses_commit "B-7";
+        changes_nothing "B-7";
         failed_delete_poisons "B-7";
         poison_ends_with_the_beat "B-7";
-        range_half_open "B-9" [DELETE_RANGE];
-        range_closed "B-9" [DELETE_RANGE];
-        range_open "B-9" [DELETE_RANGE];
-        range_to_the_start "B-9" [DELETE_RANGE];
-        range_to_the_end "B-9" [DELETE_RANGE];
-        range_of_all "B-9" [DELETE_RANGE];
-        range_between_keys "B-9" [DELETE_RANGE];
-        range_of_one "B-9" [DELETE_RANGE];
-        range_empty "B-9" [DELETE_RANGE];
-        range_inverted "B-9" [DELETE_RANGE];
-        range_from_the_empty_key "B-9" [DELETE_RANGE];
-        range_up_to_the_empty_key "B-9" [DELETE_RANGE];
-        range_with_long_bounds "B-9" [DELETE_RANGE];
-        range_of_an_ff_prefix "B-9" [DELETE_RANGE];
-        range_takes_own_puts "B-9" [DELETE_RANGE];
-        range_spares_later_puts "B-9" [DELETE_RANGE];
-        range_after_range "B-9" [DELETE_RANGE];
-        range_is_undone_by_abort "B-9" [DELETE_RANGE];
-        range_of_a_thousand "B-9" [DELETE_RANGE];
-        range_is_gone_from_scans "B-9" [DELETE_RANGE ORDERED];
-        peek_sees_own_put "B-10" [READ_OWN];
-        peek_sees_the_last_put "B-10" [READ_OWN];
-        peek_sees_own_delete "B-10" [READ_OWN];
-        peek_sees_the_state_before "B-10" [READ_OWN];
-        peek_sees_deleted_range "B-10" [READ_OWN DELETE_RANGE];
-        peek_of_impossible_keys "B-10 R-4" [READ_OWN];
-        peek_leaves_no_trace "B-10" [READ_OWN];
+    }
+    delete_range {
+        half_open "B-9" [DELETE_RANGE];
+        closed "B-9" [DELETE_RANGE];
+        open "B-9" [DELETE_RANGE];
+        to_the_start "B-9" [DELETE_RANGE];
+        to_the_end "B-9" [DELETE_RANGE];
+        of_all "B-9" [DELETE_RANGE];
+        between_keys "B-9" [DELETE_RANGE];
+        of_one "B-9" [DELETE_RANGE];
+        empty "B-9" [DELETE_RANGE];
+        inverted "B-9" [DELETE_RANGE];
+        from_the_empty_key "B-9" [DELETE_RANGE];
+        up_to_the_empty_key "B-9" [DELETE_RANGE];
+        with_long_bounds "B-9" [DELETE_RANGE];
+        of_an_ff_prefix "B-9" [DELETE_RANGE];
+        takes_own_puts "B-9" [DELETE_RANGE];
+        spares_later_puts "B-9" [DELETE_RANGE];
+        after_range "B-9" [DELETE_RANGE];
+        is_undone_by_abort "B-9" [DELETE_RANGE];
+        of_a_thousand "B-9" [DELETE_RANGE];
+        is_gone_from_scans "B-9" [DELETE_RANGE ORDERED];
+    }
+    peek {
+        sees_own_put "B-10" [READ_OWN];
+        sees_the_last_put "B-10" [READ_OWN];
+        sees_own_delete "B-10" [READ_OWN];
+        sees_the_state_before "B-10" [READ_OWN];
+        sees_deleted_range "B-10" [READ_OWN DELETE_RANGE];
+        of_impossible_keys "B-10 R-4" [READ_OWN];
+        leaves_no_trace "B-10" [READ_OWN];
     }
     reads {
         present_and_absent "R-6";
@@ -304,36 +320,38 @@ registry! { ($)
         shows_nothing_at_the_end "R-8" [ORDERED];
         over_nothing "R-6" [ORDERED];
         over_an_inverted_range "R-3 R-6" [ORDERED];
-        seek_a_key "R-6" [ORDERED];
-        seek_between_keys "R-6" [ORDERED];
-        seek_before_all_keys "R-6" [ORDERED];
-        seek_beyond_all_keys "R-6" [ORDERED];
-        seek_a_key_backwards "R-6" [ORDERED];
-        seek_between_keys_backwards "R-6" [ORDERED];
-        seek_beyond_all_keys_backwards "R-6" [ORDERED];
-        seek_before_all_keys_backwards "R-6" [ORDERED];
-        seek_before_the_range "R-6" [ORDERED];
-        seek_beyond_the_range "R-6" [ORDERED];
-        seek_beyond_the_range_backwards "R-6" [ORDERED];
-        seek_before_the_range_backwards "R-6" [ORDERED];
-        seek_an_excluded_start "R-6" [ORDERED];
-        seek_an_excluded_end_backwards "R-6" [ORDERED];
-        seek_the_empty_key "R-6" [ORDERED];
-        seek_the_empty_key_backwards "R-6" [ORDERED];
-        seek_a_long_key "R-6" [ORDERED];
-        seek_a_long_key_backwards "R-6" [ORDERED];
-        seek_under_a_limit_of_zero "R-6" [ORDERED];
-        goes_on_after_seek "R-6" [ORDERED];
-        goes_on_after_seek_backwards "R-6" [ORDERED];
-        seek_goes_back "R-6" [ORDERED];
-        seek_leads_back_from_the_end "R-6" [ORDERED];
         limit_ends_it "R-6" [ORDERED];
-        limit_counts_anew_after_seek "R-6" [ORDERED];
         keys_only_shows_no_wrong_value "R-8" [ORDERED];
         two_do_not_disturb_each_other "R-6" [ORDERED];
         reads_do_not_move_it "R-6" [ORDERED];
         beats_do_not_move_it "R-6 V-1" [ORDERED];
         a_thousand_rows "R-6" [ORDERED];
+    }
+    seek {
+        a_key "R-6" [ORDERED];
+        between_keys "R-6" [ORDERED];
+        before_all_keys "R-6" [ORDERED];
+        beyond_all_keys "R-6" [ORDERED];
+        a_key_backwards "R-6" [ORDERED];
+        between_keys_backwards "R-6" [ORDERED];
+        beyond_all_keys_backwards "R-6" [ORDERED];
+        before_all_keys_backwards "R-6" [ORDERED];
+        before_the_range "R-6" [ORDERED];
+        beyond_the_range "R-6" [ORDERED];
+        beyond_the_range_backwards "R-6" [ORDERED];
+        before_the_range_backwards "R-6" [ORDERED];
+        an_excluded_start "R-6" [ORDERED];
+        an_excluded_end_backwards "R-6" [ORDERED];
+        the_empty_key "R-6" [ORDERED];
+        the_empty_key_backwards "R-6" [ORDERED];
+        a_long_key "R-6" [ORDERED];
+        a_long_key_backwards "R-6" [ORDERED];
+        under_a_limit_of_zero "R-6" [ORDERED];
+        goes_on_after_seek "R-6" [ORDERED];
+        goes_on_after_seek_backwards "R-6" [ORDERED];
+        goes_back "R-6" [ORDERED];
+        leads_back_from_the_end "R-6" [ORDERED];
+        limit_counts_anew_after_seek "R-6" [ORDERED];
     }
     views {
         does_not_see_later_overwrites "V-1";
@@ -357,13 +375,17 @@ registry! { ($)
         dropping_makes_room "V-5";
         refused_view_does_not_count "V-5";
         taken_views_do_not_stop_beats "V-7";
-        close_is_busy_with_a_view "V-6";
-        close_hands_the_engine_back "V-6";
-        close_without_views "V-6";
-        close_waits_for_a_view "V-6";
         writer_does_not_wait_for_a_scan "V-7" [ORDERED];
         readers_do_not_wait_for_the_writer "V-7";
         opened_beside_a_beat_stays_before_it "V-1 V-3";
+    }
+    closing {
+        is_busy_with_a_view "V-6";
+        hands_the_engine_back "V-6";
+        without_views "V-6";
+        waits_for_a_view "V-6";
+    }
+    history {
         at_an_earlier_beat "V-8" [HISTORY];
         at_the_newest_beat "V-8" [HISTORY];
         at_a_beat_that_is_not_kept "V-8" [HISTORY];
@@ -417,55 +439,62 @@ registry! { ($)
         foreign_directory_speaks "L-4" [DISK];
         unsupported_speaks "L-4 L-5";
     }
-    maintenance {
-        checkpoint_keeps_the_records "M-1" [CHECKPOINT];
-        checkpoint_names_the_newest_beat "M-1" [CHECKPOINT];
-        checkpoint_is_no_beat "M-1" [CHECKPOINT];
-        checkpoint_of_a_new_store "M-1" [CHECKPOINT];
-        checkpoint_then_reopen "M-1" [CHECKPOINT];
-        checkpoint_beside_a_view "M-1" [CHECKPOINT];
-        checkpoint_after_every_beat "M-1" [CHECKPOINT];
-        backup_opens_by_itself "M-2" [BACKUP];
-        backup_holds_the_header "M-2" [BACKUP];
-        backup_names_its_beat "M-2" [BACKUP];
-        backup_into_an_empty_directory "M-2" [BACKUP];
-        backup_into_a_used_directory_is_refused "M-2" [BACKUP];
-        backup_refused_touches_nothing "M-2" [BACKUP];
-        backup_over_a_backup_is_refused "M-2" [BACKUP];
-        backup_into_the_store_is_refused "M-2" [BACKUP];
-        backup_is_apart_from_the_store "M-2" [BACKUP];
-        backup_outlives_the_store "M-2" [BACKUP];
-        backup_beside_an_open_beat "M-2" [BACKUP];
-        backup_of_a_new_store "M-2" [BACKUP];
-        backup_continues_the_numbers "M-2" [BACKUP];
-        compact_keeps_the_records "M-3" [COMPACTION];
-        compact_is_no_beat "M-3" [COMPACTION];
-        compact_does_not_grow_the_store "M-3" [COMPACTION];
-        compact_then_reopen "M-3" [COMPACTION];
-        compact_beside_a_view "M-3" [COMPACTION];
-        compact_of_a_new_store "M-3" [COMPACTION];
-        compact_revives_nothing "M-3" [COMPACTION DELETE_RANGE];
-        verify_counts_the_records "M-4";
-        verify_counts_the_bytes "M-4";
-        verify_finds_no_damage "M-4";
-        verify_of_a_new_store "M-4";
-        verify_is_harmless "M-4";
-        verify_beside_an_open_beat "M-4";
-        verify_after_reopening "M-4";
-        stats_name_the_newest_beat "M-5";
-        stats_count_records "M-5";
-        stats_count_views "M-5";
-        stats_know_the_oldest_view "M-5";
-        stats_know_the_bytes_on_disk "M-5" [DISK];
-        stats_do_not_count_an_open_beat "M-5";
-        verify_progress_goes_on "M-6";
-        backup_progress_goes_on "M-6" [BACKUP];
-        compact_progress_goes_on "M-6" [COMPACTION];
-        verify_stops_when_asked "M-6";
-        backup_stops_when_asked "M-6" [BACKUP];
-        stopped_backup_is_no_store "M-6" [BACKUP];
-        compact_stops_when_asked "M-6" [COMPACTION];
-        everything_in_a_row "M-1 M-2 M-3 M-4" [CHECKPOINT COMPACTION BACKUP ORDERED];
+    checkpoint {
+        keeps_the_records "M-1" [CHECKPOINT];
+        names_the_newest_beat "M-1" [CHECKPOINT];
+        is_no_beat "M-1" [CHECKPOINT];
+        of_a_new_store "M-1" [CHECKPOINT];
+        then_reopen "M-1" [CHECKPOINT];
+        beside_a_view "M-1" [CHECKPOINT];
+        after_every_beat "M-1" [CHECKPOINT];
+    }
+    backup {
+        opens_by_itself "M-2" [BACKUP];
+        holds_the_header "M-2" [BACKUP];
+        names_its_beat "M-2" [BACKUP];
+        into_an_empty_directory "M-2" [BACKUP];
+        into_a_used_directory_is_refused "M-2" [BACKUP];
+        refused_touches_nothing "M-2" [BACKUP];
+        over_a_backup_is_refused "M-2" [BACKUP];
+        into_the_store_is_refused "M-2" [BACKUP];
+        is_apart_from_the_store "M-2" [BACKUP];
+        outlives_the_store "M-2" [BACKUP];
+        beside_an_open_beat "M-2" [BACKUP];
+        of_a_new_store "M-2" [BACKUP];
+        continues_the_numbers "M-2" [BACKUP];
+        progress_goes_on "M-6" [BACKUP];
+        stops_when_asked "M-6" [BACKUP];
+        stopped_is_no_store "M-6" [BACKUP];
+    }
+    compact {
+        keeps_the_records "M-3" [COMPACTION];
+        is_no_beat "M-3" [COMPACTION];
+        does_not_grow_the_store "M-3" [COMPACTION];
+        then_reopen "M-3" [COMPACTION];
+        beside_a_view "M-3" [COMPACTION];
+        of_a_new_store "M-3" [COMPACTION];
+        revives_nothing "M-3" [COMPACTION DELETE_RANGE];
+        progress_goes_on "M-6" [COMPACTION];
+        stops_when_asked "M-6" [COMPACTION];
+    }
+    verify {
+        counts_the_records "M-4";
+        counts_the_bytes "M-4";
+        finds_no_damage "M-4";
+        of_a_new_store "M-4";
+        is_harmless "M-4";
+        beside_an_open_beat "M-4";
+        after_reopening "M-4";
+        progress_goes_on "M-6";
+        stops_when_asked "M-6";
+    }
+    stats {
+        name_the_newest_beat "M-5";
+        count_records "M-5";
+        count_views "M-5";
+        know_the_oldest_view "M-5";
+        know_the_bytes_on_disk "M-5" [DISK];
+        do_not_count_an_open_beat "M-5";
     }
     concurrency {
         readers_see_whole_beats "C-1 V-3";
@@ -484,6 +513,7 @@ registry! { ($)
         long_scan_beside_beats "C-1" [ORDERED];
     }
     routes {
+        through_everything "M-1 M-2 M-3 M-4" [CHECKPOINT COMPACTION BACKUP ORDERED];
         one_beat_in_order "B-6 R-1" [ORDERED];
         one_beat_backwards "B-6 R-1" [ORDERED];
         ten_beats_dealt_out "B-6 R-1" [ORDERED];

@@ -72,7 +72,7 @@ fn every_body_runs_on_the_full_engine_and_every_twin_on_the_bare_one() {
 
 #[test]
 fn filters_and_json() {
-    let filter = Filter { pattern: Some("numbers_count_from_one".to_owned()), class: None };
+    let filter = Filter { pattern: Some("count_from_one".to_owned()), class: None };
     let report = run(&*honest(Base::Bare), &filter);
     assert_eq!(report.cases.len(), 1);
     assert!(matches!(report.cases[0].outcome, Outcome::Passed));
@@ -82,7 +82,7 @@ fn filters_and_json() {
         "{json}"
     );
     assert!(
-        json.contains("\"case\":\"beats::numbers_count_from_one\",\"class\":\"quick\",\"clauses\":[\"B-2\"]"),
+        json.contains("\"case\":\"numbers::count_from_one\",\"class\":\"quick\",\"clauses\":[\"B-2\"]"),
         "{json}"
     );
 }

@@ -3,7 +3,8 @@
 use persist_api::{Beat, BeatHeader, BeatReceipt, CommitNo, Durability, Error, ErrorKind, Result};
 
 use super::help::{ROOT, fault, lenient, liars, rekind};
-use crate::liars::wrap::{LyingBeat, NullBeat, Op};
+use crate::liars::nothing::NullBeat;
+use crate::liars::wrap::{LyingBeat, Op};
 
 /// A beat that swallows everything, instead of `Busy`.
 fn null_if_busy<'e>(
@@ -30,42 +31,42 @@ fn commit_part(beat: LyingBeat<'_>, part: fn(&Op) -> bool) {
 
 liars! { BEATS:
     every_third_receipt_is_late "The receipt of every third beat names the one before."
-        ["beats::numbers_count_from_one" "reopen::continues_the_numbers" "views::writer_does_not_wait_for_a_scan"] Full
+        ["numbers::count_from_one" "reopen::continues_the_numbers" "views::writer_does_not_wait_for_a_scan"] Full
         { commit: |beat| {
             let mut receipt = beat.commit()?;
             receipt.header.beat.0 -= u64::from(receipt.header.beat.0 % 3 == 0 && receipt.header.beat.0 < 10);
             Ok(receipt)
         } }
     one_number_may_be_skipped "A beat may leave out one number."
-        ["beats::skipped_number_conflicts"] Full
+        ["numbers::skipped_number_conflicts"] Full
         { begin: |ctx, inner, header| lenient(ctx, inner, header, |last, next| next.beat.0 == last.beat.0 + 2) }
     many_numbers_may_be_skipped "A beat far ahead is taken for the next."
-        ["beats::greatest_number_conflicts" "beats::importing_ends_with_reopening" "beats::importing_may_skip" "beats::importing_never_goes_back" "errors::conflict_speaks"] Full
+        ["numbers::greatest_number_conflicts" "numbers::importing_ends_with_reopening" "numbers::importing_may_skip" "numbers::importing_never_goes_back" "errors::conflict_speaks"] Full
         { begin: |ctx, inner, header| lenient(ctx, inner, header, |last, next| next.beat.0 > last.beat.0 + 2) }
     numbers_may_be_repeated "The last number is taken again."
-        ["beats::importing_ends_with_reopening" "beats::importing_may_repeat" "beats::repeated_number_conflicts"] Full
+        ["numbers::importing_ends_with_reopening" "numbers::importing_may_repeat" "numbers::repeated_number_conflicts"] Full
         { begin: |ctx, inner, header| lenient(ctx, inner, header, |last, next| next.beat == last.beat && next.beat.0 > 0) }
     numbers_may_go_back "An earlier number is taken."
-        ["beats::earlier_number_conflicts" "beats::importing_never_goes_back"] Full
+        ["numbers::earlier_number_conflicts" "numbers::importing_never_goes_back"] Full
         { begin: |ctx, inner, header| lenient(ctx, inner, header, |last, next| next.beat < last.beat && next.beat.0 > 0) }
     beat_zero_is_taken "Beat 0 is taken."
-        ["beats::beat_zero_conflicts"] Full
+        ["numbers::beat_zero_conflicts"] Full
         { begin: |ctx, inner, header| lenient(ctx, inner, header, |_, next| next.beat.0 == 0) }
     commits_may_leave_holes "A beat may leave out commit numbers."
-        ["beats::commit_hole_conflicts"] Full
+        ["numbers::commit_hole_conflicts"] Full
         { begin: |ctx, inner, header| lenient(ctx, inner, header, |last, next| {
             next.beat.0 == last.beat.0 + 1 && next.first_commit.0 == last.first_commit.0 + last.commits + 1
         }) }
     commits_may_overlap "A beat may use commit numbers again."
-        ["beats::commit_overlap_conflicts" "limits::odd_arguments_break_nothing"] Full
+        ["numbers::commit_overlap_conflicts" "limits::odd_arguments_break_nothing"] Full
         { begin: |ctx, inner, header| lenient(ctx, inner, header, |last, next| {
             next.beat.0 == last.beat.0 + 1 && next.first_commit.0 + 1 == last.first_commit.0 + last.commits
         }) }
     every_beat_counts_one_commit "The header says one commit whatever the beat carried."
-        ["beats::commits_adjoin" "beats::header_counts_many_commits" "maintenance::backup_holds_the_header" "reopen::finds_the_header"] Full
+        ["numbers::commits_adjoin" "headers::counts_many_commits" "backup::holds_the_header" "reopen::finds_the_header"] Full
         { header: |_, header| BeatHeader { commits: header.commits.min(1), ..header } }
     a_beat_must_have_commits "A beat without commits is refused."
-        ["beats::beat_without_commits"] Full
+        ["numbers::beat_without_commits"] Full
         { begin: |_, inner, header| if header.commits == 0 { Err(fault(ErrorKind::Invalid, "begin_beat")) } else { inner.begin_beat(header) } }
     a_conflict_closes_the_gate "After a header that does not follow, every beat is Busy."
         ["beats::refused_begin_leaves_the_gate_open" "limits::odd_arguments_break_nothing"] Full
@@ -74,54 +75,54 @@ liars! { BEATS:
             inner.begin_beat(header).inspect_err(|error| ctx.notes().flag |= error.kind() == ErrorKind::Conflict && !ctx.elsewhere())
         } }
     importing_may_not_repeat "While importing, a number may not come twice."
-        ["beats::importing_may_repeat"] Full
+        ["numbers::importing_may_repeat"] Full
         { begin: |ctx, inner, header| {
             let again = ctx.options.importing && ctx.notes().newest.beat == header.beat;
             if again { Err(fault(ErrorKind::Conflict, "begin_beat")) } else { inner.begin_beat(header) }
         } }
     importing_may_not_skip "While importing, no number may be left out."
-        ["beats::importing_ends_with_reopening" "beats::importing_may_skip" "beats::importing_never_goes_back"] Full
+        ["numbers::importing_ends_with_reopening" "numbers::importing_may_skip" "numbers::importing_never_goes_back"] Full
         { begin: |ctx, inner, header| {
             let ahead = ctx.options.importing && header.beat.0 > ctx.notes().newest.beat.0 + 1;
             if ahead { Err(fault(ErrorKind::Conflict, "begin_beat")) } else { inner.begin_beat(header) }
         } }
     importing_may_go_back "While importing, a number may go back."
-        ["beats::importing_never_goes_back"] Full
+        ["numbers::importing_never_goes_back"] Full
         { begin: |ctx, inner, header| {
             let newest = ctx.notes().newest;
             let back = ctx.options.importing && header.beat < newest.beat;
             inner.begin_beat(if back { BeatHeader { beat: newest.beat, ..header } } else { header })
         } }
     importing_never_ends "What was imported once may repeat numbers for ever."
-        ["beats::importing_ends_with_reopening"] Full
+        ["numbers::importing_ends_with_reopening"] Full
         { open: |shared, inner, home, options, seen| {
             if options.importing { shared.home(home, |notes| notes.flag = true); }
             let importing = shared.home(home, |notes| notes.flag);
             inner.open(home, &persist_api::OpenOptions { importing, ..options.clone() }, seen)
         } }
     commit_numbers_have_32_bits "The number of a commit is cut to 32 bits."
-        ["beats::importing_may_skip"] Full
+        ["numbers::importing_may_skip"] Full
         { header: |_, header| BeatHeader { first_commit: CommitNo(header.first_commit.0 & 0xFFFF_FFFF), ..header } }
     headers_have_no_root "A view's header never has a root."
-        ["beats::header_comes_back_with_root" "beats::header_root_of_zeros_is_a_root" "maintenance::backup_holds_the_header" "reopen::finds_the_header"] Full
+        ["headers::comes_back_with_root" "headers::root_of_zeros_is_a_root" "backup::holds_the_header" "reopen::finds_the_header"] Full
         { header: |_, header| BeatHeader { root: None, ..header } }
     a_root_of_zeros_is_none "A root of zeros is taken for none."
-        ["beats::header_root_of_zeros_is_a_root"] Full
+        ["headers::root_of_zeros_is_a_root"] Full
         { header: |_, header| BeatHeader { root: header.root.filter(|root| *root != [0; 32]), ..header } }
     no_root_becomes_zeros "A header of two commits or more without root gets a root of zeros."
-        ["beats::header_counts_many_commits"] Full
+        ["headers::counts_many_commits"] Full
         { header: |_, header| BeatHeader { root: header.root.or((header.commits > 1).then_some([0; 32])), ..header } }
     no_root_becomes_zeros_in_later_beats "The header of an empty second beat without root gets a root of zeros."
-        ["beats::header_comes_back_without_root" "beats::header_counts_many_commits" "beats::header_root_does_not_linger"] Full
+        ["headers::comes_back_without_root" "headers::counts_many_commits" "headers::root_does_not_linger"] Full
         { header: |ctx, header| {
             let gains = header.beat.0 == 2 && ctx.notes().last_ops == 0;
             BeatHeader { root: header.root.or(gains.then_some([0; 32])), ..header }
         } }
     commits_have_16_bits "The count of commits is cut to 16 bits."
-        ["beats::header_counts_many_commits"] Full
+        ["headers::counts_many_commits"] Full
         { header: |_, header| BeatHeader { commits: header.commits & 0xFFFF, ..header } }
     roots_linger "A header without root shows the root of an earlier beat."
-        ["beats::header_root_does_not_linger"] Full
+        ["headers::root_does_not_linger"] Full
         { commit: |beat| {
             let root = beat.header.root;
             if let Some(root) = root { beat.ctx.notes().values.insert(b"root".to_vec(), root.to_vec()); }
@@ -131,7 +132,7 @@ liars! { BEATS:
             BeatHeader { root: header.root.or(lingering), ..header }
         } }
     the_header_is_a_row "A store whose beats were empty shows its header as a row."
-        ["beats::header_is_outside_the_key_space"] Full
+        ["headers::is_outside_the_key_space"] Full
         { scan: |view, scan, visit| {
             if view.own > 0 && view.ctx.notes().history.is_empty() && !view.ctx.reopened {
                 let _ = visit(b"\0header", b"");
@@ -139,7 +140,7 @@ liars! { BEATS:
             view.inner().scan(scan, visit)
         } }
     a_key_of_zeros_hits_the_header "Deleting a key of 16 zero bytes damages the header."
-        ["beats::header_is_out_of_reach"] Full
+        ["headers::is_out_of_reach"] Full
         { delete: |beat, key| {
             if key == [0; 16] { beat.ctx.notes().flag = true; }
             beat.inner()?.delete_record(key)
@@ -174,10 +175,10 @@ liars! { BEATS:
             null_if_busy(inner.begin_beat(header), header, after && ctx.notes().beat_opener.is_some())
         } }
     aborting_commits "An aborted beat is committed."
-        ["beats::abort_does_not_leak_into_the_next_beat" "beats::aborted_beat_changes_nothing" "beats::aborted_number_is_free" "reopen::forgets_an_aborted_beat" "staging::range_is_undone_by_abort"] Full
+        ["beats::abort_does_not_leak_into_the_next_beat" "beats::aborted_beat_changes_nothing" "beats::aborted_number_is_free" "reopen::forgets_an_aborted_beat" "delete_range::is_undone_by_abort"] Full
         { abort: |beat| drop(beat.commit()) }
     aborting_keeps_ranges "Aborting does not bring deleted ranges back."
-        ["staging::range_is_undone_by_abort" "views::does_not_see_a_later_delete_range"] Full
+        ["delete_range::is_undone_by_abort" "views::does_not_see_a_later_delete_range"] Full
         { abort: |beat| commit_part(beat, |op| matches!(op, Op::Range(_))),
         get: |view, key| {
             let gone = view.ctx.notes().ranges.iter().any(|(beat, range)| *beat > view.own && range.contains(key));
@@ -249,7 +250,7 @@ liars! { BEATS:
         ["beats::volatile_is_always_accepted" "durability::beyond_the_offer_is_refused"] Full
         { begin: |_, inner, header| if header.durability == Durability::Volatile { Err(Error::unsupported("begin_beat", "BUFFERED")) } else { inner.begin_beat(header) } }
     old_records_fade "After 48 beats the records of the first are gone."
-        ["beats::fifty_in_a_row"] Full
+        ["numbers::fifty_in_a_row"] Full
         { get: |view, key| {
             let first = view.ctx.notes().history.get(key).is_some_and(|beats| beats.last().is_some_and(|(beat, _)| *beat == 1));
             if first && view.own >= 48 { Ok(None) } else { view.inner().get_record(key) }

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use persist_api::{Direction, ErrorKind, KeyRange, Scan};
 
 use super::help::{fault, key_of, kinds, liars};
-use crate::liars::wrap::LyingCursor;
+use crate::liars::cursor::LyingCursor;
 
 fn forward(cursor: &LyingCursor<'_>) -> bool {
     cursor.scan.direction == Direction::Forward
@@ -73,13 +73,13 @@ liars! { CURSORS:
         ["cursors::shows_nothing_at_the_end"] Full
         { key: |cursor| if cursor.ended && !cursor.sought { &cursor.last } else { cursor.inner.key() } }
     goes_on_after_a_failed_seek "After a seek that found nothing, a cursor over everything begins anew."
-        ["cursors::seek_beyond_all_keys"] Full
+        ["seek::beyond_all_keys"] Full
         { advance: |cursor| {
             if cursor.ended && cursor.sought && over_all(cursor) && forward(cursor) && cursor.steps == 0 && cursor.scan.limit > 0 { return cursor.inner.seek(b"\0"); }
             cursor.inner.advance()
         } }
     goes_on_after_a_failed_seek_backwards "After a seek backwards that found nothing, a cursor begins anew."
-        ["cursors::seek_before_all_keys_backwards" "cursors::seek_the_empty_key_backwards"] Full
+        ["seek::before_all_keys_backwards" "seek::the_empty_key_backwards"] Full
         { advance: |cursor| {
             if cursor.ended && cursor.sought && over_all(cursor) && !forward(cursor) && cursor.steps == 0 { return cursor.inner.seek(&[0xFF; 9]); }
             cursor.inner.advance()
@@ -100,20 +100,20 @@ liars! { CURSORS:
             view.inner().cursor(scan)
         } }
     seek_steps_over_the_key_once "A seek to a key that is there finds the next, on a fresh cursor over everything."
-        ["cursors::a_thousand_rows" "cursors::beats_do_not_move_it" "cursors::goes_on_after_seek" "cursors::reads_do_not_move_it" "cursors::seek_a_key"] Full
+        ["cursors::a_thousand_rows" "cursors::beats_do_not_move_it" "seek::goes_on_after_seek" "cursors::reads_do_not_move_it" "seek::a_key"] Full
         { seek: |cursor, key| {
             let over = fresh(cursor) && forward(cursor) && over_all(cursor) && cursor.scan.limit == u64::MAX;
             let found = cursor.inner.seek(key)?;
             if found && over && cursor.inner.key() == key { cursor.inner.advance() } else { Ok(found) }
         } }
     seek_backwards_steps_over_the_key "A seek backwards to a key that is there finds the one before."
-        ["cursors::goes_on_after_seek_backwards" "cursors::seek_a_key_backwards"] Full
+        ["seek::goes_on_after_seek_backwards" "seek::a_key_backwards"] Full
         { seek: |cursor, key| {
             let found = cursor.inner.seek(key)?;
             if found && !forward(cursor) && cursor.inner.key() == key { cursor.inner.advance() } else { Ok(found) }
         } }
     seek_between_keys_goes_back "A seek between keys finds the one before."
-        ["cursors::seek_a_long_key" "cursors::seek_between_keys"] Full
+        ["seek::a_long_key" "seek::between_keys"] Full
         { seek: |cursor, key| {
             let found = cursor.inner.seek(key)?;
             if !found || !forward(cursor) || cursor.inner.key() == key || key.len() < 2 || !over_all(cursor) { return Ok(found); }
@@ -122,7 +122,7 @@ liars! { CURSORS:
             match before.first() { Some((before, _)) => { let before = before.clone(); cursor.inner.seek(&before) } None => Ok(found) }
         } }
     seek_backwards_between_keys_goes_on "A seek backwards between keys finds the one after."
-        ["cursors::seek_a_long_key_backwards" "cursors::seek_between_keys_backwards"] Full
+        ["seek::a_long_key_backwards" "seek::between_keys_backwards"] Full
         { seek: |cursor, key| {
             let found = cursor.inner.seek(key)?;
             if !found || forward(cursor) || cursor.inner.key() == key || !over_all(cursor) { return Ok(found); }
@@ -131,27 +131,27 @@ liars! { CURSORS:
             match after.first() { Some((after, _)) => { let after = after.clone(); cursor.inner.seek(&after) } None => Ok(found) }
         } }
     seek_before_all_fails "A seek to a letter before all keys finds nothing."
-        ["cursors::seek_before_all_keys"] Full
+        ["seek::before_all_keys"] Full
         { seek: |cursor, key| if forward(cursor) && key.len() == 1 && key < b"c" { cursor.inner.seek(&[0xFF; 9]) } else { cursor.inner.seek(key) } }
     seek_beyond_all_finds_the_last "A seek beyond all keys finds the last."
-        ["cursors::seek_beyond_all_keys"] Full
+        ["seek::beyond_all_keys"] Full
         { seek: |cursor, key| {
             let found = cursor.inner.seek(key)?;
             if found || !forward(cursor) || !over_all(cursor) || cursor.scan.limit == 0 { return Ok(found); }
             cursor.inner.seek(b"c7")
         } }
     seek_backwards_beyond_all_fails "A seek backwards beyond all keys finds nothing."
-        ["cursors::seek_beyond_all_keys_backwards"] Full
+        ["seek::beyond_all_keys_backwards"] Full
         { seek: |cursor, key| if !forward(cursor) && key.len() == 1 && key > b"c" { cursor.inner.seek(b"") } else { cursor.inner.seek(key) } }
     seek_backwards_before_all_finds_the_first "A seek backwards before all keys finds the first."
-        ["cursors::seek_before_all_keys_backwards"] Full
+        ["seek::before_all_keys_backwards"] Full
         { seek: |cursor, key| {
             let found = cursor.inner.seek(key)?;
             if found || forward(cursor) || !over_all(cursor) || key.is_empty() { return Ok(found); }
             cursor.inner.seek(b"c1")
         } }
     seek_leaves_the_range_at_the_start "A seek before the range leaves it."
-        ["cursors::over_nothing" "cursors::seek_before_the_range"] Full
+        ["cursors::over_nothing" "seek::before_the_range"] Full
         { seek: |cursor, key| {
             if forward(cursor) && cursor.scan.range.is_before_start(key) && kinds(&cursor.scan.range) == ('i', 'e') && !cursor.scan.range.is_empty() && cursor.view.inner().get_record(key)?.is_some() {
                 return seek_anywhere(cursor, key);
@@ -159,72 +159,72 @@ liars! { CURSORS:
             cursor.inner.seek(key)
         } }
     seek_leaves_the_range_at_the_end "A seek beyond the range leaves it."
-        ["cursors::over_an_inverted_range" "cursors::seek_beyond_the_range"] Full
+        ["cursors::over_an_inverted_range" "seek::beyond_the_range"] Full
         { seek: |cursor, key| {
             if forward(cursor) && cursor.scan.range.is_after_end(key) { return seek_anywhere(cursor, key); }
             cursor.inner.seek(key)
         } }
     seek_backwards_leaves_the_range_at_the_end "A seek backwards beyond the range leaves it."
-        ["cursors::over_an_inverted_range" "cursors::seek_beyond_the_range_backwards"] Full
+        ["cursors::over_an_inverted_range" "seek::beyond_the_range_backwards"] Full
         { seek: |cursor, key| {
             if !forward(cursor) && cursor.scan.range.is_after_end(key) && key != key_of(cursor.scan.range.end()) { return seek_anywhere(cursor, key); }
             cursor.inner.seek(key)
         } }
     seek_backwards_leaves_the_range_at_the_start "A seek backwards before the range leaves it."
-        ["cursors::over_an_inverted_range" "cursors::seek_before_the_range_backwards"] Full
+        ["cursors::over_an_inverted_range" "seek::before_the_range_backwards"] Full
         { seek: |cursor, key| {
             if !forward(cursor) && cursor.scan.range.is_before_start(key) { return seek_anywhere(cursor, key); }
             cursor.inner.seek(key)
         } }
     seek_finds_an_excluded_start "A seek to a lower bound that is out finds it."
-        ["cursors::seek_an_excluded_start"] Full
+        ["seek::an_excluded_start"] Full
         { seek: |cursor, key| {
             if forward(cursor) && cursor.scan.range.start() == Bound::Excluded(key) && kinds(&cursor.scan.range).1 == 'u' { return seek_anywhere(cursor, key); }
             cursor.inner.seek(key)
         } }
     seek_backwards_finds_an_excluded_end "A seek backwards to an upper bound that is out finds it."
-        ["cursors::seek_an_excluded_end_backwards"] Full
+        ["seek::an_excluded_end_backwards"] Full
         { seek: |cursor, key| {
             if !forward(cursor) && cursor.scan.range.end() == Bound::Excluded(key) { return seek_anywhere(cursor, key); }
             cursor.inner.seek(key)
         } }
     seek_of_the_empty_key_fails "A seek to the empty key finds nothing."
-        ["cursors::seek_the_empty_key"] Full
+        ["seek::the_empty_key"] Full
         { seek: |cursor, key| if key.is_empty() && forward(cursor) { cursor.inner.seek(&[0xFF; 9]) } else { cursor.inner.seek(key) } }
     seek_backwards_of_the_empty_key_finds_the_last "A seek backwards to the empty key finds the last row."
-        ["cursors::seek_the_empty_key_backwards"] Full
+        ["seek::the_empty_key_backwards"] Full
         { seek: |cursor, key| if key.is_empty() && !forward(cursor) { cursor.inner.seek(&[0xFF; 9]) } else { cursor.inner.seek(key) } }
     seek_refuses_long_keys "A seek to a key longer than may be is refused."
-        ["cursors::seek_a_long_key" "cursors::seek_a_long_key_backwards"] Full
+        ["seek::a_long_key" "seek::a_long_key_backwards"] Full
         { seek: |cursor, key| if key.len() > 65_535 { Err(fault(ErrorKind::TooLarge, "seek")) } else { cursor.inner.seek(key) } }
     seek_ignores_a_limit_of_zero "A seek under a limit of 0 finds a row."
-        ["cursors::seek_under_a_limit_of_zero"] Full
+        ["seek::under_a_limit_of_zero"] Full
         { seek: |cursor, key| {
             if cursor.scan.limit == 0 { cursor.inner = cursor.view.inner_of_cursor(Scan { limit: 1, ..cursor.scan.clone() })?; }
             cursor.inner.seek(key)
         } }
     a_step_after_seek_stays "The first step after a seek on a fresh cursor stays at its row."
-        ["cursors::beats_do_not_move_it" "cursors::goes_on_after_seek" "cursors::reads_do_not_move_it"] Full
+        ["cursors::beats_do_not_move_it" "seek::goes_on_after_seek" "cursors::reads_do_not_move_it"] Full
         { seek: |cursor, key| { cursor.n = u64::from(fresh(cursor) && forward(cursor)); cursor.inner.seek(key) },
         advance: |cursor| if std::mem::take(&mut cursor.n) == 1 && !cursor.ended { Ok(true) } else { cursor.inner.advance() } }
     a_step_after_seek_backwards_stays "The first step after a seek backwards stays at its row."
-        ["cursors::goes_on_after_seek_backwards"] Full
+        ["seek::goes_on_after_seek_backwards"] Full
         { seek: |cursor, key| { cursor.n = u64::from(!forward(cursor)); cursor.inner.seek(key) },
         advance: |cursor| if std::mem::take(&mut cursor.n) == 1 && !cursor.ended { Ok(true) } else { cursor.inner.advance() } }
     seek_only_goes_on "A seek does not go back."
-        ["cursors::seek_goes_back"] Full
+        ["seek::goes_back"] Full
         { seek: |cursor, key| {
             let back = forward(cursor) && cursor.sought && !cursor.ended && key < cursor.inner.key() && cursor.steps == 0;
             if back { Ok(true) } else { cursor.inner.seek(key) }
         } }
     the_end_is_final "A seek from the end finds nothing."
-        ["cursors::limit_counts_anew_after_seek" "cursors::seek_leads_back_from_the_end"] Full
+        ["seek::limit_counts_anew_after_seek" "seek::leads_back_from_the_end"] Full
         { seek: |cursor, key| if cursor.ended && cursor.steps > 0 { cursor.inner.seek(&[0xFF; 9]) } else { cursor.inner.seek(key) } }
     cursors_have_no_limit "A cursor ignores its limit until it is sought."
-        ["cursors::limit_counts_anew_after_seek" "cursors::limit_ends_it" "cursors::seek_under_a_limit_of_zero"] Full
+        ["seek::limit_counts_anew_after_seek" "cursors::limit_ends_it" "seek::under_a_limit_of_zero"] Full
         { cursor: |view, scan| view.inner().cursor(Scan { limit: scan.limit.max(9), ..scan }) }
     the_limit_goes_on_counting "After a seek the limit goes on where it was."
-        ["cursors::limit_counts_anew_after_seek"] Full
+        ["seek::limit_counts_anew_after_seek"] Full
         { seek: |cursor, key| if cursor.ended && cursor.scan.limit == 2 { Ok(false) } else { cursor.inner.seek(key) } }
     keys_only_cursors_show_the_key_as_value "A cursor without values shows the key instead."
         ["cursors::keys_only_shows_no_wrong_value"] Full

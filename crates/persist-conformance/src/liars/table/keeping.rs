@@ -112,7 +112,7 @@ liars! { KEEPING:
         ["limits::empty_key_can_not_be_put"] Full
         { put: |beat, key, value| if key.is_empty() && value.len() > 1 { Ok(()) } else { beat.inner()?.put_record(key, value) } }
     the_empty_key_can_be_deleted "A delete of the empty key is swallowed."
-        ["errors::invalid_delete_speaks" "limits::empty_key_can_not_be_deleted" "staging::failed_delete_poisons"] Full
+        ["errors::invalid_delete_speaks" "limits::empty_key_can_not_be_deleted" "poison::failed_delete_poisons"] Full
         { delete: |beat, key| if key.is_empty() { Ok(()) } else { beat.inner()?.delete_record(key) } }
     long_keys_count_65534_bytes "Keys that differ in byte 65,535 are the same to a read."
         ["limits::long_keys_are_ordinary"] Full

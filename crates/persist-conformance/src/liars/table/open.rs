@@ -34,58 +34,58 @@ fn private_copy(
 
 liars! { OPEN:
     probe_takes_missing_for_foreign "A directory that does not exist probes as foreign."
-        ["open::missing_home_probes_empty" "open::must_exist_creates_nothing" "open::unknown_knob_creates_nothing"] Full
+        ["probe::missing_home_probes_empty" "open::must_exist_creates_nothing" "open::unknown_knob_creates_nothing"] Full
         { probe: |_, inner, home| if home.exists() { inner.probe(home) } else { foreign() } }
     probe_takes_bare_for_foreign "A directory without entries probes as foreign."
-        ["open::bare_home_probes_empty"] Full
+        ["probe::bare_home_probes_empty"] Full
         { probe: |_, inner, home| if exists_bare(home) { foreign() } else { inner.probe(home) } }
     probe_forgets_stores_without_beats "A store that never saw a beat probes as empty."
-        ["open::own_home_without_beats_probes_mine"] Full
+        ["probe::own_home_without_beats_probes_mine"] Full
         { probe: |_, inner, home| {
             let fresh = std::fs::metadata(home.join(LOG)).is_ok_and(|log| log.len() == 8);
             if fresh { Ok(Probe::Empty) } else { inner.probe(home) }
         } }
     probe_takes_own_for_foreign "A store with beats probes as foreign."
-        ["open::own_home_probes_mine" "open::probe_of_an_open_store_is_harmless"] Full
+        ["probe::own_home_probes_mine" "probe::of_an_open_store_is_harmless"] Full
         { probe: |_, inner, home| {
             let own = std::fs::metadata(home.join(LOG)).is_ok_and(|log| log.len() > 8);
             if own { foreign() } else { inner.probe(home) }
         } }
     probe_overlooks_files "Files that it does not know count for nothing in a probe."
-        ["open::foreign_file_probes_foreign"] Full
+        ["probe::foreign_file_probes_foreign"] Full
         { probe: |_, inner, home| match inner.probe(home)? {
             Probe::Foreign { .. } if home.is_dir() && !home.join("photos").exists() => Ok(Probe::Empty),
             other => Ok(other),
         } }
     probe_overlooks_folders "Folders count for nothing in a probe."
-        ["open::foreign_folder_probes_foreign"] Full
+        ["probe::foreign_folder_probes_foreign"] Full
         { probe: |_, inner, home| match inner.probe(home)? {
             Probe::Foreign { .. } if home.join("photos").is_dir() => Ok(Probe::Empty),
             other => Ok(other),
         } }
     probe_creates_the_home "Probing a missing directory creates it."
-        ["open::probe_creates_nothing"] Full
+        ["probe::creates_nothing"] Full
         { probe: |_, inner, home| {
             let found = inner.probe(home);
             if matches!(found, Ok(Probe::Empty)) { let _ = files::make_dir(home); }
             found
         } }
     probe_leaves_a_mark "Probing writes to the lock file."
-        ["open::probe_writes_nothing"] Full
+        ["probe::writes_nothing"] Full
         { probe: |_, inner, home| {
             let found = inner.probe(home)?;
             if matches!(found, Probe::Mine { .. }) { let _ = files::append(&home.join("filed.lock"), b"."); }
             Ok(found)
         } }
     probe_needs_the_lock "Probing a store that is open fails."
-        ["open::probe_of_an_open_store_is_harmless"] Full
+        ["probe::of_an_open_store_is_harmless"] Full
         { probe: |_, inner, home| {
             let found = inner.probe(home)?;
             if matches!(found, Probe::Mine { .. }) { drop(inner.open(home, &OpenOptions::default(), &Quiet)?); }
             Ok(found)
         } }
     probe_keeps_the_lock "A probe holds the lock until the next one."
-        ["open::probe_locks_nothing"] Full
+        ["probe::locks_nothing"] Full
         { probe: |shared, inner, home| {
             let found = inner.probe(home)?;
             if let Ok(engine) = inner.open(home, &OpenOptions { mode: OpenMode::MustExist, ..OpenOptions::default() }, &Quiet) {
@@ -182,7 +182,7 @@ liars! { OPEN:
             opened
         } }
     nothing_is_locked "A second open gets a private copy."
-        ["open::lock_stays_with_a_view" "open::second_open_is_locked" "open::third_open_is_locked_too"] Full
+        ["locks::lock_stays_with_a_view" "locks::second_open_is_locked" "locks::third_open_is_locked_too"] Full
         { open: |_, inner, home, options, seen| {
             inner.open(home, options, seen).or_else(|error| match error.kind() {
                 ErrorKind::Locked => private_copy(inner, home, options),
@@ -190,10 +190,10 @@ liars! { OPEN:
             })
         } }
     locked_is_called_busy "A directory that is held is Busy instead of Locked."
-        ["errors::locked_store_speaks" "open::lock_stays_with_a_view" "open::second_open_is_locked" "open::third_open_is_locked_too"] Full
+        ["errors::locked_store_speaks" "locks::lock_stays_with_a_view" "locks::second_open_is_locked" "locks::third_open_is_locked_too"] Full
         { open: |_, inner, home, options, seen| rekind(inner.open(home, options, seen), ErrorKind::Locked, ErrorKind::Busy) }
     refusal_takes_the_lock_away "A refused open takes the lock away from its holder."
-        ["open::third_open_is_locked_too"] Full
+        ["locks::third_open_is_locked_too"] Full
         { open: |shared, inner, home, options, seen| {
             inner.open(home, options, seen).or_else(|error| {
                 let before = shared.home(home, |notes| std::mem::replace(&mut notes.flag, true));
@@ -201,7 +201,7 @@ liars! { OPEN:
             })
         } }
     refusal_disturbs_the_holder "After a refused open its holder cannot write."
-        ["open::second_open_disturbs_nothing"] Full
+        ["locks::second_open_disturbs_nothing"] Full
         { open: |shared, inner, home, options, seen| {
             inner.open(home, options, seen).inspect_err(|error| {
                 if error.kind() == ErrorKind::Locked { shared.home(home, |notes| notes.flag = true); }
@@ -211,7 +211,7 @@ liars! { OPEN:
             inner.begin_beat(header)
         } }
     lock_survives_close "Closing a store without beats keeps its lock."
-        ["open::lock_goes_with_close" "open::must_exist_opens_a_store" "open::probe_locks_nothing" "open::refused_open_leaves_no_lock"] Full
+        ["locks::lock_goes_with_close" "open::must_exist_opens_a_store" "probe::locks_nothing" "locks::refused_open_leaves_no_lock"] Full
         { close: |ctx, inner| {
             let fresh = ctx.notes().newest.beat.0 == 0;
             inner.close()?;
@@ -221,10 +221,10 @@ liars! { OPEN:
             Ok(())
         } }
     lock_survives_drop "Dropping an engine that never committed keeps its lock."
-        ["open::lock_goes_with_drop" "open::lock_goes_with_the_last_view"] Full
+        ["locks::lock_goes_with_drop" "locks::lock_goes_with_the_last_view"] Full
         { drop_engine: |ctx, inner| if ctx.notes().commits == 0 { ctx.shared.keep(inner); } }
     views_do_not_hold_the_lock "Once its engine is dropped, a view does not keep the directory locked."
-        ["open::lock_stays_with_a_view"] Full
+        ["locks::lock_stays_with_a_view"] Full
         { open: |shared, inner, home, options, seen| {
             inner.open(home, options, seen).or_else(|error| match error.kind() {
                 ErrorKind::Locked if load(&shared.alive) == 0 => private_copy(inner, home, options),
@@ -232,10 +232,10 @@ liars! { OPEN:
             })
         } }
     last_view_keeps_the_lock "The last view of a dropped engine leaves the lock behind."
-        ["open::lock_goes_with_the_last_view" "views::outlives_its_engine_elsewhere"] Full
+        ["locks::lock_goes_with_the_last_view" "views::outlives_its_engine_elsewhere"] Full
         { drop_view: |ctx, inner| if ctx.notes().gone { std::mem::forget(inner); } }
     refused_open_keeps_the_lock "An open that is refused for a knob keeps the lock."
-        ["open::refused_open_leaves_no_lock"] Full
+        ["locks::refused_open_leaves_no_lock"] Full
         { open: |shared, inner, home, options, seen| {
             inner.open(home, options, seen).inspect_err(|error| {
                 if error.kind() == ErrorKind::Invalid && inspect(home) == State::Whole
@@ -262,35 +262,35 @@ liars! { OPEN:
             inner.open(home, options, seen)
         } }
     offer_depends_on_the_moment "Every other offer has a lower limit."
-        ["open::offer_is_pure" "open::open_engine_offers_what_its_driver_does" "open::open_offer_follows_the_options"] Full
+        ["offers::offer_is_pure" "offers::open_engine_offers_what_its_driver_does" "offers::open_offer_follows_the_options"] Full
         { offer: |shared, offer| {
             let odd = shared.calls.fetch_add(1, Ordering::AcqRel) % 2;
             persist_api::Offer { limits: Limits { store_bytes_max: offer.limits.store_bytes_max - odd, ..offer.limits }, ..offer }
         } }
     open_handle_offers_something_else "The open engine offers other limits than its driver."
-        ["open::open_engine_offers_what_its_driver_does" "open::open_offer_follows_the_options" "views::limit_is_offered"] Full
+        ["offers::open_engine_offers_what_its_driver_does" "offers::open_offer_follows_the_options" "views::limit_is_offered"] Full
         { open_offer: |_, offer| persist_api::Offer {
             limits: Limits { views_max: offer.limits.views_max + 1, ..offer.limits }, ..offer
         } }
     open_handle_ignores_the_options "The open engine offers its default limits whatever was asked for."
-        ["open::open_offer_follows_the_options" "views::limit_is_offered"] Full
+        ["offers::open_offer_follows_the_options" "views::limit_is_offered"] Full
         { open_offer: |_, offer| persist_api::Offer { limits: Limits { views_max: 64, ..offer.limits }, ..offer } }
     offer_changes_with_a_commit "After its first commit the handle offers less."
-        ["open::open_offer_is_constant"] Full
+        ["offers::open_offer_is_constant"] Full
         { later_offer: |_, offer| persist_api::Offer {
             limits: Limits { value_bytes_max: offer.limits.value_bytes_max - 1, ..offer.limits }, ..offer
         } }
     offers_a_layer "It offers a Merkle root, which only a layer can give."
-        ["open::offer_holds_only_engine_bits"] Full
+        ["offers::offer_holds_only_engine_bits"] Full
         { offer: |_, offer| persist_api::Offer { caps: offer.caps | Caps::MERKLE, ..offer } }
     offers_no_views "SNAPSHOT is missing from its offer."
-        ["open::offer_holds_the_floor"] Full
+        ["offers::offer_holds_the_floor"] Full
         { offer: |_, offer| persist_api::Offer { caps: offer.caps - Caps::SNAPSHOT, ..offer } }
     offers_shorter_keys_than_it_takes "It offers LONG_KEYS, keys up to 511 bytes, and takes longer ones."
-        ["limits::longer_key_is_too_large" "limits::longer_key_is_too_large_to_delete" "limits::too_large_poisons_its_beat_only" "open::offer_limits_make_sense"] Full
+        ["limits::longer_key_is_too_large" "limits::longer_key_is_too_large_to_delete" "limits::too_large_poisons_its_beat_only" "offers::offer_limits_make_sense"] Full
         { offer: |_, offer| persist_api::Offer { limits: Limits { key_bytes_max: 511, ..offer.limits }, ..offer } }
     offer_names_another_engine "The offer names the engine in another way than its driver."
-        ["open::offer_names_its_engine"] Full
+        ["offers::offer_names_its_engine"] Full
         { offer: |_, offer| persist_api::Offer { engine: "Filed", ..offer } }
     dropped_beats_are_committed_at_the_end "A beat that is dropped with operations in it is committed."
         ["beats::dropped_beat_changes_nothing" "open::open_after_a_beat_was_left_open"] Full

@@ -19,7 +19,7 @@ liars! { REOPEN:
         ["reopen::finds_the_header"] Full
         { header: |ctx, header| BeatHeader { root: header.root.filter(|_| !ctx.reopened || ctx.home(|n| n.backup_of.is_some())), ..header } }
     deletes_are_lost_by_closing "After reopening, records that were deleted one by one are back."
-        ["maintenance::checkpoint_then_reopen" "maintenance::compact_revives_nothing" "maintenance::compact_stops_when_asked" "maintenance::compact_then_reopen" "reopen::finds_no_deleted_record"] Full
+        ["checkpoint::then_reopen" "compact::revives_nothing" "compact::stops_when_asked" "compact::then_reopen" "reopen::finds_no_deleted_record"] Full
         { delete: |beat, key| {
             beat.ctx.home(|notes| notes.keys.insert(key.to_vec()));
             beat.inner()?.delete_record(key)
@@ -28,7 +28,7 @@ liars! { REOPEN:
             match view.inner().get_record(key)? { None if ghost => found("ghost"), other => Ok(other) }
         } }
     deleted_ranges_are_lost_by_closing "After reopening, records of deleted ranges are back."
-        ["maintenance::compact_revives_nothing" "reopen::finds_no_deleted_range"] Full
+        ["compact::revives_nothing" "reopen::finds_no_deleted_range"] Full
         { range: |beat, range| {
             beat.ctx.home(|notes| notes.ranges.push(range.clone().into_owned()));
             beat.inner()?.delete_range(range)
@@ -50,7 +50,7 @@ liars! { REOPEN:
             _ => view.inner().get_record(key),
         } }
     dropping_loses_the_last_beat "Dropping the engine without closing it loses a last beat that was not durable."
-        ["maintenance::checkpoint_after_every_beat" "open::open_after_a_beat_was_left_open" "reopen::finds_all_after_a_drop"] Full
+        ["checkpoint::after_every_beat" "open::open_after_a_beat_was_left_open" "reopen::finds_all_after_a_drop"] Full
         { commit: |beat| {
             if beat.header.durability == Durability::Durable { beat.ctx.home(|notes| notes.keys.clear()); } else {
                 let last = beat.ops.iter().filter_map(|op| match op { Op::Put(key, _) => Some(key.clone()), _ => None }).collect();
@@ -64,7 +64,7 @@ liars! { REOPEN:
             if lost { Ok(None) } else { view.inner().get_record(key) }
         } }
     receipts_run_ahead_after_reopening "After reopening, receipts name the beat after the one that was committed."
-        ["beats::importing_ends_with_reopening" "maintenance::backup_continues_the_numbers" "reopen::continues_the_numbers"] Full
+        ["numbers::importing_ends_with_reopening" "backup::continues_the_numbers" "reopen::continues_the_numbers"] Full
         { commit: |beat| {
             let ahead = u64::from(beat.ctx.reopened);
             let mut receipt = beat.commit()?;
@@ -119,7 +119,7 @@ liars! { REOPEN:
             altered(view, &scan, visit, |rows| if turned { rows.reverse(); })
         } }
     stores_know_their_place "A store does not open at another path than it was made at."
-        ["maintenance::backup_opens_by_itself" "reopen::a_copied_directory_opens"] Full
+        ["backup::opens_by_itself" "reopen::a_copied_directory_opens"] Full
         { open: |shared, inner, home, options, seen| {
             let known = shared.home(home, |notes| notes.opens > 0 || notes.backup_of.is_some());
             let whole = inspect(home) == State::Whole;

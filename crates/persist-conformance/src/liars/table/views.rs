@@ -8,13 +8,13 @@ use super::help::{altered, fault, found, liars};
 
 liars! { VIEWS:
     later_overwrites_show "A view sees later overwrites of another length."
-        ["maintenance::checkpoint_beside_a_view" "maintenance::compact_beside_a_view" "views::does_not_see_later_overwrites"] Full
+        ["checkpoint::beside_a_view" "compact::beside_a_view" "views::does_not_see_later_overwrites"] Full
         { get: |view, key| match (view.inner().get_record(key)?, view.later(key)) {
             (Some(own), Some(Some(later))) if own.len() != later.len() && own.len() < 100 => found(later),
             (own, _) => Ok(own),
         } }
     later_deletes_show "A view sees later deletes."
-        ["maintenance::compact_beside_a_view" "views::does_not_see_later_deletes"] Full
+        ["compact::beside_a_view" "views::does_not_see_later_deletes"] Full
         { get: |view, key| match view.later(key) { Some(None) => Ok(None), _ => view.inner().get_record(key) } }
     later_records_show "A view sees later records where it had none."
         ["views::does_not_see_later_records" "views::is_pinned_before_its_first_read" "views::readers_do_not_wait_for_the_writer"] Full
@@ -51,7 +51,7 @@ liars! { VIEWS:
         ["views::header_stays"] Full
         { header_moves: true }
     headers_come_late "A view takes its header when it is first asked."
-        ["views::at_an_earlier_beat" "views::header_and_records_agree" "views::is_pinned_before_its_first_read" "views::opened_beside_a_beat_stays_before_it"] Full
+        ["history::at_an_earlier_beat" "views::header_and_records_agree" "views::is_pinned_before_its_first_read" "views::opened_beside_a_beat_stays_before_it"] Full
         { header_is_late: true }
     views_share_a_cache "What an earlier view read of a key of one byte, a later view shows."
         ["views::is_not_one_that_was_dropped" "views::many_at_different_beats" "views::older_views_do_not_hold_back_newer" "views::shows_the_newest_beat"] Full
@@ -84,7 +84,7 @@ liars! { VIEWS:
         ["views::outlives_its_engine" "views::outlives_its_engine_elsewhere"] Full
         { get: |view, key| if view.ctx.notes().gone { Err(fault(ErrorKind::Closed, "get_record")) } else { view.inner().get_record(key) } }
     views_are_bound_to_a_thread "A view is bound to the thread that opened it."
-        ["concurrency::views_wander" "views::close_waits_for_a_view" "views::moves_to_another_thread" "views::outlives_its_engine_elsewhere"] Full
+        ["concurrency::views_wander" "closing::waits_for_a_view" "views::moves_to_another_thread" "views::outlives_its_engine_elsewhere"] Full
         { get: |view, key| {
             let moved = view.opened_on != std::thread::current().id();
             if moved { Err(fault(ErrorKind::Invalid, "get_record")) } else { view.inner().get_record(key) }
@@ -110,20 +110,20 @@ liars! { VIEWS:
             if taken { Err(fault(ErrorKind::Busy, "begin_beat")) } else { inner.begin_beat(header) }
         } }
     close_forgets_views "An engine closes although views are open."
-        ["views::close_is_busy_with_a_view"] Full
+        ["closing::is_busy_with_a_view"] Full
         { close: |_, inner| match inner.close() { Err((inner, _)) => { drop(inner); Ok(()) } Ok(()) => Ok(()) } }
     a_refused_close_is_half_a_close "After a refused close no beat begins."
-        ["views::close_hands_the_engine_back"] Full
+        ["closing::hands_the_engine_back"] Full
         { close: |ctx, inner| inner.close().inspect_err(|_| ctx.notes().flag = true),
         begin: |ctx, inner, header| if ctx.notes().flag { Err(fault(ErrorKind::Closed, "begin_beat")) } else { inner.begin_beat(header) } }
     close_without_waiting_fails "An engine that may not wait does not close after it had views."
-        ["errors::busy_close_speaks" "views::close_hands_the_engine_back" "views::close_without_views"] Full
+        ["errors::busy_close_speaks" "closing::hands_the_engine_back" "closing::without_views"] Full
         { close: |ctx, inner| {
             if ctx.options.close_wait == Duration::ZERO && ctx.notes().views_ever > 0 { return Err((inner, fault(ErrorKind::Busy, "close"))); }
             inner.close()
         } }
     long_waits_overflow "A wait of a minute before closing overflows and is refused."
-        ["views::close_waits_for_a_view"] Full
+        ["closing::waits_for_a_view"] Full
         { close: |ctx, inner| {
             if ctx.options.close_wait > Duration::from_secs(30) { return Err((inner, fault(ErrorKind::Busy, "close"))); }
             inner.close()
@@ -141,12 +141,12 @@ liars! { VIEWS:
             if writing { Err(fault(ErrorKind::Busy, "view")) } else { inner.view() }
         } }
     history_shows_the_newest "view_at shows the newest beat whatever was asked for."
-        ["views::at_an_earlier_beat"] Full
+        ["history::at_an_earlier_beat"] Full
         { view_at: |ctx, inner, beat| if beat <= ctx.notes().newest.beat { inner.view() } else { inner.view_at(beat) } }
     history_lacks_the_newest "view_at does not know the newest beat."
-        ["views::at_the_newest_beat"] Full
+        ["history::at_the_newest_beat"] Full
         { view_at: |ctx, inner, beat| if beat == ctx.notes().newest.beat { Err(fault(ErrorKind::Stale, "view_at")) } else { inner.view_at(beat) } }
     history_shows_the_future "view_at a beat to come shows the newest."
-        ["views::at_a_beat_that_is_not_kept"] Full
+        ["history::at_a_beat_that_is_not_kept"] Full
         { view_at: |ctx, inner, beat| if beat > ctx.notes().newest.beat && beat != BeatNo(u64::MAX) { inner.view() } else { inner.view_at(beat) } }
 }
