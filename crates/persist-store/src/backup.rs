@@ -1,11 +1,11 @@
 //! A copy of a whole home.
 
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use persist_api::{BackupStat, Caps, Error, ErrorKind, Observer, Progress, Result};
 use persist_io::{Disk, EntryKind, FileMode, create_dir_durably, lock_dir, remove_tree, sync_tree};
 
-use crate::home::{CAS_DIR, engine_dir};
+use crate::home::{CAS_DIR, Found, engine_dir, survey};
 use crate::stamp::{Stamp, StampState, StoreId};
 use crate::store::Shared;
 
@@ -34,12 +34,15 @@ pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Resul
         return Err(Error::unsupported("backup", "BACKUP"));
     };
     let disk = identity.disk.as_ref();
-    if disk.list(into)?.is_some_and(|entries| !entries.is_empty()) {
-        let context = "the directory for the backup is not empty; nothing was touched";
-        return Err(Error::new(ErrorKind::Mismatch, "backup", context).with_path(into));
+    check_free(disk, into)?;
+    if lies_inside(into, home) {
+        let context = "a backup cannot lie inside the store itself; choose a directory elsewhere";
+        return Err(Error::new(ErrorKind::Invalid, "backup", context).with_path(into));
     }
     create_dir_durably(disk, into)?;
     let _lock = lock_dir(disk, into)?;
+    // Whoever held the lock until now may have finished a backup here.
+    check_free(disk, into)?;
     let copy = Stamp {
         store: StoreId::random()?,
         state: StampState::Ready,
@@ -54,6 +57,34 @@ pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Resul
             .and_then(|()| remove_tree(disk, &into.join(CAS_DIR)));
     }
     copied
+}
+
+/// Checks that a directory is missing or holds nothing but what a backup that failed leaves: our lock.
+///
+/// # Errors
+/// `Mismatch` when it holds anything else; `Io`.
+fn check_free(disk: &dyn Disk, into: &Path) -> Result<()> {
+    match survey(disk, into) {
+        Ok(survey) if survey.found == Found::Nothing => Ok(()),
+        Err(error) if !matches!(error.kind(), ErrorKind::Mismatch | ErrorKind::Corrupt) => Err(error),
+        Ok(_) | Err(_) => {
+            let context = "the directory for the backup is not empty; nothing was touched";
+            Err(Error::new(ErrorKind::Mismatch, "backup", context).with_path(into))
+        }
+    }
+}
+
+/// Whether `path`, which need not exist, would lie inside `home`. Links are followed as far as there are any.
+fn lies_inside(path: &Path, home: &Path) -> bool {
+    let real = |path: &Path| {
+        let path = absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+        match there {
+            Some((above, real)) => path.strip_prefix(above).map_or(real.clone(), |rest| real.join(rest)),
+            None => path,
+        }
+    };
+    real(path).starts_with(real(home))
 }
 
 fn copy_parts(

@@ -1,11 +1,16 @@
 //! Backups.
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use persist_api::{ErrorKind, Progress, Quiet};
-use persist_store::default_request;
+use parking_lot::Mutex;
+use persist_api::{ErrorKind, Progress, Quiet, Result};
+use persist_io::{Disk, DiskFile, Entry, FileMode, RealDisk};
+use persist_store::{Store, default_request};
 
 use crate::kit::{content, drivers, fails, files, look_at, open, open_default, options, place, put, toy};
+use crate::toy::Toy;
 
 #[test]
 fn a_backup_opens_by_itself_and_knows_its_origin() {
@@ -62,6 +67,38 @@ fn a_target_that_holds_anything_is_refused_untouched() {
 }
 
 #[test]
+fn a_backup_into_its_own_home_is_refused_and_changes_nothing() {
+    let place = place();
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"a", b"1")]);
+    let link = place.home.with_file_name("link");
+    std::os::unix::fs::symlink(place.home.join("cas"), &link).unwrap();
+    let before = files(&place.home);
+    let inside = ["copy", "cas/copy", "engine-1/copy", "cas/deep/er/copy"].map(|name| place.home.join(name));
+    let by_detour = [place.home.join("../home/copy"), link.join("copy")];
+    for into in inside.into_iter().chain(by_detour) {
+        fails(store.backup(&into, &Quiet), ErrorKind::Invalid, &["inside the store", "elsewhere"]);
+        assert_eq!(files(&place.home), before, "{into:?}");
+    }
+    store.backup(&place.home.with_file_name("home-copy"), &Quiet).unwrap();
+}
+
+#[test]
+fn a_backup_that_lost_a_race_leaves_the_winners_copy() {
+    let place = place();
+    let into = place.home.with_file_name("copy");
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"a", b"1")]);
+    // Another backup finishes between the first look at the directory and its lock.
+    let other = place.home.with_file_name("other");
+    let race = Race { other: Mutex::new(Some(store)), into: into.clone() };
+    let (_writer, second) = open(&Toy::new(Arc::new(race)), &other, &default_request()).unwrap();
+    fails(second.backup(&into, &Quiet), ErrorKind::Mismatch, &["not empty"]);
+    let (_writer, copy) = open_default(&into);
+    assert_eq!(content(&copy.view().unwrap()).len(), 1);
+}
+
+#[test]
 fn a_cancelled_backup_leaves_no_store() {
     let place = place();
     let into = place.home.with_file_name("copy");
@@ -75,8 +112,53 @@ fn a_cancelled_backup_leaves_no_store() {
         fails(store.backup(&into, &seen), ErrorKind::Cancelled, &[]);
         let left: Vec<_> = files(&into).into_keys().collect();
         assert_eq!(left, [into.join("lock")]);
-        std::fs::remove_dir_all(&into).unwrap();
     }
+    // The lock that stayed is no obstacle to another try.
     store.backup(&into, &Quiet).unwrap();
     open(&toy(), &into, &default_request()).unwrap();
+}
+
+/// A disk on which another store's backup is written to `into` just before that directory is locked.
+struct Race {
+    other: Mutex<Option<Store>>,
+    into: PathBuf,
+}
+
+impl Disk for Race {
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
+        if path.parent() == Some(&self.into)
+            && let Some(other) = self.other.lock().take()
+        {
+            other.backup(&self.into, &Quiet)?;
+        }
+        RealDisk.try_lock(path)
+    }
+
+    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>> {
+        RealDisk.open(path, mode)
+    }
+
+    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
+        RealDisk.list(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        RealDisk.create_dir(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        RealDisk.remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        RealDisk.remove_dir(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        RealDisk.sync_dir(path)
+    }
 }
