@@ -60,6 +60,11 @@ pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
     let Some(stamp) = Stamp::read(disk, home)? else {
         return survey_unstamped(disk, home, &entries);
     };
+    // Locking writes into the lock: what it leads to may be a file of somebody else.
+    if entries.iter().any(|entry| *entry.name == *LOCK_FILE && entry.kind != EntryKind::File) {
+        let context = format!("{LOCK_FILE} is not a file; nothing was touched");
+        return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
+    }
     let own_engine = engine_name(stamp.epoch);
     let is_ours = |entry: &Entry| {
         let ours = [STAMP_FILE, STAMP_NEW, LOCK_FILE, CAS_DIR, own_engine.as_str()];

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use persist_api::{Error, ErrorKind, FormatGrant, Result};
-use persist_io::{Disk, read_file, replace};
+use persist_io::{Disk, EntryKind, read_file, replace};
 
 /// Name of the stamp in a home.
 pub const STAMP_FILE: &str = "persist.stamp";
@@ -161,9 +161,15 @@ impl Stamp {
     /// Reads the stamp of a home; `None` when it has none.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), with the path; `Io`.
+    /// As [`parse`](Self::parse), with the path; `Mismatch` when what has its name is not a file; `Io`.
     pub fn read(disk: &dyn Disk, home: &Path) -> Result<Option<Self>> {
         let path = home.join(STAMP_FILE);
+        let entries = disk.list(home)?.unwrap_or_default();
+        // To open what is not a file can block for ever.
+        if entries.iter().any(|entry| *entry.name == *STAMP_FILE && entry.kind != EntryKind::File) {
+            let context = "the stamp is not a file; nothing was touched";
+            return Err(Error::new(ErrorKind::Mismatch, "read_stamp", context).with_path(path));
+        }
         let Some(bytes) = read_file(disk, &path, STAMP_BYTES_MAX)? else { return Ok(None) };
         Self::parse(&bytes).map(Some).map_err(|error| error.with_path(path))
     }

@@ -135,6 +135,29 @@ fn foreign_directories_are_refused_untouched() {
 }
 
 #[test]
+fn a_stamp_or_lock_that_is_no_file_is_refused_untouched() {
+    let place = place();
+    let victim = place.home.with_file_name("victim");
+    std::fs::write(&victim, b"theirs").unwrap();
+    for name in ["persist.stamp", "lock"] {
+        open_default(&place.home);
+        let path = place.home.join(name);
+        let kept = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        fails(look(&toy(), &place.home), ErrorKind::Mismatch, &["not a file", "nothing was touched"]);
+        assert_eq!(std::fs::read(&victim).unwrap(), b"theirs");
+        std::fs::remove_file(&path).unwrap();
+        // A socket stands for what cannot be opened like a file; a pipe would block.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        fails(look(&toy(), &place.home), ErrorKind::Mismatch, &["not a file"]);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, kept).unwrap();
+    }
+    open_default(&place.home);
+}
+
+#[test]
 fn a_strangers_lock_file_is_not_ours() {
     for content in [b"their notes".to_vec(), vec![b'p'; 5000]] {
         let place = place();
