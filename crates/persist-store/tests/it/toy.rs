@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use persist_api::{
     BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, Caps, CheckpointStat, CompactScope, CompactStat,
     Driver, Durability, Engine, Error, ErrorKind, Finding, Health, KeyRange, Limits, Observer, Offer,
-    OpenMode, OpenOptions, Probe, Progress, Result, Scan, Stats, VerifyStat, View,
+    OpenMode, OpenOptions, Probe, Progress, Result, Scan, Severity, Stats, VerifyStat, View,
 };
 use persist_io::{Disk, create_dir_durably, read_file, replace};
 use persist_memory::MemoryDriver;
@@ -33,6 +33,8 @@ pub struct Toy {
     pub caps: Caps,
     pub limits: Limits,
     pub format: u32,
+    /// What its `verify` says it did not check.
+    pub unchecked: Option<&'static str>,
 }
 
 impl Toy {
@@ -44,7 +46,7 @@ impl Toy {
             views_max: 8,
             store_bytes_max: u64::MAX,
         };
-        Self { disk, scheme: "toy", caps: TOY_CAPS, limits, format: 1 }
+        Self { disk, scheme: "toy", caps: TOY_CAPS, limits, format: 1, unchecked: None }
     }
 }
 
@@ -54,6 +56,7 @@ struct ToyEngine {
     disk: Arc<dyn Disk>,
     home: PathBuf,
     last: Mutex<BeatHeader>,
+    unchecked: Option<&'static str>,
     health: Health,
 }
 
@@ -138,6 +141,7 @@ impl Driver for Toy {
             disk: Arc::clone(&self.disk),
             home: home.to_path_buf(),
             last: Mutex::new(header),
+            unchecked: self.unchecked,
             health: Health::default(),
         }))
     }
@@ -196,6 +200,9 @@ impl Engine for ToyEngine {
     }
 
     fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {
+        if let Some(what) = self.unchecked {
+            found(Finding { severity: Severity::Unchecked, what: what.to_owned(), place: FILE.to_owned() });
+        }
         self.inner.verify(found, seen)
     }
 

@@ -47,6 +47,36 @@ fn a_store_without_checksums_says_so() {
 }
 
 #[test]
+fn an_engine_without_checksums_is_covered_by_the_layer_that_has_them() {
+    let place = place();
+    let mut bare = toy();
+    bare.unchecked = Some("this engine keeps no checksums");
+    let severity = |findings: &[Finding]| {
+        let about = findings.iter().find(|finding| finding.what.contains("this engine keeps no checksums"));
+        about.unwrap().severity
+    };
+    let (mut writer, store) = open(&bare, &place.home, &persist_store::default_request()).unwrap();
+    put(&mut writer, &[(b"a", b"1"), (b"b", b"2")]);
+    assert_eq!(severity(&verify(&store).1), Severity::Note);
+    drop((writer, store));
+    // What the layer could not read, it cannot vouch for.
+    change_raw(&bare, &place.home, &[(b"\x01b", b"2\0\0\0\0")]);
+    let (_writer, store) = open(&bare, &place.home, &persist_store::default_request()).unwrap();
+    assert_eq!(severity(&verify(&store).1), Severity::Unchecked);
+    drop((_writer, store));
+
+    let plain = crate::kit::place();
+    let request = Request { durability: persist_api::Durability::Durable, ..only(Caps::SNAPSHOT) };
+    let (_writer, store) = open(&bare, &plain.home, &request).unwrap();
+    assert_eq!(severity(&verify(&store).1), Severity::Unchecked, "without the layer nobody checks");
+    let mut other = toy();
+    other.unchecked = Some("this engine could not look at its free pages");
+    let other_place = crate::kit::place();
+    let (_writer, store) = open(&other, &other_place.home, &persist_store::default_request()).unwrap();
+    assert_eq!(verify(&store).0.unchecked, 1, "the layer covers values, nothing else");
+}
+
+#[test]
 fn all_damage_is_found_and_named() {
     let place = place();
     let (mut writer, store) = open_default(&place.home);
