@@ -142,7 +142,7 @@ impl Opened {
             Running { engine, lock },
             grant,
             codec,
-            Identity { stamp, home, disk: Arc::clone(&self.disk) },
+            Identity { engine: self.offer.engine, stamp, home, disk: Arc::clone(&self.disk) },
             header.last_commit(),
             self.options.close_wait,
         ));

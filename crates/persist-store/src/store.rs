@@ -25,6 +25,8 @@ pub(crate) struct Running {
 
 /// Who and where a store is. No stamp and no home for an engine that keeps nothing on disk.
 pub(crate) struct Identity {
+    /// The engine's scheme.
+    pub(crate) engine: &'static str,
     pub(crate) stamp: Option<Stamp>,
     pub(crate) home: Option<PathBuf>,
     pub(crate) disk: Arc<dyn Disk>,
@@ -170,11 +172,9 @@ impl Store {
     }
 
     /// The scheme of its engine.
-    ///
-    /// # Errors
-    /// `Closed`.
-    pub fn engine_name(&self) -> Result<&'static str> {
-        Ok(self.0.engine("engine_name")?.offer().engine)
+    #[must_use]
+    pub fn engine_name(&self) -> &'static str {
+        self.0.identity.engine
     }
 
     /// Opens a view at the newest beat (SNAPSHOT).
@@ -242,7 +242,8 @@ impl Store {
     /// that was not finished is never taken for a store. Durable when the call returns.
     ///
     /// # Errors
-    /// `Unsupported` unless granted, `Mismatch` when `into` holds anything, `Full`, `Io`, `Cancelled`.
+    /// `Unsupported` unless granted, `Mismatch` when `into` holds anything but a lock of ours, `Invalid` when it lies inside
+    /// this home, `Locked` while another backup is written there, `Full`, `Io`, `Cancelled`.
     pub fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupReport> {
         crate::backup::backup(&self.0, into, seen)
     }

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let mut steps = Steps::new(writer, store, &watch);
     if !out.is_json() {
         let verb = if continued { "going on in" } else { "created" };
-        let line = format!("{verb} {} ({})", args.dir.display(), steps.store.engine_name()?);
+        let line = format!("{verb} {} ({})", args.dir.display(), steps.store.engine_name());
         watch.aside(|| out.line(line))?;
         out.flush()?;
     }
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     steps.read_back(args.records)?;
     steps.scan(args.records)?;
     steps.verify()?;
-    let url = format!("{}:{}", steps.store.engine_name()?, args.dir.display());
+    let url = format!("{}:{}", steps.store.engine_name(), args.dir.display());
     let done = steps.reopen(&|watch| reopen(&url, global, watch))?;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     drop(watch);
@@ -123,7 +123,7 @@ fn reopen(url: &str, global: &Global, watch: &Watch) -> Result<(Writer, Store)> 
 
 fn summarise(args: &Args, continued: bool, done: &Done, milliseconds: u64) -> Result<DemoJson> {
     let store = &done.store;
-    let (grant, stats, engine) = (store.grant(), store.stats()?, store.engine_name()?);
+    let (grant, stats, engine) = (store.grant(), store.stats()?, store.engine_name());
     let driver = persist::drivers().into_iter().find(|driver| driver.scheme() == engine);
     let library = driver.map(|driver| driver.offer(&persist::OpenOptions::default()).library);
     Ok(DemoJson {

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
         opened.negotiate_watched(&persist::default_request(), &watch).map_err(Error::from)?;
     let grant = store.grant();
     let json = InitJson {
-        engine: store.engine_name()?,
+        engine: store.engine_name(),
         home: store.home().map(|home| home.display().to_string()),
         store_id: store.stamp().map(|stamp| stamp.store.to_string()),
         caps: grant.session.caps.rows().map(|cap| cap.name).collect(),

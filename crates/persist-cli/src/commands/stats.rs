@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let (grant, stamp) = (store.grant(), store.stamp());
     let session = &grant.session;
     let json = StatsJson {
-        engine: store.engine_name()?,
+        engine: store.engine_name(),
         home: store.home().map(|home| home.display().to_string()),
         store_id: stamp.map(|stamp| stamp.store.to_string()),
         epoch: stamp.map(|stamp| stamp.epoch),
