@@ -29,6 +29,8 @@ const C_LIBRARIES: [&str; 3] = ["heed", "rusqlite", "rocksdb"];
 const UNSAFE_ARGUED: [&str; 3] =
     ["crates/persist-lmdb/", "crates/persist-sqlite/src/session.rs", "crates/persist-bench/src/raw/lmdb.rs"];
 const LINES_MAX: usize = 450;
+/// One table, which is as long as the suite has cases.
+const TABLES: [&str; 1] = ["crates/persist-conformance/src/registry/list.rs"];
 
 /// What the rules look at.
 struct Workspace {
@@ -202,7 +204,7 @@ fn sources_are_tidy(workspace: &Workspace) -> Vec<String> {
             continue;
         }
         let lines = text.lines().count();
-        if lines > LINES_MAX {
+        if lines > LINES_MAX && !TABLES.contains(&path.as_str()) {
             breaches.push(format!("{path} has {lines} lines, more than {LINES_MAX}"));
         }
         if leftovers.iter().any(|part| text.contains(part.as_str())) {
