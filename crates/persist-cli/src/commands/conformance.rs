@@ -235,9 +235,12 @@ fn crash_cases(args: &Args, fixture: &Subjected, seen: &mut dyn FnMut(CaseJson) 
     // Without any sync a few images are enough to fail; that they do is the point.
     let unsynced = PowerOptions { lose_syncs: true, images: 60, ..PowerOptions::default() };
     let noticed = crash::power_cut(&subject, &reentry, &unsynced);
-    let noticed = noticed.map(|report| match report.is_clean() {
-        false => (true, "dropped syncs were noticed, as they must be".to_owned()),
-        true => (false, format!("dropped syncs went unnoticed: {report}")),
+    let noticed = noticed.map(|report| {
+        if report.is_clean() {
+            (false, format!("dropped syncs went unnoticed: {report}"))
+        } else {
+            (true, "dropped syncs were noticed, as they must be".to_owned())
+        }
     });
     seen(report("power_cut_notices_lost_syncs", &["D-2"], noticed))
 }

@@ -63,7 +63,6 @@ fn an_engine_without_checksums_is_covered_by_the_layer_that_has_them() {
     change_raw(&bare, &place.home, &[(b"\x01b", b"2\0\0\0\0")]);
     let (_writer, store) = open(&bare, &place.home, &persist_store::default_request()).unwrap();
     assert_eq!(severity(&verify(&store).1), Severity::Unchecked);
-    drop((_writer, store));
 
     let plain = crate::kit::place();
     let request = Request { durability: persist_api::Durability::Durable, ..only(Caps::SNAPSHOT) };
