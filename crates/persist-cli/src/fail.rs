@@ -1,5 +1,6 @@
 //! How commands fail: one line on standard error, one exit code per kind of error. `docs/cli.md` lists both.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use persist_api::{Error, ErrorKind};
@@ -73,7 +74,8 @@ impl Failure {
     pub(crate) fn report(&self, json: bool) {
         if let Some(detail) = self.detail() {
             let line = if json { serde_json::to_string(&Report { error: detail }).ok() } else { None };
-            eprintln!("{}", line.unwrap_or_else(|| self.sentence()));
+            // Who closed standard error does not want to know; the exit code stays.
+            let _ = writeln!(io::stderr(), "{}", line.unwrap_or_else(|| self.sentence()));
         }
     }
 
