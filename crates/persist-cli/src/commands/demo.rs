@@ -3,7 +3,8 @@
 mod data;
 mod steps;
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::Path;
 use std::time::Instant;
 
 use persist::{Error, ErrorKind, OpenMode, Store, Writer};
@@ -16,7 +17,7 @@ use crate::out::Out;
 use crate::text::{hex, size};
 use crate::watch::Watch;
 
-use super::init::default_engine;
+use super::init::{default_engine, scheme_of};
 use super::verify::left_over;
 use steps::{Done, Steps};
 
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     engine: Option<String>,
     /// Where the store lies; one that is there already is gone on with
     #[arg(long, value_name = "DIR", default_value = "./demo-store")]
-    dir: PathBuf,
+    dir: String,
     /// How many records to generate
     #[arg(long, value_name = "COUNT", default_value_t = 5000)]
     records: u64,
@@ -68,11 +69,12 @@ struct StepJson {
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
     let started = Instant::now();
-    let (writer, store, continued) = open(args, global, &watch)?;
+    let dir = args.dir();
+    let (writer, store, continued) = open(args, &dir, global, &watch)?;
     let mut steps = Steps::new(writer, store, &watch);
     if !out.is_json() {
         let verb = if continued { "going on in" } else { "created" };
-        let line = format!("{verb} {} ({})", args.dir.display(), steps.store.engine_name());
+        let line = format!("{verb} {dir} ({})", steps.store.engine_name());
         watch.aside(|| out.line(line))?;
         out.flush()?;
     }
@@ -82,7 +84,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     steps.read_back(args.records)?;
     steps.scan(args.records)?;
     steps.verify()?;
-    let url = format!("{}:{}", steps.store.engine_name(), args.dir.display());
+    let url = format!("{}:{dir}", steps.store.engine_name());
     let done = steps.reopen(&|watch| reopen(&url, global, watch))?;
     let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     drop(watch);
@@ -90,20 +92,29 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     if out.is_json() { out.object(&summary) } else { print(&summary, out) }
 }
 
+impl Args {
+    /// The directory as an address without an engine: what looks like one gets `./` in front.
+    fn dir(&self) -> Cow<'_, str> {
+        match scheme_of(&self.dir) {
+            Some(_) => Cow::Owned(format!("./{}", self.dir)),
+            None => Cow::Borrowed(&self.dir),
+        }
+    }
+}
+
 /// Creates the store, or goes on with the one that is there.
-fn open(args: &Args, global: &Global, watch: &Watch) -> Result<(Writer, Store, bool)> {
-    let dir = args.dir.display().to_string();
+fn open(args: &Args, dir: &str, global: &Global, watch: &Watch) -> Result<(Writer, Store, bool)> {
     let options = home::options(global, OpenMode::OpenOrCreate);
-    let exists = persist::Stamp::read(&persist::RealDisk, &args.dir)?.is_some();
+    let exists = persist::Stamp::read(&persist::RealDisk, Path::new(dir))?.is_some();
     let url = match (&args.engine, exists) {
         (Some(engine), _) => format!("{engine}:{dir}"),
-        (None, true) => dir.clone(),
+        (None, true) => dir.to_owned(),
         (None, false) => format!("{}:{dir}", default_engine()?),
     };
     let opened = persist::open_with(&url, &options).map_err(|error| match error.kind() {
         ErrorKind::Mismatch => {
             let context = format!("{}; choose another --dir, or remove this one first", error.context());
-            Error::new(ErrorKind::Mismatch, "demo", context).with_path(&args.dir)
+            Error::new(ErrorKind::Mismatch, "demo", context).with_path(dir)
         }
         _ => error,
     })?;
@@ -129,7 +140,7 @@ fn summarise(args: &Args, continued: bool, done: &Done, milliseconds: u64) -> Re
     Ok(DemoJson {
         engine,
         library: library.unwrap_or_default(),
-        home: args.dir.display().to_string(),
+        home: args.dir().into_owned(),
         continued,
         caps: grant.session.caps.rows().map(|cap| cap.name).collect(),
         layers: grant.format.layers.iter().map(persist::LayerGrant::id).collect(),

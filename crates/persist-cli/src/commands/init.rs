@@ -53,17 +53,20 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
 
 /// The address with the engine in it, as `--store` or `--engine` name it.
 pub(crate) fn address(store: &str, engine: Option<&str>) -> Result<String> {
-    let named = KNOWN_ENGINES
-        .iter()
-        .any(|known| store.strip_prefix(known.scheme).is_some_and(|rest| rest.starts_with(':')));
+    let named = scheme_of(store);
     match (named, engine) {
-        (true, Some(engine)) if store.split(':').next() != Some(engine) => {
+        (Some(named), Some(engine)) if named != engine => {
             Err(Failure::Usage(format!("--store {store} and --engine {engine} name two engines")))
         }
-        (true, _) => Ok(store.to_owned()),
-        (false, Some(engine)) => Ok(format!("{engine}:{store}")),
-        (false, None) => Ok(format!("{}:{store}", default_engine()?)),
+        (Some(_), _) => Ok(store.to_owned()),
+        (None, Some(engine)) => Ok(format!("{engine}:{store}")),
+        (None, None) => Ok(format!("{}:{store}", default_engine()?)),
     }
+}
+
+/// What an address names as its engine, be there such an engine or not.
+pub(crate) fn scheme_of(store: &str) -> Option<&str> {
+    store.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| persist_store::is_scheme(scheme))
 }
 
 /// The first engine of this build that keeps something.

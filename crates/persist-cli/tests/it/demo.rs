@@ -1,5 +1,7 @@
 //! The demo.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use serde_json::json;
 
 use crate::kit::Place;
@@ -28,6 +30,20 @@ fn the_demo_works_again_and_again_on_every_engine() {
         let verify = place.run(&["--store", "demo-store", "verify", "--json"]).ok().objects();
         assert_eq!(verify.last().unwrap()["digest"], second["digest"]);
     }
+}
+
+#[test]
+fn the_demo_goes_where_it_is_told() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let text = place.run(&["demo", "--records", "10", "--dir", "odd:name"]).ok();
+        assert!(text.text().contains("persist --store ./odd:name verify"), "{}", text.text());
+    }
+    place.run(&["--store", "./odd:name", "verify"]).ok();
+    let not_text = std::ffi::OsStr::from_bytes(b"bad\xFF");
+    let refused = place.command(&["demo", "--dir"]).arg(not_text).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
 }
 
 #[test]
