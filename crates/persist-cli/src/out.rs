@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::path::Path;
 
-use persist_api::{Error, ErrorKind};
+use persist::{Error, ErrorKind, RealDisk};
 use serde::Serialize;
 
 use crate::fail::{Failure, Result};
@@ -57,6 +58,20 @@ impl Out {
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.to.flush().map_err(|error| failure(&error))
     }
+}
+
+/// Puts bytes in the place of a file, whole and durably (`--out`).
+pub(crate) fn save(path: &Path, bytes: &[u8]) -> Result<()> {
+    let refuse = |what: &str| Err(Error::new(ErrorKind::Invalid, "write", what).with_path(path).into());
+    if path.is_dir() {
+        return refuse("this is a directory; name a file in it");
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    if Path::new(&beside).symlink_metadata().is_ok() {
+        return refuse("the same name with .new is taken and would be lost: move it, or write elsewhere");
+    }
+    Ok(persist_io::replace(&RealDisk, path, bytes)?)
 }
 
 fn failure(error: &io::Error) -> Failure {

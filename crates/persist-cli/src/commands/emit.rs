@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use persist::{BeatNo, Error, ErrorKind, RealDisk};
+use persist::{BeatNo, Error, ErrorKind};
 use serde::Serialize;
 
 use crate::args::Global;
 use crate::fail::{Failure, Result};
 use crate::home;
-use crate::out::Out;
+use crate::out::{Out, save};
 use crate::text::{hex, size};
 use crate::watch::Watch;
 
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let kept = persist_cps::frame(&view, beat)?.ok_or_else(missing)?;
     let bytes = if args.bare { kept.reassemble()? } else { kept.reassemble_received()? };
     let Some(path) = &args.out else { return out.bytes(&bytes) };
-    persist_io::replace(&RealDisk, path, &bytes)?;
+    save(path, &bytes)?;
     if out.is_json() {
         return out.object(&EmitJson {
             beat: beat.to_string(),

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use persist::RealDisk;
 use serde::Serialize;
 
 use crate::args::Global;
 use crate::fail::{Failure, Result};
 use crate::home;
-use crate::out::Out;
+use crate::out::{Out, save};
 use crate::text::{hex, printable, show, typed};
 use crate::watch::Watch;
 
@@ -45,7 +44,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let view = store.view()?;
     let value = view.get(&key)?.ok_or_else(|| Failure::NotFound(show(&key, args.hex).into_owned()))?;
     if let Some(path) = &args.out {
-        persist_io::replace(&RealDisk, path, &value)?;
+        save(path, &value)?;
     }
     if out.is_json() {
         return out.object(&RecordJson {

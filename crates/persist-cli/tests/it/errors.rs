@@ -33,6 +33,42 @@ fn errors_are_one_line_with_advice_or_one_object() {
 }
 
 #[test]
+fn nobody_listening_to_errors_keeps_the_exit_code() {
+    let place = Place::with("sqlite");
+    for json in [&[][..], &["--json"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let status = place.command(&["get", "nothing"]).args(json).stderr(full).status().unwrap();
+        assert_eq!(status.code(), Some(8));
+    }
+}
+
+#[test]
+fn an_engine_that_does_not_exist_is_no_directory() {
+    let place = Place::new();
+    place.run(&["init", "--store", "sqlit:./store"]).fails(7, "there is no engine sqlit");
+    place.run(&["init", "--store", "sqlit:./store", "--engine", "sqlite"]).fails(2, "two engines");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    place.run(&["init", "--store", "./sqlit:store"]).ok();
+    place.run(&["stats", "--store", "./sqlit:store"]).ok();
+}
+
+#[test]
+fn writing_a_file_harms_no_other() {
+    let place = Place::with("sqlite");
+    place.run(&["put", "key", "value"]).ok();
+    std::fs::create_dir(place.path().join("dir")).unwrap();
+    place.run(&["get", "key", "--out", "dir"]).fails(1, "a directory");
+    place.write("back.new", b"theirs");
+    place.run(&["get", "key", "--out", "back"]).fails(1, ".new is taken");
+    assert_eq!(std::fs::read(place.path().join("back.new")).unwrap(), b"theirs");
+    place.run(&["get", "key", "--out", "other"]).ok();
+    let mut names: Vec<_> =
+        std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["back.new", "dir", "other", "store"]);
+}
+
+#[test]
 fn wrong_command_lines_give_2() {
     let place = Place::with("sqlite");
     for args in [
