@@ -1,19 +1,11 @@
 //! What the demo stores: three frames that another program wrote, and generated records.
 
-/// Real frames, with their names. They are in the binary, so that an installed one has them.
+/// Real frames, with their names. They are in the binary, so that an installed one has them. `frames` is a link to the fixtures,
+/// which a package of this crate resolves.
 pub(super) const FRAMES: [(&str, &[u8]); 3] = [
-    (
-        "payload_ref_inline.frame",
-        include_bytes!("../../../../../fixtures/cps/frames/payload_ref_inline.frame"),
-    ),
-    (
-        "payload_ref_cas_plain.frame",
-        include_bytes!("../../../../../fixtures/cps/frames/payload_ref_cas_plain.frame"),
-    ),
-    (
-        "payload_ref_cas_deflate.frame",
-        include_bytes!("../../../../../fixtures/cps/frames/payload_ref_cas_deflate.frame"),
-    ),
+    ("payload_ref_inline.frame", include_bytes!("../../../frames/payload_ref_inline.frame")),
+    ("payload_ref_cas_plain.frame", include_bytes!("../../../frames/payload_ref_cas_plain.frame")),
+    ("payload_ref_cas_deflate.frame", include_bytes!("../../../frames/payload_ref_cas_deflate.frame")),
 ];
 
 /// Where generated records lie.
