@@ -129,8 +129,15 @@ liars! { REST:
     four_threads_are_enough "More than four views from other threads at once are Busy."
         ["concurrency::many_views_at_once"] Full
         { view: |ctx, inner| {
-            let many = ctx.elsewhere() && ctx.notes().views_open > 4;
-            if many { Err(fault(ErrorKind::Busy, "view")) } else { inner.view() }
+            if !ctx.elsewhere() { return inner.view(); }
+            let mut notes = ctx.notes();
+            if notes.n >= 4 { return Err(fault(ErrorKind::Busy, "view")); }
+            notes.n += 1;
+            drop(notes);
+            inner.view().inspect_err(|_| ctx.notes().n -= 1)
+        }, drop_view: |ctx, inner| {
+            if ctx.elsewhere() { let mut notes = ctx.notes(); notes.n = notes.n.saturating_sub(1); }
+            drop(inner);
         } }
     only_the_opener_writes "Beats begin on the thread that opened the engine only."
         ["beats::second_beat_elsewhere_is_busy" "concurrency::engine_wanders" "concurrency::one_of_two_gets_the_beat" "concurrency::writers_compete" "concurrency::writers_take_turns"] Full
@@ -148,10 +155,13 @@ liars! { REST:
             }
             beat.commit()
         } }
-    views_dropped_elsewhere_stay_open "A view dropped on another thread is counted as open."
+    views_dropped_elsewhere_stay_open "The first view that is dropped on another thread after a second beat is counted as open."
         ["concurrency::views_wander"] Full
         { drop_view: |ctx, inner| {
-            if ctx.elsewhere() && ctx.notes().newest.beat.0 == 2 && !ctx.notes().gone { std::mem::forget(inner); }
+            let mut notes = ctx.notes();
+            let first = ctx.elsewhere() && notes.newest.beat.0 == 2 && !notes.gone && !std::mem::replace(&mut notes.flag, true);
+            drop(notes);
+            if first { std::mem::forget(inner); }
         } }
     only_the_opener_closes "An engine closes on the thread that opened it only."
         ["concurrency::engine_wanders"] Full
