@@ -19,6 +19,17 @@ pub struct RealDisk;
 struct RealFile {
     file: File,
     path: PathBuf,
+    locked: bool,
+}
+
+impl Drop for RealFile {
+    fn drop(&mut self) {
+        if self.locked {
+            // Closing is not enough: a child process that was forked a moment ago and has not yet started its own
+            // program holds a copy of the descriptor, and the lock with it. Nothing is lost if this fails.
+            let _ = flock(&self.file, FlockOperation::Unlock);
+        }
+    }
 }
 
 fn absent_is_fine(op: &'static str, path: &Path, done: io::Result<()>) -> Result<()> {
@@ -42,7 +53,7 @@ impl Disk for RealDisk {
             }
         }
         let file = options.open(path).map_err(|error| Error::io("open_file", path, error))?;
-        Ok(Box::new(RealFile { file, path: path.to_path_buf() }))
+        Ok(Box::new(RealFile { file, path: path.to_path_buf(), locked: false }))
     }
 
     fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
@@ -99,7 +110,7 @@ impl Disk for RealDisk {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(fail)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(RealFile { file, path: path.to_path_buf() }))),
+            Ok(()) => Ok(Some(Box::new(RealFile { file, path: path.to_path_buf(), locked: true }))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(fail(error.into())),
         }

@@ -146,6 +146,22 @@ fn a_lock_has_one_holder_and_says_who() {
 }
 
 #[test]
+fn a_lock_goes_with_its_holder_while_children_start() {
+    let dir = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        // Each child holds copies of all descriptors between its fork and the start of its program.
+        let children = scope.spawn(|| {
+            for _ in 0..100 {
+                std::process::Command::new("true").status().unwrap();
+            }
+        });
+        while !children.is_finished() {
+            drop(lock_dir(&RealDisk, dir.path()).unwrap());
+        }
+    });
+}
+
+#[test]
 fn files_read_write_truncate_at_any_place() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
