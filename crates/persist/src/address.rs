@@ -46,6 +46,9 @@ pub(crate) fn absent(scheme: &str, present: &[&str], url: Option<&str>) -> Error
         (Some(feature), _) => {
             format!("the engine {scheme} is not in this build; enable feature `{feature}`")
         }
+        (None, Some(url)) if url.ends_with(':') => {
+            format!("there is no engine {scheme}; this build has: {}", present.join(", "))
+        }
         (None, Some(url)) => format!(
             "there is no engine {scheme}; this build has: {}; for a path with a colon write ./{url}",
             present.join(", ")

@@ -46,6 +46,8 @@ fn nobody_listening_to_errors_keeps_the_exit_code() {
 fn an_engine_that_does_not_exist_is_no_directory() {
     let place = Place::new();
     place.run(&["init", "--store", "sqlit:./store"]).fails(7, "there is no engine sqlit");
+    let engine_alone = place.run(&["init", "--store", "sqlit:"]).fails(7, "there is no engine sqlit");
+    assert!(!engine_alone.stderr.contains("colon"), "no path, no advice on paths");
     place.run(&["init", "--store", "sqlit:./store", "--engine", "sqlite"]).fails(2, "two engines");
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
     place.run(&["init", "--store", "./sqlit:store"]).ok();
