@@ -63,7 +63,7 @@ fn checks() -> Outcome {
     tidy::run()?;
     generate::run(true)?;
     run(cargo(&["clippy", "--all-targets"]).args(MIX).args(["--", "-D", "warnings"]))?;
-    run(cargo(&["doc", "--no-deps", "--document-private-items"]).args(MIX).env("RUSTDOCFLAGS", "-D warnings"))
+    run(cargo(&["doc", "--no-deps"]).args(MIX).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn tests() -> Outcome {

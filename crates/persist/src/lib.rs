@@ -25,7 +25,7 @@
 //! # Ok::<(), persist::Error>(())
 //! ```
 //!
-//! [`open`] takes `engine:path`, or a path alone for a store that exists: its stamp says which engine owns it. An engine
+//! [`open()`] takes `engine:path`, or a path alone for a store that exists: its stamp says which engine owns it. An engine
 //! that this build lacks is a typed error that names the feature. Engines of your own go in by
 //! [`Options::driver`]; there is no global registry.
 //!
