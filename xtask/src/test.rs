@@ -8,7 +8,7 @@ use crate::{bench, generate, rocks, scoreboard, setup, tidy};
 /// One feature mix for clippy, tests and docs, so that nothing is compiled twice.
 const MIX: [&str; 2] = ["--workspace", "--all-features"];
 
-/// A class of checks and how long it may take. Rounds are lowered to keep to it, kinds never.
+/// A class of checks and how long it may take. Rounds are fixed and small enough to keep to it; no kind is left out.
 struct Class {
     name: &'static str,
     budget_minutes: u64,
