@@ -8,8 +8,8 @@ use crate::side::{ENGINES, Result, open, text};
 const LOADED_ROWS: usize = 20_000;
 
 /// What a step may cost over raw, in instructions, or as a ratio for libraries whose own step is long. 15 ns a get and
-/// 4 ns a row are about 60 and 16 instructions on the machines we measure on.
-const LIMITS: [(&str, u64, f64); 2] = [("get", 60, 1.05), ("scan", 16, 1.05)];
+/// 4 ns a row are 90 and 24 instructions at 3 GHz and two instructions a cycle, which such straight code exceeds.
+const LIMITS: [(&str, u64, f64); 2] = [("get", 90, 1.05), ("scan", 24, 1.05)];
 
 /// Counts every engine and fails beyond the limits.
 pub(crate) fn run() -> Result<()> {

@@ -11,6 +11,7 @@ use crate::side::{ENGINES, Result, Side, open, text};
 
 const LOADED_ROWS: usize = 100_000;
 const GETS_A_ROUND: usize = 20_000;
+const TURNS_A_ROUND: usize = 8;
 const BEATS_A_ROUND: usize = 40;
 const ROWS_A_BEAT: usize = 100;
 const ROUNDS_MIN: usize = 5;
@@ -90,55 +91,53 @@ impl Pair {
     fn series(&mut self, what: &str, quiet_wanted: usize) -> Result<Vec<Round>> {
         let mut series = Vec::new();
         while quiet(&series).count() < quiet_wanted && series.len() < 4 * quiet_wanted {
-            series.push(self.round(what, series.len())?);
+            series.push(self.round(what)?);
         }
         Ok(series)
     }
 
-    /// Measures one round; which side goes first alternates.
-    fn round(&mut self, what: &str, round: usize) -> Result<Round> {
+    /// Measures one round: both sides in turn, many times, and the median of each.
+    fn round(&mut self, what: &str) -> Result<Round> {
         let before = pressure::cpu();
         let (raw, ours) = match what {
             "get" => {
                 let keys = shuffled_keys(&mut self.random, &self.loaded, GETS_A_ROUND);
-                self.both(round, keys.len(), |side| side.gets(&keys).map(drop))?
+                self.turns(TURNS_A_ROUND, keys.len(), |_, side| side.gets(&keys).map(drop))?
             }
-            "scan row" => self.both(round, LOADED_ROWS, |side| side.scans(1).map(drop))?,
-            _ => self.beats()?,
+            "scan row" => self.turns(TURNS_A_ROUND, LOADED_ROWS, |_, side| side.scans(1).map(drop))?,
+            _ => {
+                let mut batch = || rows(&mut self.random, ROWS_A_BEAT);
+                let batches: Vec<_> = std::iter::repeat_with(&mut batch).take(BEATS_A_ROUND).collect();
+                self.turns(BEATS_A_ROUND, 1, |turn, side| side.beat(&batches[turn]))?
+            }
         };
         Ok(Round { raw, ours, pressure: before.max(pressure::cpu()) })
     }
 
-    fn both(
+    /// The median nanoseconds of each side for one of `count` steps; which side goes first alternates, so that both meet
+    /// the same machine.
+    fn turns(
         &mut self,
-        round: usize,
+        turns: usize,
         count: usize,
-        mut work: impl FnMut(&mut dyn Side) -> Result<()>,
+        mut work: impl FnMut(usize, &mut dyn Side) -> Result<()>,
     ) -> Result<(f64, f64)> {
-        let mut time = |side: &mut dyn Side| -> Result<f64> {
-            let start = Instant::now();
-            work(side)?;
-            #[allow(clippy::cast_precision_loss, reason = "a count of thousands")]
-            let nanoseconds = start.elapsed().as_secs_f64() * 1e9 / count as f64;
-            Ok(nanoseconds)
-        };
-        if round.is_multiple_of(2) {
-            let raw = time(&mut *self.raw)?;
-            Ok((raw, time(&mut *self.ours)?))
-        } else {
-            let ours = time(&mut *self.ours)?;
-            Ok((time(&mut *self.raw)?, ours))
-        }
-    }
-
-    /// Durable beats, one of each side in turn, so that both meet the same disk; the medians of the round.
-    fn beats(&mut self) -> Result<(f64, f64)> {
         let (mut raw, mut ours) = (Vec::new(), Vec::new());
-        for beat in 0..BEATS_A_ROUND {
-            let batch = rows(&mut self.random, ROWS_A_BEAT);
-            let (first, second) = self.both(beat, 1, |side| side.beat(&batch))?;
-            raw.push(first);
-            ours.push(second);
+        for turn in 0..turns {
+            let mut time = |side: &mut dyn Side, times: &mut Vec<f64>| -> Result<()> {
+                let start = Instant::now();
+                work(turn, side)?;
+                #[allow(clippy::cast_precision_loss, reason = "a count of thousands")]
+                times.push(start.elapsed().as_secs_f64() * 1e9 / count as f64);
+                Ok(())
+            };
+            if turn.is_multiple_of(2) {
+                time(&mut *self.raw, &mut raw)?;
+                time(&mut *self.ours, &mut ours)?;
+            } else {
+                time(&mut *self.ours, &mut ours)?;
+                time(&mut *self.raw, &mut raw)?;
+            }
         }
         Ok((median(&mut raw), median(&mut ours)))
     }
