@@ -1,0 +1,1 @@
+//! The beats that no run holds yet, in memory.

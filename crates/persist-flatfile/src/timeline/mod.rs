@@ -1,0 +1,1 @@
+//! The timeline: one frame a beat, in segments.
