@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use persist_api::Result;
+use persist_api::{Error, ErrorKind, Result};
+
+use crate::Mapping;
 
 /// How to open a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,4 +136,53 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// `Io`. Never retried: after a failure the state of the bytes is unknown.
     fn sync_data(&self) -> Result<()>;
+
+    /// The `len` bytes from `offset` on, without a copy where the disk can. No bytes map to an empty slice.
+    ///
+    /// As long as the mapping lives, nobody may write to these bytes or cut them off the file: a reader of the mapping
+    /// would see them change, or be killed by the operating system. Bytes behind them may be appended, and the file
+    /// may be renamed and removed.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file ends before `offset + len`, `Io`. The default reads into memory.
+    fn map(&self, offset: u64, len: u64) -> Result<Mapping> {
+        let _ = mapped_end(offset, len, self.len()?)?;
+        let mut bytes = vec![0; usize_of(len)?];
+        let got = self.read_at(offset, &mut bytes)?;
+        if got < bytes.len() {
+            return Err(beyond_the_end(offset, len, offset.saturating_add(got as u64)));
+        }
+        Ok(Mapping::of_bytes(bytes))
+    }
+
+    /// Forgets what the operating system holds of the file in memory, so that the next read comes from the medium. For
+    /// use after a failed [`DiskFile::sync_data`], or before believing what a process that died has left: such pages may
+    /// show bytes that never reached the disk. Pages that are not synced, or mapped, may stay. The default, for disks
+    /// without such a memory, does nothing.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn drop_cache(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Where a mapping ends; `Corrupt` when the file of `file_len` bytes ends before.
+pub(crate) fn mapped_end(offset: u64, len: u64, file_len: u64) -> Result<u64> {
+    match offset.checked_add(len) {
+        Some(end) if end <= file_len => Ok(end),
+        _ => Err(beyond_the_end(offset, len, file_len)),
+    }
+}
+
+fn beyond_the_end(offset: u64, len: u64, file_len: u64) -> Error {
+    let context = format!("{len} bytes at offset {offset} of a file that ends at {file_len}");
+    Error::new(ErrorKind::Corrupt, "map_file", context)
+}
+
+/// A length in memory; `TooLarge` where an address is too short for it.
+pub(crate) fn usize_of(len: u64) -> Result<usize> {
+    usize::try_from(len).map_err(|_| {
+        Error::new(ErrorKind::TooLarge, "map_file", format!("{len} bytes are beyond this machine"))
+    })
 }

@@ -4,6 +4,16 @@
 //! operating system's. On top, once for everybody: atomic [`replace`], durable directory creation, the advisory
 //! directory lock with the holder's name. This is the only crate that calls the file system for writing.
 //!
+//! # Mappings
+//!
+//! [`DiskFile::map`] holds the only `unsafe` block of this crate. A mapped slice is sound as long as its bytes do not
+//! change and the file is not cut below them. Callers can promise that because they map only what is finished: sorted
+//! runs and segments are written, synced, and then never written again at the same place, and a file is only ever
+//! removed (which leaves its mappings alone), not cut, once it can be mapped. Other programs are kept away by the
+//! directory lock. What remains is somebody who writes over the files of an open store, from outside and against the
+//! lock; every engine on every operating system trusts that this does not happen, and every byte read from a mapping
+//! is checked against its checksum before it is believed.
+//!
 //! It must never know an engine, a format, or the runtime.
 //!
 //! ```
@@ -18,10 +28,12 @@
 
 mod disk;
 mod lock;
+mod mapping;
 mod real;
 mod whole;
 
 pub use disk::{Disk, DiskFile, Entry, EntryKind, FileMode};
 pub use lock::{DirLock, LOCK_FILE, lock_dir};
+pub use mapping::Mapping;
 pub use real::RealDisk;
 pub use whole::{create_dir_durably, read_file, remove_tree, replace, size_of_tree, sync_tree};

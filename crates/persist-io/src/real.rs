@@ -7,10 +7,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use memmap2::MmapOptions;
 use persist_api::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Disk, DiskFile, Entry, EntryKind, FileMode};
+use crate::disk::{mapped_end, usize_of};
+use crate::{Disk, DiskFile, Entry, EntryKind, FileMode, Mapping};
 
 /// The operating system's file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -146,5 +148,31 @@ impl DiskFile for RealFile {
 
     fn sync_data(&self) -> Result<()> {
         self.file.sync_data().map_err(|error| Error::io("sync_file", &self.path, error))
+    }
+
+    fn map(&self, offset: u64, len: u64) -> Result<Mapping> {
+        let _ = mapped_end(offset, len, self.len()?).map_err(|error| error.with_path(&self.path))?;
+        if len == 0 {
+            return Ok(Mapping::default());
+        }
+        let mut options = MmapOptions::new();
+        options.offset(offset).len(usize_of(len)?);
+        // SAFETY: the bytes of a mapping must not change while it is borrowed as a slice. The trait demands that of its
+        // callers (`DiskFile::map`); see "Mappings" in the crate's documentation for why they can promise it.
+        #[allow(unsafe_code, reason = "a file cannot be mapped without; argued in the crate's documentation")]
+        let map = unsafe { options.map(&self.file) };
+        map.map(Mapping::of_map).map_err(|error| Error::io("map_file", &self.path, error))
+    }
+
+    fn drop_cache(&self) -> Result<()> {
+        #[cfg(not(any(
+            target_vendor = "apple",
+            target_os = "netbsd",
+            target_os = "openbsd",
+            target_os = "dragonfly"
+        )))]
+        rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(|error| Error::io("drop_cache", &self.path, error.into()))?;
+        Ok(())
     }
 }

@@ -176,3 +176,42 @@ fn files_read_write_truncate_at_any_place() {
     let error = RealDisk.open(&path, FileMode::CreateNew).err().unwrap();
     assert_eq!((error.kind(), error.path()), (ErrorKind::Io, Some(path.as_path())));
 }
+
+#[test]
+fn mappings_show_the_file_and_outlive_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    let file = RealDisk.open(&path, FileMode::OpenOrCreate).unwrap();
+    let bytes: Vec<u8> = (0..20_000_u32).flat_map(u32::to_le_bytes).collect();
+    file.write_at(0, &bytes).unwrap();
+    file.sync_data().unwrap();
+    file.drop_cache().unwrap();
+    let mapping = file.map(4097, 50_000).unwrap();
+    let clone = mapping.clone();
+    drop((mapping, file));
+    RealDisk.remove_file(&path).unwrap();
+    assert_eq!(std::thread::spawn(move || clone.to_vec()).join().unwrap(), bytes[4097..54_097]);
+}
+
+#[test]
+fn nothing_is_mapped_beyond_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = RealDisk.open(&dir.path().join("file"), FileMode::OpenOrCreate).unwrap();
+    let recorder = Recorder::default();
+    assert!(file.map(0, 0).unwrap().is_empty());
+    file.write_at(0, b"five!").unwrap();
+    // The second has the mapping that every disk has, by reading.
+    for file in [
+        file,
+        Box::new(RecordedFile(
+            RealDisk.open(&dir.path().join("file"), FileMode::Read).unwrap(),
+            Box::leak(Box::new(recorder)),
+        )),
+    ] {
+        assert_eq!(*file.map(1, 4).unwrap(), *b"ive!");
+        assert!(file.map(5, 0).unwrap().is_empty());
+        for (offset, len) in [(5, 1), (0, 6), (6, 0), (u64::MAX, 2), (1, u64::MAX)] {
+            assert_eq!(file.map(offset, len).unwrap_err().kind(), ErrorKind::Corrupt, "{offset} {len}");
+        }
+    }
+}
