@@ -42,8 +42,8 @@ fn main() -> ExitCode {
         ["generate", "--check"] => generate::run(true),
         ["conformance", rest @ ..] => setup::run().and_then(|()| scoreboard::run(rest)),
         ["liars"] => test::liars(),
-        ["crash", rest @ ..] => setup::run().and_then(|()| test::crash(rounds(rest)?)),
-        ["fuzz", rest @ ..] => rounds(rest).and_then(test::fuzz),
+        ["crash", rest @ ..] => setup::run().and_then(|()| test::crash(rounds(rest, test::CRASH_ROUNDS)?)),
+        ["fuzz", rest @ ..] => rounds(rest, test::FUZZ_ROUNDS).and_then(test::fuzz),
         ["bench", "overhead", rest @ ..] => setup::run().and_then(|()| bench::overhead(rest)),
         ["setup"] => setup::run(),
         [] | ["help" | "--help" | "-h"] => {
@@ -62,12 +62,10 @@ fn main() -> ExitCode {
 }
 
 /// Reads `--rounds N`.
-fn rounds(words: &[&str]) -> Result<Option<u32>, String> {
+fn rounds(words: &[&str], rounds: test::Rounds) -> Result<u32, String> {
     match words {
-        [] => Ok(None),
-        ["--rounds", number] => {
-            number.parse().map(Some).map_err(|_| format!("not a number of rounds: {number}"))
-        }
+        [] => Ok(rounds.usual),
+        ["--rounds", number] => number.parse().map_err(|_| format!("not a number of rounds: {number}")),
         _ => Err(format!("unknown arguments: {}", words.join(" "))),
     }
 }

@@ -8,31 +8,70 @@ use crate::{bench, generate, rocks, scoreboard, setup, tidy};
 /// One feature mix for clippy, tests and docs, so that nothing is compiled twice.
 const MIX: [&str; 2] = ["--workspace", "--all-features"];
 
-/// A class of checks and how long it may take. Rounds are fixed and small enough to keep to it; no kind is left out.
+/// A class of checks and how long it may take. Where a class has rounds, it has fewer of them when time is short; no
+/// kind is ever left out.
 struct Class {
     name: &'static str,
     budget_minutes: u64,
-    run: fn() -> Outcome,
+    run: fn(Pace) -> Outcome,
 }
 
 const CLASSES: [Class; 6] = [
-    Class { name: "build", budget_minutes: 25, run: build },
-    Class { name: "checks", budget_minutes: 3, run: checks },
-    Class { name: "tests", budget_minutes: 5, run: tests },
-    Class { name: "conformance", budget_minutes: 5, run: conformance },
-    Class { name: "crash", budget_minutes: 5, run: || crash(None) },
-    Class { name: "fuzz", budget_minutes: 3, run: || fuzz(None) },
+    Class { name: "build", budget_minutes: 25, run: |_| build() },
+    Class { name: "checks", budget_minutes: 3, run: |_| checks() },
+    Class { name: "tests", budget_minutes: 5, run: |_| tests() },
+    Class { name: "conformance", budget_minutes: 5, run: |_| conformance() },
+    Class { name: "crash", budget_minutes: 5, run: |pace| crash(pace.of(CRASH_ROUNDS)) },
+    Class { name: "fuzz", budget_minutes: 3, run: |pace| fuzz(pace.of(FUZZ_ROUNDS)) },
 ];
+
+/// How many rounds a class does with time enough, and the fewest that still run each of its kinds.
+#[derive(Clone, Copy)]
+pub(crate) struct Rounds {
+    pub(crate) usual: u32,
+    floor: u32,
+}
+
+/// The profiles of the kill class and the recorded sessions of the power-cut class come round every four.
+pub(crate) const CRASH_ROUNDS: Rounds = Rounds { usual: 25, floor: 4 };
+/// At the floor, a parser still sees some thousands of mutations and an engine a dozen histories.
+pub(crate) const FUZZ_ROUNDS: Rounds = Rounds { usual: 60_000, floor: 6_000 };
+
+/// How much of its usual rounds a class does, in percent: 10 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pace(u32);
+
+impl Pace {
+    /// The pace at which the classes that are left would end with the whole budget. Time that was saved makes nothing
+    /// longer; however much was lost, a tenth is done.
+    fn new(spent: Duration, whole: Duration, left: Duration) -> Self {
+        let remains = whole.saturating_sub(spent).as_millis();
+        let percent = (remains * 100).checked_div(left.as_millis()).unwrap_or(100);
+        Self(u32::try_from(percent.clamp(10, 100)).unwrap_or(100))
+    }
+
+    fn of(self, rounds: Rounds) -> u32 {
+        let scaled = u64::from(rounds.usual) * u64::from(self.0) / 100;
+        u32::try_from(scaled).unwrap_or(rounds.usual).max(rounds.floor)
+    }
+}
+
+fn minutes(classes: &[Class]) -> Duration {
+    Duration::from_secs(classes.iter().map(|class| class.budget_minutes * 60).sum())
+}
 
 /// Installs what is missing, runs all classes, and prints spent against budget.
 pub(crate) fn everything() -> Outcome {
     setup::run()?;
     let mut spent = Vec::new();
     let mut failed = Ok(());
-    for class in &CLASSES {
-        println!("\n== {} (budget {} min)", class.name, class.budget_minutes);
+    let begun = Instant::now();
+    for (at, class) in CLASSES.iter().enumerate() {
+        let left = minutes(CLASSES.get(at..).unwrap_or_default());
+        let pace = Pace::new(begun.elapsed(), minutes(&CLASSES), left);
+        println!("\n== {} (budget {} min, pace {} %)", class.name, class.budget_minutes, pace.0);
         let start = Instant::now();
-        let done = (class.run)();
+        let done = (class.run)(pace);
         spent.push((class, start.elapsed(), done.is_ok()));
         if let Err(message) = done {
             failed = Err(format!("{}: {message}", class.name));
@@ -82,14 +121,13 @@ pub(crate) fn liars() -> Outcome {
 }
 
 /// Kill and power-cut classes on every engine on disk.
-pub(crate) fn crash(rounds: Option<u32>) -> Outcome {
-    let rounds = rounds.unwrap_or(25).to_string();
+pub(crate) fn crash(rounds: u32) -> Outcome {
+    let rounds = rounds.to_string();
     run(scoreboard::cli().args(["conformance", "--class", "crash", "--rounds", &rounds]))
 }
 
 /// Bounded fuzzing of everything that parses, then random histories on every engine against the model.
-pub(crate) fn fuzz(rounds: Option<u32>) -> Outcome {
-    let rounds = rounds.unwrap_or(60_000);
+pub(crate) fn fuzz(rounds: u32) -> Outcome {
     let mut parsers = cargo(&["test"]);
     parsers.args(MIX).args(["--", "never_panic"]).env("PERSIST_FUZZ_ROUNDS", rounds.to_string());
     run(parsers.env("PROPTEST_CASES", (rounds / 20).to_string()))?;
@@ -98,4 +136,42 @@ pub(crate) fn fuzz(rounds: Option<u32>) -> Outcome {
         .args(["conformance", "--class", "model"])
         .env("PERSIST_MODEL_ROUNDS", (rounds / 500).to_string());
     run(&mut histories)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn min(minutes: u64) -> Duration {
+        Duration::from_secs(minutes * 60)
+    }
+
+    #[test]
+    fn time_left_sets_the_pace() {
+        // 46 minutes in all; crash and fuzz, 8 of them, are left.
+        let at = |spent| Pace::new(spent, min(46), min(8)).0;
+        assert_eq!(at(min(2)), 100, "time saved makes nothing longer");
+        assert_eq!(at(min(38)), 100);
+        assert_eq!(at(min(42)), 50, "half of the time is left, so half of the rounds");
+        assert_eq!(at(min(44)), 25);
+        assert_eq!(at(min(46)), 10, "no time left, but no kind is left out");
+        assert_eq!(at(min(500)), 10);
+        assert_eq!(Pace::new(min(1), min(1), min(0)).0, 100, "nothing left to slow down");
+    }
+
+    #[test]
+    fn rounds_follow_the_pace_down_to_their_floor() {
+        for rounds in [CRASH_ROUNDS, FUZZ_ROUNDS] {
+            assert_eq!(Pace(100).of(rounds), rounds.usual);
+            assert!(Pace(50).of(rounds) < rounds.usual);
+            assert!(Pace(10).of(rounds) >= rounds.floor && rounds.floor > 0);
+        }
+        assert_eq!(Pace(50).of(Rounds { usual: 25, floor: 4 }), 12);
+        assert_eq!(Pace(10).of(Rounds { usual: 25, floor: 4 }), 4);
+    }
+
+    #[test]
+    fn budgets_are_those_that_were_promised() {
+        assert_eq!(minutes(&CLASSES), min(25 + 3 + 5 + 5 + 5 + 3));
+    }
 }
