@@ -7,6 +7,7 @@ mod coding;
 mod error;
 mod memtable;
 mod names;
+mod payload;
 mod payload_ref;
 mod run;
 mod timeline;

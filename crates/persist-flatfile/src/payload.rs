@@ -1,0 +1,1 @@
+//! Values too large for a frame, in files of their own.
