@@ -1,6 +1,7 @@
 //! What an engine can do in a place, and how it is asked to open there.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::{Caps, Durability, Error, ErrorKind, Limits, Result};
@@ -63,6 +64,32 @@ pub enum OpenMode {
     MustCreate,
 }
 
+impl OpenMode {
+    /// Whether the mode goes with what is there. Gives `exists` back: true, open it; false, create.
+    ///
+    /// # Errors
+    /// `Invalid` where there must be a store and is none, `Conflict` where there must be none (contract O-4).
+    pub fn check(self, exists: bool) -> Result<bool> {
+        match (exists, self) {
+            (false, Self::MustExist) => Err(Error::new(ErrorKind::Invalid, "open", "there is no store here")),
+            (true, Self::MustCreate) => Err(Error::new(ErrorKind::Conflict, "open", "a store exists here")),
+            (exists, _) => Ok(exists),
+        }
+    }
+
+    /// As [`check`](Self::check), for what a driver's `probe` found.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and `Mismatch` for files of somebody else (contract O-3).
+    pub fn check_probe(self, found: Probe) -> Result<bool> {
+        match found {
+            Probe::Foreign { what } => Err(Error::new(ErrorKind::Mismatch, "open", what)),
+            Probe::Mine { .. } => self.check(true),
+            Probe::Empty => self.check(false),
+        }
+    }
+}
+
 /// How to open an engine. Fields that an engine has no use for are ignored unless they promise something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenOptions {
@@ -111,4 +138,37 @@ impl OpenOptions {
             }
         }
     }
+    /// The knob `name` as a whole number in `allowed`, or `default` where it is not set.
+    ///
+    /// # Errors
+    /// `Invalid` naming the knob, its value and what it takes.
+    pub fn knob_number(&self, name: &str, default: u64, allowed: RangeInclusive<u64>) -> Result<u64> {
+        let Some(text) = self.knobs.get(name) else { return Ok(default) };
+        let number = text.parse().ok().filter(|number| allowed.contains(number));
+        number.ok_or_else(|| {
+            let takes = match (*allowed.start(), *allowed.end()) {
+                (0, u64::MAX) => "a whole number".to_owned(),
+                (least, u64::MAX) => format!("a whole number from {least}"),
+                (least, most) => format!("a whole number from {least} to {most}"),
+            };
+            wrong_knob(name, text, &takes)
+        })
+    }
+
+    /// The knob `name` as `on` or `off`, or `default` where it is not set.
+    ///
+    /// # Errors
+    /// `Invalid` naming the knob, its value and what it takes.
+    pub fn knob_switch(&self, name: &str, default: bool) -> Result<bool> {
+        match self.knobs.get(name).map(String::as_str) {
+            None => Ok(default),
+            Some("on") => Ok(true),
+            Some("off") => Ok(false),
+            Some(text) => Err(wrong_knob(name, text, "on or off")),
+        }
+    }
+}
+
+fn wrong_knob(name: &str, text: &str, takes: &str) -> Error {
+    Error::new(ErrorKind::Invalid, "open", format!("knob {name} is {text:?}; it takes {takes}"))
 }

@@ -74,17 +74,15 @@ impl Driver for LmdbDriver {
 
 /// True if a store is there; an error if what is there does not go with the mode.
 fn admit(disk: &dyn Disk, home: &Path, mode: OpenMode) -> Result<bool> {
-    let refuse = |kind, what: String| Err(Error::new(kind, "open", what).with_engine(SCHEME).with_path(home));
-    match (look(disk, home)?.found, mode) {
-        (Found::Foreign(what), _) => refuse(ErrorKind::Mismatch, what),
-        (Found::Mine | Found::Damaged(_), OpenMode::MustCreate) => {
-            refuse(ErrorKind::Conflict, "a store exists here".into())
-        }
-        (Found::Empty, OpenMode::MustExist) => refuse(ErrorKind::Invalid, "there is no store here".into()),
-        (Found::Damaged(error), _) => Err(error),
-        (Found::Empty, _) => Ok(false),
-        (Found::Mine, _) => Ok(true),
-    }
+    let fail = |error: Error| error.with_engine(SCHEME).with_path(home);
+    let (exists, damage) = match look(disk, home)?.found {
+        Found::Foreign(what) => return Err(fail(Error::new(ErrorKind::Mismatch, "open", what))),
+        Found::Empty => (false, None),
+        Found::Mine => (true, None),
+        Found::Damaged(error) => (true, Some(error)),
+    };
+    mode.check(exists).map_err(fail)?;
+    damage.map_or(Ok(exists), Err)
 }
 
 /// The data file appears by one rename, whole and synced, so that a crash leaves a store without beats or none.

@@ -46,24 +46,15 @@ impl Settings {
         if let Some(bytes) = options.store_bytes_max.filter(|bytes| *bytes < STEP) {
             return Err(invalid(format!("store_bytes_max is {bytes}; the least is {STEP}")));
         }
-        let check_bytes = match options.knobs.get("check_bytes") {
-            None => CHECK_BYTES,
-            Some(text) => text
-                .parse()
-                .map_err(|_| invalid(format!("knob check_bytes is {text:?}, not a number of bytes")))?,
-        };
-        let readahead = match options.knobs.get("readahead").map(String::as_str) {
-            None | Some("on") => true,
-            Some("off") => false,
-            Some(text) => return Err(invalid(format!("knob readahead is {text:?}, neither on nor off"))),
-        };
+        let check_bytes = options.knob_number("check_bytes", CHECK_BYTES, 0..=u64::MAX);
+        let readahead = options.knob_switch("readahead", true);
         let limits = limits(options);
         Ok(Self {
             map_bytes: limits.store_bytes_max,
             map_is_fixed: options.store_bytes_max.is_some(),
             readers_max: u32::try_from(limits.views_max.saturating_add(OWN_READERS)).unwrap_or(u32::MAX),
-            check_bytes,
-            readahead,
+            check_bytes: check_bytes.map_err(|error| error.with_engine(SCHEME))?,
+            readahead: readahead.map_err(|error| error.with_engine(SCHEME))?,
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use persist_api::{
-    Caps, Driver, Engine, Error, ErrorKind, Limits, Observer, Offer, OpenMode, OpenOptions, Probe, Result,
+    Caps, Driver, Engine, Error, ErrorKind, Limits, Observer, Offer, OpenOptions, Probe, Result,
 };
 
 use crate::engine::{Core, MemoryEngine};
@@ -68,20 +68,8 @@ impl Driver for MemoryDriver {
     fn open(&self, home: &Path, options: &OpenOptions, _seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         options.check_knobs(&[])?;
         let mut homes = self.homes.lock();
-        let core = match (homes.get(home), options.mode) {
-            (None, OpenMode::MustExist) => {
-                return Err(Error::new(ErrorKind::Invalid, "open", "there is no store here").with_path(home));
-            }
-            (Some(_), OpenMode::MustCreate) => {
-                return Err(Error::new(ErrorKind::Conflict, "open", "a store exists here").with_path(home));
-            }
-            (Some(core), _) => Arc::clone(core),
-            (None, _) => {
-                let core = Arc::new(Core::default());
-                homes.insert(home.to_path_buf(), Arc::clone(&core));
-                core
-            }
-        };
+        options.mode.check(homes.contains_key(home)).map_err(|error| error.with_path(home))?;
+        let core = Arc::clone(homes.entry(home.to_path_buf()).or_default());
         let held = core.lock().ok_or_else(|| {
             Error::new(ErrorKind::Locked, "open", "this process has it open already").with_path(home)
         })?;

@@ -111,13 +111,7 @@ fn open(home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<d
 
 /// True where a store exists and the mode lets it be opened, false where one may be created.
 fn may_open(home: &Path, mode: OpenMode) -> Result<bool> {
-    let refuse = |kind, context: &str| Err(Error::new(kind, "open", context).with_path(home));
-    match (home::probe(home)?, mode) {
-        (Probe::Foreign { what }, _) => refuse(ErrorKind::Mismatch, &what),
-        (Probe::Empty, OpenMode::MustExist) => refuse(ErrorKind::Invalid, "there is no store here"),
-        (Probe::Mine { .. }, OpenMode::MustCreate) => refuse(ErrorKind::Conflict, "a store exists here"),
-        (found, _) => Ok(matches!(found, Probe::Mine { .. })),
-    }
+    mode.check_probe(home::probe(home)?).map_err(|error| error.with_path(home))
 }
 
 /// A database that is there but not whole is `Corrupt`, whichever code RocksDB gives it.

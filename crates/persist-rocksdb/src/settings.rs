@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use persist_api::{Error, ErrorKind, OpenOptions, Result};
+use persist_api::{OpenOptions, Result};
 use rocksdb::{
     BlockBasedOptions, Cache, ChecksumType, DBCompressionType, DBRecoveryMode, InfoLogger, LogLevel, Options,
 };
@@ -40,15 +40,10 @@ impl Settings {
     pub(crate) fn of(options: &OpenOptions) -> Result<Self> {
         let names = KNOBS.map(|(name, ..)| name);
         options.check_knobs(&names).map_err(|error| error.with_engine(SCHEME))?;
-        let [write_buffer_bytes, open_files_max, background_jobs] =
-            KNOBS.map(|(name, default, min, max)| match options.knobs.get(name) {
-                None => Ok(default),
-                Some(text) => text
-                    .parse()
-                    .ok()
-                    .filter(|number| (min..=max).contains(number))
-                    .ok_or_else(|| bad_knob(name, text, min, max)),
-            });
+        let [write_buffer_bytes, open_files_max, background_jobs] = KNOBS.map(|(name, default, min, max)| {
+            let number = options.knob_number(name, default, min..=max);
+            number.map_err(|error| error.with_engine(SCHEME))
+        });
         Ok(Self {
             cache_bytes: usize::try_from(options.cache_bytes.unwrap_or(CACHE_BYTES)).unwrap_or(usize::MAX),
             write_buffer_bytes: usize::try_from(write_buffer_bytes?).unwrap_or(usize::MAX),
@@ -85,11 +80,6 @@ impl Settings {
     }
 }
 
-fn bad_knob(name: &str, text: &str, min: u64, max: u64) -> Error {
-    let context = format!("knob {name} is {text:?}; it takes a whole number from {min} to {max}");
-    Error::new(ErrorKind::Invalid, "open", context).with_engine(SCHEME)
-}
-
 /// Every block is written with CRC-32C, which RocksDB checks whenever it reads one from a file.
 fn checked_blocks() -> BlockBasedOptions {
     let mut blocks = BlockBasedOptions::default();
@@ -123,6 +113,8 @@ fn careful() -> Result<Options> {
 
 #[cfg(test)]
 mod tests {
+    use persist_api::ErrorKind;
+
     use super::*;
 
     fn with(name: &str, value: &str) -> Result<Settings> {

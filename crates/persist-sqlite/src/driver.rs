@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use persist_api::{
-    Driver, Engine, Error, ErrorKind, Observer, Offer, OpenMode, OpenOptions, Probe, Progress, Result,
-};
+use persist_api::{Driver, Engine, Error, Observer, Offer, OpenMode, OpenOptions, Probe, Progress, Result};
 use persist_io::{Disk, FileMode, RealDisk, create_dir_durably, lock_dir};
 
 use crate::connection::{self, Role};
@@ -45,14 +43,7 @@ impl Driver for SqliteDriver {
 
 /// True if there is a store; an error if there is something that the mode, or anybody, must leave alone.
 fn check_mode(home: &Path, mode: OpenMode) -> Result<bool> {
-    let refuse = |kind, what: &str| Err(Error::new(kind, "open", what).with_path(home));
-    match (home::probe(home)?, mode) {
-        (Probe::Foreign { what }, _) => refuse(ErrorKind::Mismatch, &what),
-        (Probe::Empty, OpenMode::MustExist) => refuse(ErrorKind::Invalid, "there is no store here"),
-        (Probe::Mine { .. }, OpenMode::MustCreate) => refuse(ErrorKind::Conflict, "a store exists here"),
-        (Probe::Mine { .. }, _) => Ok(true),
-        (Probe::Empty, _) => Ok(false),
-    }
+    mode.check_probe(home::probe(home)?).map_err(|error| error.with_path(home))
 }
 
 pub(crate) fn open_core(

@@ -46,7 +46,7 @@ impl Settings {
     /// `Invalid` naming the knob or option.
     pub(crate) fn of(options: &OpenOptions) -> Result<Self> {
         options.check_knobs(&KNOBS).map_err(|error| error.with_engine(SCHEME))?;
-        let page_bytes = knob(options, "page_bytes", PAGE_BYTES)?;
+        let page_bytes = bytes(options, "page_bytes", PAGE_BYTES)?;
         if !page_bytes.is_power_of_two() || !(PAGE_BYTES..=PAGE_BYTES_MAX).contains(&page_bytes) {
             return Err(invalid(format!(
                 "page_bytes is {page_bytes}; it is a power of two from {PAGE_BYTES} to {PAGE_BYTES_MAX}"
@@ -61,8 +61,8 @@ impl Settings {
         Ok(Self {
             page_bytes,
             cache_bytes: options.cache_bytes.unwrap_or(CACHE_BYTES),
-            mmap_bytes: knob(options, "mmap_bytes", 0)?,
-            wal_bytes: knob(options, "wal_bytes", WAL_BYTES)?,
+            mmap_bytes: bytes(options, "mmap_bytes", 0)?,
+            wal_bytes: bytes(options, "wal_bytes", WAL_BYTES)?,
             store_bytes_max,
         })
     }
@@ -83,15 +83,9 @@ impl Settings {
     }
 }
 
-fn knob(options: &OpenOptions, name: &str, default: u64) -> Result<u64> {
-    match options.knobs.get(name) {
-        None => Ok(default),
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|bytes| i64::try_from(*bytes).is_ok())
-            .ok_or_else(|| invalid(format!("knob {name} is {text:?}; it is a number of bytes"))),
-    }
+/// A number of bytes that SQLite takes: it counts with signs.
+fn bytes(options: &OpenOptions, name: &str, default: u64) -> Result<u64> {
+    options.knob_number(name, default, 0..=i64::MAX as u64).map_err(|error| error.with_engine(SCHEME))
 }
 
 fn invalid(what: String) -> Error {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{
-    Driver, Durability, Error, ErrorKind, Grant, Observer, Offer, OpenMode, OpenOptions, Probe, Quiet,
-    Request, Result, negotiate, renegotiate,
+    Driver, Durability, Error, ErrorKind, Grant, Observer, Offer, OpenOptions, Quiet, Request, Result,
+    negotiate, renegotiate,
 };
 use persist_io::Disk;
 
@@ -226,33 +226,20 @@ impl Opened {
 
     /// Checks the mode against what was found, and that an unfinished creation can be cleared.
     fn check_place(&self, survey: &Survey) -> Result<()> {
-        let fail = |kind, what: &str| Err(Error::new(kind, "open", what).with_path(&self.home));
-        match (&survey.found, self.options.mode) {
-            (Found::Nothing | Found::Unfinished(_), OpenMode::MustExist) => {
-                fail(ErrorKind::Invalid, "there is no store here")
-            }
-            (Found::Store(_), OpenMode::MustCreate) => fail(ErrorKind::Conflict, "a store exists here"),
-            (Found::Unfinished(stamp), _) => {
+        let exists = matches!(survey.found, Found::Store(_));
+        self.options.mode.check(exists).map_err(|error| error.with_path(&self.home))?;
+        match &survey.found {
+            Found::Unfinished(stamp) => {
                 check_clearable(self.disk.as_ref(), &self.home, survey, stamp, &self.drivers)
             }
-            (Found::Store(_) | Found::Nothing, _) => Ok(()),
+            Found::Store(_) | Found::Nothing => Ok(()),
         }
     }
 
     /// True when a volatile driver already has this home.
     pub(crate) fn volatile_exists(&self) -> Result<bool> {
-        match (self.driver.probe(&self.home)?, self.options.mode) {
-            (Probe::Empty, OpenMode::MustExist) => {
-                Err(Error::new(ErrorKind::Invalid, "open", "there is no store here").with_path(&self.home))
-            }
-            (Probe::Mine { .. }, OpenMode::MustCreate) => {
-                Err(Error::new(ErrorKind::Conflict, "open", "a store exists here").with_path(&self.home))
-            }
-            (Probe::Foreign { what }, _) => {
-                Err(Error::new(ErrorKind::Mismatch, "open", what).with_path(&self.home))
-            }
-            (probe, _) => Ok(probe != Probe::Empty),
-        }
+        let found = self.driver.probe(&self.home)?;
+        self.options.mode.check_probe(found).map_err(|error| error.with_path(&self.home))
     }
 }
 

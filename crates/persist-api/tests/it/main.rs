@@ -6,5 +6,6 @@ mod codes;
 mod header;
 mod kit;
 mod negotiation;
+mod options;
 mod ranges;
 mod registry;

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use persist_api::{
     BackupStat, Beat, BeatGate, BeatHeader, BeatNo, BeatReceipt, BeatTicket, Caps, Driver, Durability,
-    Engine, Error, ErrorKind, Finding, Health, KeyRange, Limits, Observer, Offer, OpenMode, OpenOptions,
-    Probe, Progress, Result, Severity, Stats, Value, VerifyStat, View, ViewLedger,
+    Engine, Error, ErrorKind, Finding, Health, KeyRange, Limits, Observer, Offer, OpenOptions, Probe,
+    Progress, Result, Severity, Stats, Value, VerifyStat, View, ViewLedger,
 };
 
 use image::{
@@ -54,7 +54,7 @@ impl Driver for TinyDriver {
                 for entry in entries {
                     let name = entry.map_err(io("probe", home))?.file_name();
                     if ![IMAGE, NEW_IMAGE, LOCK].iter().any(|known| name == *known) {
-                        return Ok(Probe::Foreign { what: name.to_string_lossy().into_owned() });
+                        return Ok(Probe::Foreign { what: format!("{} is not ours", name.display()) });
                     }
                     ours += 1;
                 }
@@ -85,19 +85,9 @@ impl Driver for TinyDriver {
 
     fn open(&self, home: &Path, options: &OpenOptions, _seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         options.check_knobs(&[])?;
-        let refuse = |kind, what: &str| Err(refusal(kind, "open", what).with_path(home));
-        match (self.probe(home)?, options.mode) {
-            (Probe::Foreign { what }, _) => {
-                return refuse(ErrorKind::Mismatch, &format!("{what} is not ours"));
-            }
-            (Probe::Empty, OpenMode::MustExist) => {
-                return refuse(ErrorKind::Invalid, "there is no store here");
-            }
-            (Probe::Mine { .. }, OpenMode::MustCreate) => {
-                return refuse(ErrorKind::Conflict, "a store exists here");
-            }
-            (Probe::Mine { needs_recovery: false }, _) => {}
-            _ => create_dir(home).map_err(io("open", home))?,
+        let found = options.mode.check_probe(self.probe(home)?);
+        if !found.map_err(|error| error.with_engine(SCHEME).with_path(home))? {
+            create_dir(home).map_err(io("open", home))?;
         }
         let lock = lock(home)?;
         let state = match read_image(home)? {

@@ -80,7 +80,7 @@ impl Driver for FiledDriver {
     }
 
     fn probe(&self, home: &Path) -> Result<Probe> {
-        let foreign = |what: &str| Ok(Probe::Foreign { what: what.to_owned() });
+        let foreign = |what: &str| Ok(Probe::Foreign { what: format!("found {what} there") });
         if !home.exists() {
             return Ok(Probe::Empty);
         }
@@ -105,20 +105,8 @@ impl Driver for FiledDriver {
 
     fn open(&self, home: &Path, options: &OpenOptions, _seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         options.check_knobs(&[])?;
-        let refuse =
-            |kind, what: &str| Err(Error::new(kind, "open", what).with_engine(SCHEME).with_path(home));
-        match (self.probe(home)?, options.mode) {
-            (Probe::Foreign { what }, _) => {
-                return refuse(ErrorKind::Mismatch, &format!("found {what} there"));
-            }
-            (Probe::Empty, OpenMode::MustExist) => {
-                return refuse(ErrorKind::Invalid, "there is no store here");
-            }
-            (Probe::Mine { .. }, OpenMode::MustCreate) => {
-                return refuse(ErrorKind::Conflict, "a store exists here");
-            }
-            _ => {}
-        }
+        let found = options.mode.check_probe(self.probe(home)?);
+        found.map_err(|error| error.with_engine(SCHEME).with_path(home))?;
         let held = Arc::new(lock(home)?);
         let log = log::open(home)?;
         let inner = open_inner(self.inner, options)?;
