@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use persist_api::{CapOwner, CostWhenEmulated, ErrorKind, REGISTRY};
+use persist_api::{CapOwner, CostWhenEmulated, ErrorKind, FindingCode, REGISTRY};
 use serde_json::Value;
 
 use crate::shell::{self, Outcome};
@@ -52,6 +52,13 @@ fn errors() -> String {
     );
     for kind in ErrorKind::ALL {
         let _ = writeln!(text, "| `{kind}` | {} | {} |", kind.code(), kind.advice().sentence());
+    }
+    text.push_str(
+        "\n## What verify finds\n\nDamage and doubts are findings, not errors: one object each in `persist verify --json`. Programs go by `code`.\n\n\
+         | code | what it says |\n|---|---|\n",
+    );
+    for code in FindingCode::ALL {
+        let _ = writeln!(text, "| `{}` | {} |", code.name(), code.sentence());
     }
     text
 }

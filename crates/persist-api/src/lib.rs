@@ -54,7 +54,7 @@ pub use observe::{Observer, Progress, Quiet};
 pub use offer::{Offer, OpenMode, OpenOptions, Probe};
 pub use range::{Direction, KeyRange, Scan, prefix_successor};
 pub use report::{
-    BackupStat, CheckpointStat, CompactScope, CompactStat, Finding, Severity, Stats, VerifyStat,
+    BackupStat, CheckpointStat, CompactScope, CompactStat, Finding, FindingCode, Severity, Stats, VerifyStat,
 };
 pub use select::{Selection, select};
 pub use value::Value;

@@ -57,15 +57,116 @@ pub enum Severity {
     Damage,
 }
 
+impl Severity {
+    /// The stable lower-case name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Unchecked => "unchecked",
+            Self::Damage => "damage",
+        }
+    }
+}
+
+/// What a finding is about, for programs: they read this, never the sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FindingCode {
+    /// The engine keeps no checksums of its own, so that changed bytes inside of values go unnoticed by it.
+    NoChecksums,
+    /// Something was not read, because of other damage.
+    NotRead,
+    /// A Merkle root cannot be computed again, because what it is over is not kept.
+    RootNotComputed,
+    /// A file, page, table or index of the engine is not as it must be.
+    Structure,
+    /// As many records as were found do not agree with the engine's own count.
+    Count,
+    /// The header of a beat, its root or the format grant is missing, unreadable or contradicts the stamp.
+    Header,
+    /// A record does not fit its checksum, cannot be read, or lies where none may lie.
+    Record,
+    /// A Merkle root or a hash does not fit what it is over.
+    Root,
+    /// A record that this build does not know.
+    Unknown,
+}
+
+impl FindingCode {
+    /// All codes, in the order of their documentation.
+    pub const ALL: [Self; 9] = [
+        Self::NoChecksums,
+        Self::NotRead,
+        Self::RootNotComputed,
+        Self::Structure,
+        Self::Count,
+        Self::Header,
+        Self::Record,
+        Self::Root,
+        Self::Unknown,
+    ];
+
+    /// The stable lower-case name, as in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoChecksums => "no_checksums",
+            Self::NotRead => "not_read",
+            Self::RootNotComputed => "root_not_computed",
+            Self::Structure => "structure",
+            Self::Count => "count",
+            Self::Header => "header",
+            Self::Record => "record",
+            Self::Root => "root",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// What it says, in one sentence for people.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::NoChecksums => {
+                "the engine has no checksums of its own; a note where a layer checked every record"
+            }
+            Self::NotRead => "something was not read, because of other damage",
+            Self::RootNotComputed => "a Merkle root cannot be computed again: what it is over is not kept",
+            Self::Structure => "a file, page, table or index of the engine is not as it must be",
+            Self::Count => "the engine's own count of records is wrong",
+            Self::Header => {
+                "the header of a beat or the format grant is missing, unreadable or contradicts the stamp"
+            }
+            Self::Record => "a record does not fit its checksum, cannot be read, or lies where none may lie",
+            Self::Root => "a Merkle root or a hash does not fit what it is over",
+            Self::Unknown => "a record that this build does not know",
+        }
+    }
+}
+
 /// One thing that `verify` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
+    /// What it is about, for programs.
+    pub code: FindingCode,
     /// What was found, in one sentence.
     pub what: String,
     /// Where: file and offset, key, or beat.
     pub place: String,
+}
+
+impl Finding {
+    /// A finding of severity `Damage`.
+    pub fn damage(code: FindingCode, what: impl Into<String>, place: impl Into<String>) -> Self {
+        Self { severity: Severity::Damage, code, what: what.into(), place: place.into() }
+    }
+
+    /// A finding of severity `Unchecked`.
+    pub fn unchecked(code: FindingCode, what: impl Into<String>, place: impl Into<String>) -> Self {
+        Self { severity: Severity::Unchecked, code, what: what.into(), place: place.into() }
+    }
 }
 
 /// What `verify` read.

@@ -1,6 +1,8 @@
 //! Checking everything that ingestion kept: records against roots, frames against their hashes, cells against records.
 
-use persist_api::{BeatNo, ErrorKind, Finding, Limits, Observer, Progress, Result, Scan, Severity};
+use persist_api::{
+    BeatNo, ErrorKind, Finding, FindingCode, Limits, Observer, Progress, Result, Scan, Severity,
+};
 use persist_store::{StoreView, beat_root};
 
 use crate::kept::{self, KeptFrame};
@@ -56,10 +58,15 @@ struct Pass<'p> {
 
 impl Pass<'_> {
     fn report(&mut self, severity: Severity, what: impl Into<String>, place: impl Into<String>) {
-        if severity == Severity::Damage {
+        let code = if severity == Severity::Note { FindingCode::Unknown } else { FindingCode::Record };
+        self.found(Finding { severity, code, what: what.into(), place: place.into() });
+    }
+
+    fn found(&mut self, finding: Finding) {
+        if finding.severity == Severity::Damage {
             self.stat.damaged = self.stat.damaged.saturating_add(1);
         }
-        (self.found)(Finding { severity, what: what.into(), place: place.into() });
+        (self.found)(finding);
     }
 
     /// Damage becomes a finding and `None`; other failures stay failures.
@@ -118,7 +125,8 @@ impl Pass<'_> {
         let root = kept.root();
         match self.damage(root, || at(beat))? {
             Some(root) if root != kept.note.root => {
-                self.report(Severity::Damage, "the root is not that of the kept records", at(beat));
+                let what = "the root is not that of the kept records";
+                self.found(Finding::damage(FindingCode::Root, what, at(beat)));
             }
             Some(_) => {
                 self.damage(kept.reassemble(), || at(beat))?;
@@ -142,11 +150,8 @@ impl Pass<'_> {
             self.stat.beat_root = Some(kept.beat);
         } else {
             let place = format!("header of beat {}", kept.beat);
-            self.report(
-                Severity::Damage,
-                "the Merkle root is not that of the frame this beat brought",
-                place,
-            );
+            let what = "the Merkle root is not that of the frame this beat brought";
+            self.found(Finding::damage(FindingCode::Root, what, place));
         }
         Ok(())
     }

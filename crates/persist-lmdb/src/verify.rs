@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use persist_api::{Error, ErrorKind, Finding, Observer, Progress, Result, Scan, Severity, VerifyStat, View};
+use persist_api::{
+    Error, ErrorKind, Finding, FindingCode, Observer, Progress, Result, Scan, VerifyStat, View,
+};
 use persist_io::{Disk, FileMode};
 
 use crate::driver::SCHEME;
@@ -29,7 +31,7 @@ pub(crate) fn verify(
     let mut stat = VerifyStat::default();
     let mut damage = |what: String, place: String| {
         stat.damaged += 1;
-        found(Finding { severity: Severity::Damage, what, place });
+        found(Finding::damage(FindingCode::Structure, what, place));
     };
     let step = |done, total| {
         seen.step("verify", Progress { phase: "pages", done, total: Some(total), unit: "pages" })
@@ -39,18 +41,18 @@ pub(crate) fn verify(
         // Reading damaged pages through the map could end the process, so what the walk read has to do.
         stat.records = counted.entries;
         stat.bytes = counted.bytes;
-        let what = "records were not read through LMDB, because pages are damaged".to_owned();
-        found(Finding { severity: Severity::Unchecked, what, place: DATA.to_owned() });
+        let what = "records were not read through LMDB, because pages are damaged";
+        found(Finding::unchecked(FindingCode::NotRead, what, DATA));
     } else {
         read_records(&view, &mut stat, seen)?;
         if stat.records != counted.entries || view.records_counted()? != counted.entries {
             stat.damaged += 1;
             let what = format!("{} records read where {} are stored", stat.records, counted.entries);
-            found(Finding { severity: Severity::Damage, what, place: "records".to_owned() });
+            found(Finding::damage(FindingCode::Count, what, "records"));
         }
     }
-    let what = "LMDB keeps no checksums: a changed byte inside of a value goes unnoticed here".to_owned();
-    found(Finding { severity: Severity::Unchecked, what, place: DATA.to_owned() });
+    let what = "LMDB keeps no checksums: a changed byte inside of a value goes unnoticed here";
+    found(Finding::unchecked(FindingCode::NoChecksums, what, DATA));
     Ok(stat)
 }
 

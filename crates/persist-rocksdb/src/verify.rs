@@ -1,6 +1,6 @@
 //! Reading everything back, from the files.
 
-use persist_api::{Finding, Observer, Progress, Result, Severity, VerifyStat};
+use persist_api::{Finding, FindingCode, Observer, Progress, Result, VerifyStat};
 use rocksdb::{DB, ReadOptions};
 
 use crate::bounds::Bounds;
@@ -33,9 +33,9 @@ struct Check<'f> {
 }
 
 impl Check<'_> {
-    fn damage(&mut self, what: impl Into<String>, place: impl Into<String>) {
+    fn damage(&mut self, code: FindingCode, what: impl Into<String>, place: impl Into<String>) {
         self.stat.damaged = self.stat.damaged.saturating_add(1);
-        (self.found)(Finding { severity: Severity::Damage, what: what.into(), place: place.into() });
+        (self.found)(Finding::damage(code, what, place));
     }
 
     fn everything(&mut self, engine: &RocksEngine, seen: &dyn Observer) -> Result<()> {
@@ -45,7 +45,7 @@ impl Check<'_> {
         let files = match DB::open_for_read_only(&engine.settings.for_checking()?, &dir, false) {
             Ok(files) => files,
             Err(error) => {
-                self.damage(error.into_string(), dir.display().to_string());
+                self.damage(FindingCode::Structure, error.into_string(), dir.display().to_string());
                 return Ok(());
             }
         };
@@ -53,10 +53,10 @@ impl Check<'_> {
             Ok(header) if header.beat < newest => {
                 let what =
                     format!("the files hold beat {} at most; beat {newest} was committed", header.beat);
-                self.damage(what, dir.display().to_string());
+                self.damage(FindingCode::Header, what, dir.display().to_string());
             }
             Ok(_) => {}
-            Err(error) => self.damage(error.context(), "header"),
+            Err(error) => self.damage(FindingCode::Header, error.context(), "header"),
         }
         self.records(&files, seen)
     }
@@ -70,7 +70,7 @@ impl Check<'_> {
             let bytes = home::size_of_file(&path)?;
             if bytes != table.size as u64 {
                 let what = format!("{bytes} bytes instead of {}", table.size);
-                self.damage(what, path.display().to_string());
+                self.damage(FindingCode::Structure, what, path.display().to_string());
             }
         }
         Ok(())
@@ -98,7 +98,11 @@ impl Check<'_> {
             rows.next();
         }
         if let Err(error) = rows.status() {
-            self.damage(error.into_string(), format!("behind key {}", last.escape_ascii()));
+            self.damage(
+                FindingCode::Structure,
+                error.into_string(),
+                format!("behind key {}", last.escape_ascii()),
+            );
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use persist_api::{ErrorKind, Finding, Observer, Progress, Result, Severity, VerifyStat};
+use persist_api::{ErrorKind, Finding, FindingCode as Code, Observer, Progress, Result, VerifyStat};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
@@ -26,33 +26,33 @@ pub(crate) fn verify(
     seen: &dyn Observer,
 ) -> Result<VerifyStat> {
     let mut stat = VerifyStat::default();
-    let mut damage = |stat: &mut VerifyStat, what: String, place: &str| {
+    let mut damage = |stat: &mut VerifyStat, code, what: String, place: &str| {
         stat.damaged += 1;
-        found(Finding { severity: Severity::Damage, what, place: place.to_owned() });
+        found(Finding::damage(code, what, place));
     };
     let mut reader = core.reader()?;
     connection::run(reader.conn()?, sql::BEGIN_READ).map_err(during(OP))?;
     if let Err(error) = read::header(reader.conn()?, OP) {
-        damage(&mut stat, only_damage(error)?, "table beat");
+        damage(&mut stat, Code::Header, only_damage(error)?, "table beat");
     }
     let progress = || Progress { phase: "check", done: 0, total: None, unit: "bytes" };
     match watched(reader.conn_mut()?, OP, seen, &progress, check) {
-        Ok(lines) => lines.into_iter().for_each(|line| damage(&mut stat, line, DATA)),
-        Err(error) => damage(&mut stat, only_damage(error)?, DATA),
+        Ok(lines) => lines.into_iter().for_each(|line| damage(&mut stat, Code::Structure, line, DATA)),
+        Err(error) => damage(&mut stat, Code::Structure, only_damage(error)?, DATA),
     }
     let conn = reader.conn()?;
     let mut bodies = 0;
     if let Err(error) = read_all(conn, &mut stat, &mut bodies, &mut damage, seen) {
-        damage(&mut stat, only_damage(error)?, "table record");
+        damage(&mut stat, Code::Structure, only_damage(error)?, "table record");
         return Ok(stat);
     }
     match conn.query_row(sql::COUNT_BODIES, [], |row| row.get::<_, i64>(0)).map_err(during(OP)) {
         Ok(there) if u64::try_from(there).ok() == Some(bodies) => {}
         Ok(there) => {
             let what = format!("{there} bodies for {bodies} records that have one");
-            damage(&mut stat, what, "table body");
+            damage(&mut stat, Code::Count, what, "table body");
         }
-        Err(error) => damage(&mut stat, only_damage(error)?, "table body"),
+        Err(error) => damage(&mut stat, Code::Structure, only_damage(error)?, "table body"),
     }
     Ok(stat)
 }
@@ -81,7 +81,7 @@ fn read_all(
     conn: &Connection,
     stat: &mut VerifyStat,
     bodies: &mut u64,
-    damage: &mut dyn FnMut(&mut VerifyStat, String, &str),
+    damage: &mut dyn FnMut(&mut VerifyStat, Code, String, &str),
     seen: &dyn Observer,
 ) -> Result<()> {
     let fail = during(OP);
@@ -95,7 +95,8 @@ fn read_all(
         let key = match row.get_ref(0).map_err(&fail)? {
             ValueRef::Blob(key) if !key.is_empty() && key.len() <= sql::KEY_BYTES_MAX => key,
             other => {
-                damage(stat, format!("a key that cannot be, of type {}", other.data_type()), "table record");
+                let what = format!("a key that cannot be, of type {}", other.data_type());
+                damage(stat, Code::Record, what, "table record");
                 continue;
             }
         };
@@ -112,7 +113,9 @@ fn read_all(
                 stat.records += 1;
                 stat.bytes += (key.len() + bytes) as u64;
             }
-            Err(error) => damage(stat, only_damage(error)?, &format!("key {}", key.escape_ascii())),
+            Err(error) => {
+                damage(stat, Code::Record, only_damage(error)?, &format!("key {}", key.escape_ascii()));
+            }
         }
     }
     Ok(())

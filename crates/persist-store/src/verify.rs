@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use persist_api::{
-    BeatHeader, BeatNo, Caps, Error, Finding, Observer, Progress, Result, Scan, Severity, VerifyStat, View,
+    BeatHeader, BeatNo, Caps, Error, Finding, FindingCode, Observer, Progress, Result, Scan, Severity,
+    VerifyStat, View,
 };
 
 use crate::create::stored_format;
@@ -46,8 +47,8 @@ impl Findings<'_> {
         (self.found)(finding);
     }
 
-    fn push(&mut self, severity: Severity, what: impl Into<String>, place: impl Into<String>) {
-        self.add(Finding { severity, what: what.into(), place: place.into() });
+    fn damage(&mut self, code: FindingCode, what: impl Into<String>, place: impl Into<String>) {
+        self.add(Finding::damage(code, what, place));
     }
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn verify(
     let mut bare = None;
     let stat = engine.verify(
         &mut |finding| {
-            if layer_checks && bare.is_none() && is_about_checksums(&finding) {
+            if layer_checks && bare.is_none() && finding.code == FindingCode::NoChecksums {
                 bare = Some(finding);
             } else {
                 findings.add(finding);
@@ -77,7 +78,7 @@ pub(crate) fn verify(
     check_format(&shared.terms, view.as_ref(), &mut findings);
     if !native.contains(Caps::CRC32C) && !shared.terms.codec.crc {
         let what = "values carry no checksum: neither the engine nor a layer makes one, so changed bytes can go unnoticed";
-        findings.push(Severity::Unchecked, what, "every record");
+        findings.add(Finding::unchecked(FindingCode::NoChecksums, what, "every record"));
     }
     let digest = read_back(&shared.terms, view.as_ref(), &mut findings, seen)?;
     if let Some(finding) = bare {
@@ -99,24 +100,19 @@ pub(crate) fn verify(
     })
 }
 
-/// Whether an engine says that it cannot notice changed bytes because it keeps no checksums.
-fn is_about_checksums(finding: &Finding) -> bool {
-    finding.severity == Severity::Unchecked && finding.what.contains("no checksums")
-}
-
 fn check_header(terms: &Terms, header: &BeatHeader, findings: &mut Findings<'_>) {
     let place = format!("header of beat {}", header.beat);
     if header.beat.0 == 0 {
         return;
     }
     match (terms.codec.merkle, header.root) {
-        (true, None) => findings.push(Severity::Damage, "the Merkle root is missing", place),
+        (true, None) => findings.damage(FindingCode::Header, "the Merkle root is missing", place),
         (false, Some(_)) => {
-            findings.push(Severity::Damage, "there is a Merkle root that was never granted", place);
+            findings.damage(FindingCode::Header, "there is a Merkle root that was never granted", place);
         }
         (true, Some(_)) => {
             let what = "the Merkle root cannot be computed again: the commits of the beat are not kept";
-            findings.push(Severity::Unchecked, what, place);
+            findings.add(Finding::unchecked(FindingCode::RootNotComputed, what, place));
         }
         (false, None) => {}
     }
@@ -126,10 +122,10 @@ fn check_format(terms: &Terms, view: &dyn View, findings: &mut Findings<'_>) {
     match stored_format(view) {
         Ok(Some(format)) if format != terms.grant.format => {
             let what = "the engine's copy of the format grant is not the one in force";
-            findings.push(Severity::Damage, what, show_key(FORMAT_KEY));
+            findings.damage(FindingCode::Header, what, show_key(FORMAT_KEY));
         }
         Ok(_) => {}
-        Err(error) => findings.push(Severity::Damage, error.context(), show_key(FORMAT_KEY)),
+        Err(error) => findings.damage(FindingCode::Header, error.context(), show_key(FORMAT_KEY)),
     }
 }
 
@@ -165,19 +161,21 @@ fn read_back(
                     Ok(value) => digest.add(key, value),
                     Err(error) => {
                         whole = false;
-                        findings.push(Severity::Damage, error.context(), show_key(key));
+                        findings.damage(FindingCode::Record, error.context(), show_key(key));
                     }
                 }
             }
             Some(&OWN) if key == FORMAT_KEY => {}
             Some(&OWN) => {
-                findings.push(
-                    Severity::Note,
-                    "a record of the runtime that this build does not know",
-                    show_key(key),
-                );
+                let what = "a record of the runtime that this build does not know".to_owned();
+                let (severity, code) = (Severity::Note, FindingCode::Unknown);
+                findings.add(Finding { severity, code, what, place: show_key(key) });
             }
-            _ => findings.push(Severity::Damage, "a record outside the spaces of this store", show_key(key)),
+            _ => findings.damage(
+                FindingCode::Record,
+                "a record outside the spaces of this store",
+                show_key(key),
+            ),
         }
         ControlFlow::Continue(())
     });
@@ -186,7 +184,11 @@ fn read_back(
     }
     if let Err(error) = scanned {
         whole = false;
-        findings.push(Severity::Damage, format!("reading stopped: {error}"), format!("after {rows} records"));
+        findings.damage(
+            FindingCode::Structure,
+            format!("reading stopped: {error}"),
+            format!("after {rows} records"),
+        );
     }
     Ok(ReadBack { records, whole: whole.then(|| digest.finish()) })
 }

@@ -41,7 +41,7 @@ pub use open::{Options, open, open_with};
 
 pub use persist_api::{
     Advice, BackupStat, BeatHeader, BeatNo, Cap, CapOwner, Caps, CheckpointStat, CommitNo, CompactScope,
-    CompactStat, Cursor, Direction, Driver, Durability, Engine, Error, ErrorKind, Finding, FormatGrant,
+    CompactStat, Cursor, Direction, Driver, Durability, Engine, Error, ErrorKind, Finding, FindingCode, FormatGrant,
     Grant, KeyRange, Layer, LayerGrant, LimitShortfall, Limits, Observer, Offer, OpenMode, OpenOptions,
     Probe, Progress, Quiet, REGISTRY, Refusal, Request, Result, Scan, Selection, SessionGrant, Severity,
     Stats, Value, VerifyStat, View, Visit, negotiate, prefix_successor, renegotiate, select,

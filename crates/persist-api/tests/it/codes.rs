@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use persist_api::{Advice, BeatNo, Durability, Error, ErrorKind};
+use persist_api::{Advice, BeatNo, Durability, Error, ErrorKind, Finding, FindingCode};
 
 #[test]
 fn the_table_of_kinds_is_pinned() {
@@ -75,4 +75,25 @@ fn durabilities_are_pinned() {
     assert_eq!((Durability::from_byte(3), Durability::from_name("Durable")), (None, None));
     assert!(Durability::Volatile < Durability::Buffered && Durability::Buffered < Durability::Durable);
     assert_eq!(Durability::default(), Durability::Durable);
+}
+
+#[test]
+fn codes_of_findings_are_pinned() {
+    let names = FindingCode::ALL.map(FindingCode::name);
+    let golden = [
+        "no_checksums",
+        "not_read",
+        "root_not_computed",
+        "structure",
+        "count",
+        "header",
+        "record",
+        "root",
+        "unknown",
+    ];
+    assert_eq!(names, golden);
+    assert!(FindingCode::ALL.iter().all(|code| !code.sentence().is_empty()));
+    let damage = Finding::damage(FindingCode::Count, "two of three", "records");
+    assert_eq!((damage.severity.name(), damage.code.name()), ("damage", "count"));
+    assert_eq!(Finding::unchecked(FindingCode::NotRead, "a", "b").severity.name(), "unchecked");
 }

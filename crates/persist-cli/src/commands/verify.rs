@@ -1,6 +1,6 @@
 //! `persist verify`: read everything back, check all that can be checked, and say what could not be.
 
-use persist::{ErrorKind, Finding, Severity, Store, VerifyReport};
+use persist::{ErrorKind, Finding, FindingCode, Severity, Store, VerifyReport};
 use persist_cps::FrameVerifyStat;
 use serde::Serialize;
 
@@ -18,6 +18,7 @@ pub(crate) struct Args {}
 #[derive(Serialize)]
 struct FindingJson<'f> {
     severity: &'static str,
+    code: &'static str,
     what: &'f str,
     place: &'f str,
 }
@@ -88,7 +89,7 @@ pub(crate) fn check(store: &Store, watch: &Watch, found: &mut dyn FnMut(&Finding
         // The walk over the keys broke; the pass over everything says more about that.
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             let what = format!("the frames could not all be walked: {}", error.context());
-            let finding = Finding { severity: Severity::Damage, what, place: "frames".to_owned() };
+            let finding = Finding::damage(FindingCode::Record, what, "frames");
             count(&finding);
             found(&finding);
             FrameVerifyStat::default()
@@ -99,7 +100,8 @@ pub(crate) fn check(store: &Store, watch: &Watch, found: &mut dyn FnMut(&Finding
     let settled = frames.beat_root.map(|beat| format!("header of beat {beat}"));
     let report = store.verify(
         &mut |finding| {
-            let known = finding.severity == Severity::Unchecked && settled.as_ref() == Some(&finding.place);
+            let known =
+                finding.code == FindingCode::RootNotComputed && settled.as_ref() == Some(&finding.place);
             if !known {
                 count(&finding);
                 found(&finding);
@@ -111,13 +113,10 @@ pub(crate) fn check(store: &Store, watch: &Watch, found: &mut dyn FnMut(&Finding
 }
 
 fn print_finding(finding: &Finding, out: &mut Out) -> Result<()> {
-    let severity = match finding.severity {
-        Severity::Note => "note",
-        Severity::Unchecked => "unchecked",
-        Severity::Damage => "damage",
-    };
+    let severity = finding.severity.name();
     if out.is_json() {
-        return out.object(&FindingJson { severity, what: &finding.what, place: &finding.place });
+        let (code, what, place) = (finding.code.name(), &finding.what, &finding.place);
+        return out.object(&FindingJson { severity, code, what, place });
     }
     out.line(format_args!("{severity}: {}: {}", finding.place, finding.what))
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::kit::{Place, assert_fields, fixtures};
 
@@ -105,14 +105,18 @@ fn verify_says_what_it_checked_what_it_could_not_and_what_is_damaged() {
     );
     // The newest beat brought no frame, so its root cannot be made anew, and verify says so.
     assert_eq!((&summary["beat_root"], objects.len()), (&json!("unchecked"), 1));
-    assert_fields(&objects[0], "severity what place");
-    assert_eq!(objects[0]["severity"], "unchecked");
+    assert_fields(&objects[0], "severity code what place");
+    assert_eq!(
+        (&objects[0]["severity"], &objects[0]["code"]),
+        (&json!("unchecked"), &json!("root_not_computed"))
+    );
 
     damage(&place.path().join("store"), b"marker-value-of-some-length");
     let run = place.run(&["verify", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (5, ""));
     let objects = run.objects();
-    assert!(objects.iter().any(|object| object["severity"] == "damage"), "{}", run.text());
+    let is_damage = |object: &Value| object["severity"] == "damage" && object["code"] == "record";
+    assert!(objects.iter().any(is_damage), "{}", run.text());
     assert_eq!(objects.last().unwrap()["ok"], false);
     assert!(place.run(&["verify"]).text().contains("DAMAGE in"));
     place.run(&["get", "marker-key"]).fails(5, "checksum");

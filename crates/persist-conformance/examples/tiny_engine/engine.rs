@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use persist_api::{
     BackupStat, Beat, BeatGate, BeatHeader, BeatNo, BeatReceipt, BeatTicket, Caps, Driver, Durability,
-    Engine, Error, ErrorKind, Finding, Health, KeyRange, Limits, Observer, Offer, OpenOptions, Probe,
-    Progress, Result, Severity, Stats, Value, VerifyStat, View, ViewLedger,
+    Engine, Error, ErrorKind, Finding, FindingCode, Health, KeyRange, Limits, Observer, Offer, OpenOptions,
+    Probe, Progress, Result, Stats, Value, VerifyStat, View, ViewLedger,
 };
 
 use image::{
@@ -243,7 +243,7 @@ impl Engine for TinyEngine {
             Err(error) => return Err(error),
         };
         stat.damaged = 1;
-        found(Finding { severity: Severity::Damage, what, place });
+        found(Finding::damage(FindingCode::Structure, what, place));
         Ok(stat)
     }
 

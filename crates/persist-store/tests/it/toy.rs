@@ -6,8 +6,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use persist_api::{
     BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, Caps, CheckpointStat, CompactScope, CompactStat,
-    Driver, Durability, Engine, Error, ErrorKind, Finding, Health, KeyRange, Limits, Observer, Offer,
-    OpenMode, OpenOptions, Probe, Progress, Result, Scan, Severity, Stats, VerifyStat, View,
+    Driver, Durability, Engine, Error, ErrorKind, Finding, FindingCode, Health, KeyRange, Limits, Observer,
+    Offer, OpenMode, OpenOptions, Probe, Progress, Result, Scan, Stats, VerifyStat, View,
 };
 use persist_io::{Disk, create_dir_durably, read_file, replace};
 use persist_memory::MemoryDriver;
@@ -34,7 +34,7 @@ pub struct Toy {
     pub limits: Limits,
     pub format: u32,
     /// What its `verify` says it did not check.
-    pub unchecked: Option<&'static str>,
+    pub unchecked: Option<FindingCode>,
 }
 
 impl Toy {
@@ -56,7 +56,7 @@ struct ToyEngine {
     disk: Arc<dyn Disk>,
     home: PathBuf,
     last: Mutex<BeatHeader>,
-    unchecked: Option<&'static str>,
+    unchecked: Option<FindingCode>,
     health: Health,
 }
 
@@ -200,8 +200,8 @@ impl Engine for ToyEngine {
     }
 
     fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {
-        if let Some(what) = self.unchecked {
-            found(Finding { severity: Severity::Unchecked, what: what.to_owned(), place: FILE.to_owned() });
+        if let Some(code) = self.unchecked {
+            found(Finding::unchecked(code, "this engine could not look at it", FILE));
         }
         self.inner.verify(found, seen)
     }

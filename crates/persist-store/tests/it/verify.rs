@@ -1,6 +1,6 @@
 //! Verification: what is read, what is found, what is admitted.
 
-use persist_api::{Caps, ErrorKind, Finding, Progress, Quiet, Request, Severity};
+use persist_api::{Caps, ErrorKind, Finding, FindingCode, Progress, Quiet, Request, Severity};
 use persist_store::{Store, VerifyReport};
 use std::ops::ControlFlow;
 
@@ -37,7 +37,7 @@ fn a_store_without_checksums_says_so() {
     put(&mut writer, &[(b"a", b"1")]);
     let (report, findings) = verify(&store);
     assert_eq!((report.damaged, report.unchecked), (0, 1));
-    assert!(findings[0].what.contains("no checksum"), "{findings:?}");
+    assert_eq!(findings[0].code, FindingCode::NoChecksums, "{findings:?}");
 
     let mut able = toy();
     able.caps.insert(Caps::CRC32C);
@@ -50,10 +50,9 @@ fn a_store_without_checksums_says_so() {
 fn an_engine_without_checksums_is_covered_by_the_layer_that_has_them() {
     let place = place();
     let mut bare = toy();
-    bare.unchecked = Some("this engine keeps no checksums");
+    bare.unchecked = Some(FindingCode::NoChecksums);
     let severity = |findings: &[Finding]| {
-        let about = findings.iter().find(|finding| finding.what.contains("this engine keeps no checksums"));
-        about.unwrap().severity
+        findings.iter().find(|finding| finding.code == FindingCode::NoChecksums).unwrap().severity
     };
     let (mut writer, store) = open(&bare, &place.home, &persist_store::default_request()).unwrap();
     put(&mut writer, &[(b"a", b"1"), (b"b", b"2")]);
@@ -69,7 +68,7 @@ fn an_engine_without_checksums_is_covered_by_the_layer_that_has_them() {
     let (_writer, store) = open(&bare, &plain.home, &request).unwrap();
     assert_eq!(severity(&verify(&store).1), Severity::Unchecked, "without the layer nobody checks");
     let mut other = toy();
-    other.unchecked = Some("this engine could not look at its free pages");
+    other.unchecked = Some(FindingCode::NotRead);
     let other_place = crate::kit::place();
     let (_writer, store) = open(&other, &other_place.home, &persist_store::default_request()).unwrap();
     assert_eq!(verify(&store).0.unchecked, 1, "the layer covers values, nothing else");

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use persist_api::{
     BackupStat, Beat, BeatGate, BeatHeader, BeatNo, CheckpointStat, CompactScope, CompactStat, Engine, Error,
-    ErrorKind, Finding, Health, Observer, Offer, OpenOptions, Progress, Result, Severity, Stats, VerifyStat,
-    View, ViewLedger,
+    ErrorKind, Finding, FindingCode, Health, Observer, Offer, OpenOptions, Progress, Result, Stats,
+    VerifyStat, View, ViewLedger,
 };
 
 use super::beat::FiledBeat;
@@ -183,7 +183,7 @@ impl Engine for FiledEngine {
         if state != State::Whole {
             stat.damaged += 1;
             let place = self.home.join(log::LOG).display().to_string();
-            found(Finding { severity: Severity::Damage, what: format!("the log is {state:?}"), place });
+            found(Finding::damage(FindingCode::Structure, format!("the log is {state:?}"), place));
         }
         Ok(stat)
     }

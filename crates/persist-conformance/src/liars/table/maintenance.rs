@@ -1,8 +1,8 @@
 //! Lies of the long verbs.
 
 use persist_api::{
-    BackupStat, BeatHeader, BeatNo, CheckpointStat, CompactStat, ErrorKind, Finding, OpenMode, OpenOptions,
-    Quiet, Severity, Stats, VerifyStat,
+    BackupStat, BeatHeader, BeatNo, CheckpointStat, CompactStat, ErrorKind, Finding, FindingCode, OpenMode,
+    OpenOptions, Quiet, Stats, VerifyStat,
 };
 
 use super::help::{ROOT, altered, fault, found, liars, rekind};
@@ -224,7 +224,7 @@ liars! { MAINTENANCE:
         { verify: |ctx, inner, found, seen| {
             let stat = inner.verify(found, seen)?;
             if ctx.notes().last_ops == 10 && ctx.notes().beat_opener.is_none() {
-                found(Finding { severity: Severity::Damage, what: "something".to_owned(), place: "somewhere".to_owned() });
+                found(Finding::damage(FindingCode::Record, "something", "somewhere"));
             }
             Ok(stat)
         } }
