@@ -27,9 +27,11 @@
 //! ```
 
 mod disk;
+mod fully;
 mod lock;
 mod mapping;
 mod real;
+pub mod sim;
 mod whole;
 
 pub use disk::{Disk, DiskFile, Entry, EntryKind, FileMode};

@@ -12,7 +12,7 @@ use persist_api::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::disk::{mapped_end, usize_of};
-use crate::{Disk, DiskFile, Entry, EntryKind, FileMode, Mapping};
+use crate::{Disk, DiskFile, Entry, EntryKind, FileMode, Mapping, fully};
 
 /// The operating system's file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -121,20 +121,13 @@ impl Disk for RealDisk {
 
 impl DiskFile for RealFile {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
-        let mut done = 0;
-        while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, offset.saturating_add(done as u64)) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io("read_file", &self.path, error)),
-            }
-        }
-        Ok(done)
+        fully::read(offset, into, |offset, into| self.file.read_at(into, offset))
+            .map_err(|error| Error::io("read_file", &self.path, error))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_all_at(bytes, offset).map_err(|error| Error::io("write_file", &self.path, error))
+        fully::write(offset, bytes, |offset, bytes| self.file.write_at(bytes, offset))
+            .map_err(|error| Error::io("write_file", &self.path, error))
     }
 
     fn len(&self) -> Result<u64> {

@@ -1,6 +1,8 @@
 //! The disk seam on a real file system.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
+mod sim;
+
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Mutex;
