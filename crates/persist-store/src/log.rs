@@ -33,7 +33,8 @@ pub(crate) struct Tally {
     pub(crate) puts: u64,
     pub(crate) deletes: u64,
     pub(crate) ranges: u64,
-    /// Bytes of the keys and values of puts and the keys of deletes.
+    /// Bytes of the keys and values of puts, the keys of deletes and the bounds of ranges. A bound counts one more: an
+    /// engine may have to lengthen it by a byte.
     pub(crate) bytes: u64,
     pub(crate) key_bytes_max: u64,
     pub(crate) value_bytes_max: u64,
@@ -72,8 +73,11 @@ impl Tally {
                 self.deletes += 1;
                 (key.len() as u64, 0)
             }
-            Op::DeleteRange { .. } => {
+            Op::DeleteRange { range } => {
                 self.ranges += 1;
+                let bounds = [range.start(), range.end()].map(|bound| bound_bytes(bound).len() as u64 + 1);
+                // Bounds may be of any length, so they are no keys to be compared with a limit.
+                self.bytes = bounds.into_iter().fold(self.bytes, u64::saturating_add);
                 (0, 0)
             }
         };
@@ -88,7 +92,8 @@ impl Tally {
 
     /// Bytes that an engine counts for it, when each key and each value is longer by so much.
     pub(crate) const fn staged_bytes(&self, key_overhead: u64, value_overhead: u64) -> u64 {
-        let keys = (self.puts + self.deletes).saturating_mul(key_overhead);
+        let keys = (self.puts + self.deletes).saturating_add(self.ranges.saturating_mul(2));
+        let keys = keys.saturating_mul(key_overhead);
         self.bytes.saturating_add(keys).saturating_add(self.puts.saturating_mul(value_overhead))
     }
 }

@@ -56,10 +56,14 @@ impl<'w> StagedBeat<'w> {
     /// users' records.
     ///
     /// # Errors
-    /// `Unsupported` unless granted, `Poisoned` after a failed operation.
+    /// `Unsupported` unless granted, `TooLarge` beyond the limit of the beat, `Poisoned` after a failed operation.
     pub fn delete_range(&mut self, range: &KeyRange<'_>) -> Result<()> {
         self.stage("delete_range", |beat| {
             beat.writer.shared.terms.need("delete_range", Caps::DELETE_RANGE)?;
+            if range.is_empty() {
+                return Ok(());
+            }
+            beat.check(&Op::DeleteRange { range: range.borrowed() })?;
             beat.log.delete_range(range)
         })
     }

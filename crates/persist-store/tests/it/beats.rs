@@ -230,6 +230,35 @@ fn a_staged_beat_takes_no_more_memory_than_its_limit() {
 }
 
 #[test]
+fn staged_ranges_count_against_the_limit_of_their_beat() {
+    let place = place();
+    let mut small = toy();
+    small.limits.beat_bytes_max = 1000;
+    let (mut writer, _store) = open(&small, &place.home, &default_request()).unwrap();
+    put(&mut writer, &[]);
+    let all = KeyRange::all();
+    let long = [7; 494];
+    let to_long = KeyRange::of::<[u8]>(..=long.as_slice());
+    let mut beat = writer.begin(Durability::Durable).unwrap();
+    beat.delete_range(&to_long).unwrap();
+    beat.delete_range(&to_long).unwrap(); // each: 494 bytes of bounds, and 2 more for each of two bounds
+    beat.delete_range(&KeyRange::of::<[u8]>(b"z".as_slice()..b"a".as_slice())).unwrap(); // empty: stages nothing
+    beat.delete_range(&all).unwrap(); // 4 more make 1000
+    let before = beat.log().canonical_bytes().len();
+    fails(beat.delete_range(&all), ErrorKind::TooLarge, &["1004", "1000"]);
+    assert_eq!(beat.log().canonical_bytes().len(), before);
+    drop(beat);
+
+    let mut log = BeatLog::new();
+    (0..250).for_each(|_| log.delete_range(&all).unwrap());
+    writer.commit(&log, Durability::Durable).unwrap();
+    log.delete_range(&all).unwrap();
+    fails(writer.commit(&log, Durability::Durable), ErrorKind::TooLarge, &["1004", "1000"]);
+    let copy = BeatLog::decode(log.canonical_bytes(), 1 << 20).unwrap();
+    fails(writer.commit(&copy, Durability::Durable), ErrorKind::TooLarge, &["1004", "1000"]);
+}
+
+#[test]
 fn stats_need_no_view() {
     let place = place();
     let (mut writer, store) = open_default(&place.home);
