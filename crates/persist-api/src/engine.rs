@@ -25,6 +25,16 @@ pub trait Driver: Send + Sync {
     /// What `open` with these options would offer. Pure: no I/O, no clock.
     fn offer(&self, options: &OpenOptions) -> Offer;
 
+    /// Whether [`open`](Self::open) could take these options at all, wherever it is asked to: knobs and sizes. Pure, like
+    /// `offer`; the runtime asks before it makes a directory. A driver that does not say so here says so in `open`.
+    ///
+    /// # Errors
+    /// `Invalid` naming the option.
+    fn check(&self, options: &OpenOptions) -> Result<()> {
+        let _ = options;
+        Ok(())
+    }
+
     /// Opens the engine in `home`, creating the directory and the files where the mode allows.
     ///
     /// # Errors

@@ -49,6 +49,10 @@ impl Driver for LmdbDriver {
         offer(options)
     }
 
+    fn check(&self, options: &OpenOptions) -> Result<()> {
+        Settings::of(options).map(drop)
+    }
+
     fn open(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         let settings = Settings::of(options)?;
         let disk = RealDisk;

@@ -65,8 +65,12 @@ impl Driver for MemoryDriver {
         offer(options)
     }
 
+    fn check(&self, options: &OpenOptions) -> Result<()> {
+        options.check_knobs(&[])
+    }
+
     fn open(&self, home: &Path, options: &OpenOptions, _seen: &dyn Observer) -> Result<Box<dyn Engine>> {
-        options.check_knobs(&[])?;
+        self.check(options)?;
         let mut homes = self.homes.lock();
         options.mode.check(homes.contains_key(home)).map_err(|error| error.with_path(home))?;
         let core = Arc::clone(homes.entry(home.to_path_buf()).or_default());

@@ -76,6 +76,10 @@ impl Driver for RocksDbDriver {
         offer(options)
     }
 
+    fn check(&self, options: &OpenOptions) -> Result<()> {
+        Settings::of(options).map(drop)
+    }
+
     fn open(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         open(home, options, seen).map_err(|error| error.with_engine(SCHEME))
     }

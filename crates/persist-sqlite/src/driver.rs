@@ -32,6 +32,10 @@ impl Driver for SqliteDriver {
         settings::offer(options)
     }
 
+    fn check(&self, options: &OpenOptions) -> Result<()> {
+        Settings::of(options).map(drop)
+    }
+
     fn open(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         let settings = Settings::of(options)?;
         // Absolute, so that a change of directory moves nothing and no name can be read as a URI.

@@ -177,6 +177,8 @@ impl Opened {
             None => self.open_volatile(request, seen),
             Some(survey) => {
                 let grant = self.decide(survey, request)?;
+                // Before there is a directory: what cannot be opened leaves nothing behind.
+                self.driver.check(&self.options)?;
                 let grants_by_found = (survey.found.clone(), grant);
                 self.open_home(grants_by_found, request, seen)
             }

@@ -53,7 +53,12 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
 
 fn value(args: &Args, max: u64) -> Result<Cow<'_, [u8]>> {
     if let Some(path) = &args.file {
-        let file = File::open(path).map_err(|error| Error::io("put", path, error))?;
+        let fail = |error| Error::io("put", path, error);
+        let file = File::open(path).map_err(fail)?;
+        // What the file says of itself is refused unread. Other things than files say nothing, and files can grow.
+        if file.metadata().map_err(fail)?.len() > max {
+            return Err(too_long(path, max));
+        }
         return read(file, path, max).map(Cow::Owned);
     }
     match &args.value {
@@ -67,8 +72,12 @@ fn read(from: impl Read, path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
     let got = from.take(max.saturating_add(1)).read_to_end(&mut bytes);
     got.map_err(|error| Error::io("put", path, error))?;
     if bytes.len() as u64 > max {
-        let context = format!("the value has more than {max} bytes, the limit of this store");
-        return Err(Error::new(ErrorKind::TooLarge, "put", context).with_path(path).into());
+        return Err(too_long(path, max));
     }
     Ok(bytes)
+}
+
+fn too_long(path: &Path, max: u64) -> Failure {
+    let context = format!("the value has more than {max} bytes, the limit of this store");
+    Error::new(ErrorKind::TooLarge, "put", context).with_path(path).into()
 }

@@ -99,6 +99,9 @@ fn engines_that_are_not_here_are_named_with_their_feature() {
     }
     place.run(&["init", "--engine", "nonsense"]).fails(7, "nonsense");
     place.run(&["init", "--engine", "memory"]).fails(4, "durability volatile");
+    for engine in ["sqlite", "lmdb"] {
+        place.run(&["init", "--engine", engine, "--knob", "nonsense=1"]).fails(1, "unknown knob");
+    }
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing was created");
 }
 

@@ -85,3 +85,22 @@ fn deletes_are_one_beat_and_absent_keys_no_error() {
     place.run(&["put", "number", "-5"]).ok();
     assert_eq!(place.run(&["get", "number"]).ok().text(), "-5\n");
 }
+
+#[test]
+fn a_file_beyond_the_limit_is_refused_unread() {
+    let place = Place::with("sqlite");
+    let limit =
+        place.run(&["engines", "--json"]).ok().objects()[1]["limits"]["value_bytes_max"].as_u64().unwrap();
+    let file = std::fs::File::create(place.path().join("sparse")).unwrap();
+    file.set_len(limit + 1).unwrap();
+    // Memory for a fraction of it: whoever reads the file to find out how long it is does not get that far.
+    let put = "ulimit -v 400000 && exec \"$0\" put key --file sparse";
+    let output = std::process::Command::new("sh")
+        .args(["-c", put, env!("CARGO_BIN_EXE_persist")])
+        .current_dir(place.path())
+        .env_remove("PERSIST_STORE")
+        .output();
+    let refused = Run::of(output.unwrap()).fails(9, "the limit of this store");
+    assert!(refused.stderr.contains("sparse"), "{}", refused.stderr);
+    place.run(&["get", "key"]).fails(8, "no record");
+}

@@ -356,6 +356,20 @@ fn files_that_came_in_between_stop_a_creation() {
 }
 
 #[test]
+fn options_that_no_open_could_take_leave_nothing() {
+    let place = place();
+    let mut options = options();
+    options.knobs.insert("early".to_owned(), "1".to_owned());
+    let look = || look_at(&drivers(&[toy()]), &place.home, Some("toy"), &options).unwrap();
+    fails(look().negotiate(&default_request()).map_err(Into::into), ErrorKind::Invalid, &["early"]);
+    assert!(!place.home.exists());
+    open_default(&place.home);
+    let before = files(&place.home);
+    fails(look().negotiate(&default_request()).map_err(Into::into), ErrorKind::Invalid, &["early"]);
+    assert_eq!(files(&place.home), before);
+}
+
+#[test]
 fn an_engine_that_will_not_open_leaves_no_stamp() {
     let place = place();
     let mut options = options();

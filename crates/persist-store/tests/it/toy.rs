@@ -99,6 +99,11 @@ impl Driver for Toy {
         Offer { engine: self.scheme, library, format: self.format, caps: self.caps, limits: self.limits }
     }
 
+    fn check(&self, options: &OpenOptions) -> Result<()> {
+        // Knobs of other names are refused by the open alone.
+        if options.knobs.contains_key("early") { options.check_knobs(&[]) } else { Ok(()) }
+    }
+
     fn open(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         options.check_knobs(&[])?;
         if let Probe::Foreign { what } = self.probe(home)? {
