@@ -293,7 +293,8 @@ impl FrameBuilder {
 
     /// The operations so far, as bytes; for reading a beat's own writes.
     pub(crate) fn body(&self) -> &[u8] {
-        let end = usize::try_from(self.body_len).unwrap_or(usize::MAX).saturating_add(BUILT_AT + FRAME_HEADER);
+        let end =
+            usize::try_from(self.body_len).unwrap_or(usize::MAX).saturating_add(BUILT_AT + FRAME_HEADER);
         let end = if self.sealed { end } else { self.bytes.len() };
         self.bytes.get(BUILT_AT + FRAME_HEADER..end).unwrap_or_default()
     }

@@ -50,13 +50,14 @@ fn every_flipped_bit_and_every_other_place_is_noticed() {
         verify(&bad, place).expect_err("a flipped bit was not noticed");
     }
     for cut in 0..good.len() {
-        assert!(check_frame(&good[..cut], &FrameHead::read(&good, place.seed()).unwrap(), place.seed()).is_err() || cut + 8 > good.len());
+        assert!(
+            check_frame(&good[..cut], &FrameHead::read(&good, place.seed()).unwrap(), place.seed()).is_err()
+                || cut + 8 > good.len()
+        );
     }
-    for other in [
-        Place { store: 78, ..place },
-        Place { segment: 4, ..place },
-        Place { offset: 4104, ..place },
-    ] {
+    for other in
+        [Place { store: 78, ..place }, Place { segment: 4, ..place }, Place { offset: 4104, ..place }]
+    {
         assert!(FrameHead::read(&good, other.seed()).is_none(), "{other:?}");
     }
 }
@@ -64,14 +65,20 @@ fn every_flipped_bit_and_every_other_place_is_noticed() {
 #[test]
 fn a_builder_is_used_again_without_a_trace() {
     let (mut builder, ..) = sealed(100);
-    assert!(builder.seal(&Place { store: 0, segment: 0, offset: 0 }, &Seal {
-        frame: 1,
-        durable_through: 0,
-        chain: 0,
-        payload_end: PayloadEnd::default(),
-        header: &BeatHeader::default(),
-    })
-    .is_err());
+    assert!(
+        builder
+            .seal(
+                &Place { store: 0, segment: 0, offset: 0 },
+                &Seal {
+                    frame: 1,
+                    durable_through: 0,
+                    chain: 0,
+                    payload_end: PayloadEnd::default(),
+                    header: &BeatHeader::default(),
+                }
+            )
+            .is_err()
+    );
     let taken = builder.frame().to_vec();
     assert_eq!(&builder.take()[BUILT_AT..], taken);
     assert_eq!((builder.ops(), builder.body().len()), (0, 0));

@@ -1,10 +1,25 @@
 //! The timeline: one frame a beat, in segments.
+//!
+//! [`record`] are the operations of a beat as bytes, [`frame`] one beat as it is written, [`segment_header`] what a file of
+//! frames says about itself, [`head`] what was known durable; these four are the format. [`Timeline`] writes,
+//! [`replay`](replay::replay) reads back, [`aside`] clears up what a crash has left.
 
+pub(crate) mod aside;
 pub(crate) mod frame;
+pub(crate) mod head;
 pub(crate) mod record;
-mod segment_header;
+pub(crate) mod replay;
+mod segment;
+pub(crate) mod segment_header;
 mod span;
+mod writer;
+
+#[cfg(test)]
+pub(crate) mod test_disk;
+#[cfg(test)]
+pub(crate) mod test_rig;
 
 pub(crate) use frame::{FrameBuilder, PayloadEnd};
 pub(crate) use record::{Op, Ops};
 pub(crate) use span::FrameSpan;
+pub(crate) use writer::{Ahead, AheadOptions, Appended, ClosedSegment, GoOn, Timeline};

@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn it_comes_back_and_every_flipped_bit_is_noticed() {
-        let header = SegmentHeader { segment: 4, store: 9, first_frame: 17, previous: 3, previous_end: 800, chain: 5 };
+        let header =
+            SegmentHeader { segment: 4, store: 9, first_frame: 17, previous: 3, previous_end: 800, chain: 5 };
         let bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Some(Ok(header)));
         for bit in 0..bytes.len() * 8 {

@@ -1,0 +1,69 @@
+use persist_io::RealDisk;
+
+use super::*;
+
+fn head(frame: u64) -> Head {
+    Head {
+        store: 77,
+        durable_frame: frame,
+        durable_beat: frame + 1,
+        floor: 3,
+        clean: frame.is_multiple_of(2),
+        payload_end: PayloadEnd { segment: 2, offset: 99 },
+        oldest_segment: 4,
+        runs: vec![
+            LiveRun { number: 1, span: FrameSpan::new(0, 5) },
+            LiveRun { number: 9, span: FrameSpan::new(5, 8) },
+        ],
+        ends: vec![SegmentEnd { segment: 3, end: 640 }],
+    }
+}
+
+#[test]
+fn slots_alternate_and_the_newest_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = read_head(&RealDisk, dir.path()).unwrap();
+    assert!(found.missing && found.head.is_none());
+    let mut writer = HeadWriter::open(&RealDisk, dir.path(), &found).unwrap();
+    writer.write_both(&head(1)).unwrap();
+    for frame in 2..7 {
+        writer.write(&head(frame)).unwrap();
+        let found = read_head(&RealDisk, dir.path()).unwrap();
+        assert_eq!((found.head, found.damaged), (Some(head(frame)), vec![]));
+    }
+    let found = read_head(&RealDisk, dir.path()).unwrap();
+    let mut writer = HeadWriter::open(&RealDisk, dir.path(), &found).unwrap();
+    writer.write(&head(9)).unwrap();
+    assert_eq!(read_head(&RealDisk, dir.path()).unwrap().head, Some(head(9)));
+}
+
+#[test]
+fn more_runs_than_fit_leave_the_newest() {
+    let mut many = head(1);
+    many.runs =
+        (0..1000).map(|n| LiveRun { number: n, span: FrameSpan::new(n.into(), (n + 1).into()) }).collect();
+    many.ends = (0..1000).map(|n| SegmentEnd { segment: n, end: 64 }).collect();
+    let slot = many.encode(5);
+    assert_eq!(slot.len(), SLOT);
+    let (_, read) = Head::decode(&slot).unwrap().unwrap();
+    assert_eq!(read.runs, many.runs[1000 - HEAD_RUNS_MAX..]);
+    assert_eq!(read.ends, many.ends[1000 - HEAD_ENDS_MAX..]);
+}
+
+#[test]
+fn every_flipped_bit_of_a_slot_is_noticed_and_any_length_is_ordinary() {
+    let slot = head(1).encode(3);
+    for bit in 0..slot.len() * 8 {
+        let mut bad = slot.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(Head::decode(&bad), None, "bit {bit}");
+    }
+    for cut in 0..slot.len() {
+        assert_eq!(Head::decode(&slot[..cut]), None);
+    }
+    let mut newer = slot;
+    newer[24] = 2;
+    let crc = crc32c(&newer[8..]);
+    newer[4..8].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(Head::decode(&newer), Some(Err(2)));
+}
