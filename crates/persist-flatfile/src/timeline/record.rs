@@ -206,16 +206,12 @@ impl<'a> Iterator for Ops<'a> {
         if at >= self.body.len() {
             return None;
         }
-        match Op::read(self.body, at) {
-            Ok((op, end)) => {
-                self.at = end;
-                Some((at, op))
-            }
-            Err(Malformed(_)) => {
-                self.at = self.body.len();
-                None
-            }
+        if let Ok((op, end)) = Op::read(self.body, at) {
+            self.at = end;
+            return Some((at, op));
         }
+        self.at = self.body.len();
+        None
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) enum Done {
 /// The bytes of all files.
 pub(crate) type Image = BTreeMap<PathBuf, Vec<u8>>;
 
+type Fails = fn(&Done) -> bool;
 type Bytes = Arc<Mutex<Vec<u8>>>;
 
 #[derive(Default)]
@@ -29,7 +30,7 @@ struct Inner {
     files: Mutex<BTreeMap<PathBuf, Bytes>>,
     done: Mutex<Vec<Done>>,
     /// Fails the calls for which it says so.
-    fails: Mutex<Option<fn(&Done) -> bool>>,
+    fails: Mutex<Option<Fails>>,
 }
 
 #[derive(Clone, Default)]

@@ -235,20 +235,17 @@ impl<'a> Walk<'a> {
     fn taken(&mut self, at: At, head: &FrameHead, footer: Footer) -> Result<()> {
         let segment = self.segments.number(at.index);
         let end = at.offset.saturating_add(head.len);
-        match self.walked.last_mut().filter(|last| last.segment == segment) {
-            Some(last) => {
-                last.end = end;
-                last.frames.upto = head.frame;
-            }
-            None => {
-                let frames = FrameSpan::new(head.frame.saturating_sub(1), head.frame);
-                self.walked.push(ClosedSegment { segment, frames, end, damaged: false });
-                if self.segments.get(at.index).is_some_and(|s| !matches!(s.header, HeaderState::Valid(_))) {
-                    self.note(
-                        At { offset: 0, ..at },
-                        "the header of the segment does not verify; its frames do",
-                    )?;
-                }
+        if let Some(last) = self.walked.last_mut().filter(|last| last.segment == segment) {
+            last.end = end;
+            last.frames.upto = head.frame;
+        } else {
+            let frames = FrameSpan::new(head.frame.saturating_sub(1), head.frame);
+            self.walked.push(ClosedSegment { segment, frames, end, damaged: false });
+            if self.segments.get(at.index).is_some_and(|s| !matches!(s.header, HeaderState::Valid(_))) {
+                self.note(
+                    At { offset: 0, ..at },
+                    "the header of the segment does not verify; its frames do",
+                )?;
             }
         }
         self.next = head.frame.saturating_add(1);

@@ -53,12 +53,11 @@ impl<'a> Window<'a> {
         let wanted = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(n).min(n);
         let held = |from: usize, have: usize| from.checked_add(wanted).is_some_and(|end| end <= have);
         let from = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
-        let from = match from.filter(|&from| held(from, self.have)) {
-            Some(from) => from,
-            None => {
-                self.refill(offset)?;
-                0
-            }
+        let from = if let Some(from) = from.filter(|&from| held(from, self.have)) {
+            from
+        } else {
+            self.refill(offset)?;
+            0
         };
         let end = from.saturating_add(wanted).min(self.have);
         Ok(self.buffer.get(from..end).unwrap_or_default())

@@ -1,1 +1,0 @@
-//! Values too large for a frame, in files of their own.

@@ -1,0 +1,174 @@
+//! The writing end of the payload segments.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crc32c::crc32c;
+use persist_api::{Error, ErrorKind, Result};
+use persist_io::{Disk, FileMode};
+
+use super::{ALIGN, PAYLOAD_HEADER, PayloadFile, Payloads, header};
+use crate::error::SCHEME;
+use crate::payload_ref::PayloadRef;
+use crate::timeline::PayloadEnd;
+
+/// Appends values. A failed write or sync makes it refuse everything that follows.
+pub(crate) struct PayloadWriter {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    store: u64,
+    /// Where a segment is full; a longer value has one of its own.
+    segment_bytes: u64,
+    current: Option<(Arc<PayloadFile>, u64)>,
+    /// Where payloads ended when the beat began.
+    mark: PayloadEnd,
+    /// Segments that the beat has begun, with what was current before each.
+    begun: Vec<(Arc<PayloadFile>, Option<(Arc<PayloadFile>, u64)>)>,
+    /// Files with bytes that are not synced.
+    unsynced: Vec<Arc<PayloadFile>>,
+    greatest: u32,
+    failed: bool,
+}
+
+impl PayloadWriter {
+    /// A writer that goes on at `end`: the payload end of the newest frame. Without one, or when its segment is not among
+    /// `files`, the next value begins a new segment.
+    pub(crate) fn resume(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        store: u64,
+        files: &Payloads,
+        end: Option<PayloadEnd>,
+        segment_bytes: u64,
+    ) -> Self {
+        let end = end.filter(|end| end.offset >= PAYLOAD_HEADER);
+        let current = end.and_then(|end| Some((files.get(end.segment)?.clone(), end.offset)));
+        let mark = current.as_ref().map_or_else(PayloadEnd::default, at);
+        Self {
+            disk,
+            dir: dir.to_path_buf(),
+            store,
+            segment_bytes,
+            current,
+            mark,
+            begun: Vec::new(),
+            unsynced: Vec::new(),
+            greatest: files.greatest().max(end.map_or(0, |end| end.segment)),
+            failed: false,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if !self.failed {
+            return Ok(());
+        }
+        let context = "an earlier write or sync of a payload segment failed";
+        Err(Error::new(ErrorKind::Poisoned, "write_payload", context)
+            .with_engine(SCHEME)
+            .with_path(&self.dir))
+    }
+
+    /// Where payloads end.
+    pub(crate) fn end(&self) -> PayloadEnd {
+        self.current.as_ref().map_or_else(PayloadEnd::default, at)
+    }
+
+    /// Writes a value: one write, and where a segment begins one for its header and a sync of the directory. It is durable after
+    /// [`sync`](Self::sync), and kept once [`keep`](Self::keep) was called.
+    ///
+    /// # Errors
+    /// `Io`, `Full`: the writer is then poisoned. `Poisoned`.
+    pub(crate) fn stage(&mut self, value: &[u8]) -> Result<PayloadRef> {
+        self.check()?;
+        let staged = self.write(value);
+        self.failed = staged.is_err();
+        staged
+    }
+
+    fn write(&mut self, value: &[u8]) -> Result<PayloadRef> {
+        let len = value.len() as u64;
+        let (file, offset) = self.room_for(len)?;
+        file.file.write_at(offset, value)?;
+        if self.unsynced.iter().all(|unsynced| unsynced.number != file.number) {
+            self.unsynced.push(file.clone());
+        }
+        let place = PayloadRef { segment: file.number, crc: crc32c(value), offset, len };
+        self.current = Some((file, offset.saturating_add(len)));
+        Ok(place)
+    }
+
+    /// The segment for a value of `len` bytes, and where it goes there.
+    fn room_for(&mut self, len: u64) -> Result<(Arc<PayloadFile>, u64)> {
+        if let Some((file, end)) = &self.current {
+            let fits = |from: u64| from.checked_add(len).is_some_and(|upto| upto <= self.segment_bytes);
+            if let Some(from) = end.checked_next_multiple_of(ALIGN).filter(|&from| fits(from)) {
+                return Ok((file.clone(), from));
+            }
+        }
+        let number = self.greatest.checked_add(1).ok_or_else(|| {
+            Error::new(ErrorKind::Full, "write_payload", "the numbers of payload segments are used up")
+                .with_engine(SCHEME)
+        })?;
+        let file = Arc::new(PayloadFile::open(&*self.disk, &self.dir, number, FileMode::CreateNew)?);
+        self.greatest = number;
+        file.file.write_at(0, &header(number, self.store))?;
+        // Its name must be durable before a frame refers to it.
+        self.disk.sync_dir(&self.dir)?;
+        self.begun.push((file.clone(), self.current.take()));
+        Ok((file, PAYLOAD_HEADER))
+    }
+
+    /// Segments that were begun since the last [`keep`](Self::keep) or [`abort`](Self::abort): readers of the beat need them.
+    pub(crate) fn begun(&self) -> impl Iterator<Item = &Arc<PayloadFile>> {
+        self.begun.iter().map(|(file, _)| file)
+    }
+
+    /// The file that gets the values, if any.
+    pub(crate) fn current(&self) -> Option<&Arc<PayloadFile>> {
+        self.current.as_ref().map(|(file, _)| file)
+    }
+
+    /// Makes every value durable: one sync of each file with values that are not. To be called before the frame that refers
+    /// to them is written, whatever its durability: a frame that is found must find its values.
+    ///
+    /// # Errors
+    /// `Io`: the writer is then poisoned. `Poisoned`.
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        self.check()?;
+        for file in &self.unsynced {
+            if let Err(error) = file.file.sync_data() {
+                self.failed = true;
+                return Err(error);
+            }
+        }
+        self.unsynced.clear();
+        Ok(())
+    }
+
+    /// The beat is committed: its values stay.
+    pub(crate) fn keep(&mut self) {
+        self.begun.clear();
+        self.mark = self.end();
+    }
+
+    /// The beat is aborted: the next value goes where its first one went, and the segments it has begun are removed.
+    ///
+    /// # Errors
+    /// `Io` when a file cannot be removed; it is then dead weight, no more.
+    pub(crate) fn abort(&mut self) -> Result<()> {
+        let mut done = Ok(());
+        while let Some((file, before)) = self.begun.pop() {
+            self.unsynced.retain(|unsynced| unsynced.number != file.number);
+            done = done.and(self.disk.remove_file(&file.path));
+            self.current = before;
+        }
+        if let Some((_, end)) = &mut self.current {
+            *end = self.mark.offset;
+        }
+        done
+    }
+}
+
+fn at(current: &(Arc<PayloadFile>, u64)) -> PayloadEnd {
+    PayloadEnd { segment: current.0.number, offset: current.1 }
+}
