@@ -9,7 +9,7 @@ use self_cell::self_cell;
 use crate::bounds::Span;
 use crate::driver::SCHEME;
 use crate::engine::LmdbEngine;
-use crate::error::{Mapped, map_error};
+use crate::error::{Mapped, map_write_error};
 use crate::home::BEAT_KEY;
 use crate::live::{Live, Table};
 
@@ -78,7 +78,7 @@ impl<'e> LmdbBeat<'e> {
         let (header, main, engine) = (self.header, self.main, self.engine);
         let txn = self.txn.with_dependent_mut(|live, txn| {
             let mut txn = txn.take().ok_or_else(|| closed("commit_beat"))?;
-            main.put(&mut txn, BEAT_KEY, &header.encode()).or_op("commit_beat")?;
+            main.put(&mut txn, BEAT_KEY, &header.encode()).or_write("commit_beat", &engine.home)?;
             engine.sync_meta_pages(live, header.durability)?;
             Ok::<_, Error>(txn.commit())
         })?;
@@ -88,7 +88,7 @@ impl<'e> LmdbBeat<'e> {
             if !clean {
                 self.engine.health.poison();
             }
-            map_error("commit_beat", error)
+            map_write_error("commit_beat", error, &engine.home)
         })
     }
 }
@@ -99,28 +99,29 @@ fn closed(op: &'static str) -> Error {
 
 impl Beat for LmdbBeat<'_> {
     fn put_record(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        let limits = self.engine.limits;
+        let LmdbEngine { limits, home, .. } = self.engine;
         self.apply("put_record", |records, txn| {
             limits.check_key("put_record", key)?;
             limits.check_value("put_record", value)?;
-            records.put(txn, key, value).or_op("put_record")
+            records.put(txn, key, value).or_write("put_record", home)
         })
     }
 
     fn delete_record(&mut self, key: &[u8]) -> Result<()> {
-        let limits = self.engine.limits;
+        let LmdbEngine { limits, home, .. } = self.engine;
         self.apply("delete_record", |records, txn| {
             limits.check_key("delete_record", key)?;
-            records.delete(txn, key).or_op("delete_record").map(|_| ())
+            records.delete(txn, key).or_write("delete_record", home).map(|_| ())
         })
     }
 
     fn delete_range(&mut self, range: KeyRange<'_>) -> Result<()> {
+        let home = &self.engine.home;
         self.apply("delete_range", |records, txn| match Span::of(&range) {
             None => Ok(()),
-            Some(span) if span.is_all() => records.clear(txn).or_op("delete_range"),
+            Some(span) if span.is_all() => records.clear(txn).or_write("delete_range", home),
             Some(span) => {
-                records.delete_range(txn, &(span.start, span.end)).or_op("delete_range").map(|_| ())
+                records.delete_range(txn, &(span.start, span.end)).or_write("delete_range", home).map(|_| ())
             }
         })
     }

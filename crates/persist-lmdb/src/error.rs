@@ -1,8 +1,13 @@
 //! The one place that turns LMDB's codes into errors of the contract.
 
+use std::path::Path;
+
 use persist_api::{Error, ErrorKind, Result};
 
 use crate::driver::SCHEME;
+use crate::room;
+
+const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
 
 /// Maps an error of heed: LMDB's own codes by [`kind_of`], the operating system's by what they mean for a store.
 #[cold]
@@ -27,6 +32,24 @@ pub(crate) fn map_error(op: &'static str, error: heed::Error) -> Error {
         }
     };
     mapped.with_engine(SCHEME).with_source(error)
+}
+
+/// Maps an error of a verb that writes to the data file in `dir`.
+#[cold]
+pub(crate) fn map_write_error(op: &'static str, error: heed::Error, dir: &Path) -> Error {
+    let code = match &error {
+        heed::Error::Io(os) => os.raw_os_error(),
+        heed::Error::Mdb(heed::MdbError::Other(os)) => Some(*os),
+        _ => None,
+    };
+    if code == Some(EIO) && room::is_gone(dir) {
+        return Error::new(ErrorKind::Full, op, "a write came out short: no room is left")
+            .with_engine(SCHEME)
+            .with_engine_code(i64::from(EIO))
+            .with_path(dir)
+            .with_source(error);
+    }
+    map_error(op, error)
 }
 
 /// What a caller can do about each code that LMDB defines.
@@ -65,11 +88,18 @@ fn kind_of_os(kind: std::io::ErrorKind) -> ErrorKind {
 /// `map_error` for results.
 pub(crate) trait Mapped<T> {
     fn or_op(self, op: &'static str) -> Result<T>;
+
+    /// For what writes to the data file in `dir`.
+    fn or_write(self, op: &'static str, dir: &Path) -> Result<T>;
 }
 
 impl<T> Mapped<T> for heed::Result<T> {
     fn or_op(self, op: &'static str) -> Result<T> {
         self.map_err(|error| map_error(op, error))
+    }
+
+    fn or_write(self, op: &'static str, dir: &Path) -> Result<T> {
+        self.map_err(|error| map_write_error(op, error, dir))
     }
 }
 

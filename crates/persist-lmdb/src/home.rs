@@ -11,7 +11,8 @@ use crate::layout::{Meta, find_in_main, looks_like_lmdb, read_metas};
 
 /// The data file, named by LMDB.
 pub(crate) const DATA: &str = "data.mdb";
-/// LMDB's table of readers and its writer lock. Never opened by us: closing it would drop LMDB's own lock on it.
+/// LMDB's table of readers and its writer lock. While LMDB has it open we never open it: closing it would drop LMDB's own
+/// lock on it.
 pub(crate) const READERS: &str = "lock.mdb";
 /// A data file is made in here and then renamed to its place; a leftover is an unfinished creation, compaction or backup.
 pub(crate) const NEW: &str = "new";

@@ -46,6 +46,7 @@ mod interrupted;
 mod layout;
 mod live;
 mod options;
+mod room;
 mod verify;
 mod view;
 mod walk;

@@ -12,6 +12,7 @@ use crate::driver::SCHEME;
 use crate::error::{Mapped, corrupt, map_error};
 use crate::home::{BEAT_KEY, DATA, FORMAT, FORMAT_KEY, RECORDS, format_offset};
 use crate::options::Settings;
+use crate::room::reserve_readers;
 
 pub(crate) type Table = Database<'static, Bytes, Bytes>;
 pub(crate) type ReadTxn<'t> = RoTxn<'t, WithoutTls>;
@@ -34,6 +35,7 @@ const CLOSING: Duration = Duration::from_secs(10);
 fn open_env(dir: &Path, settings: &Settings) -> Result<Env<WithoutTls>> {
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
     options.max_dbs(1).max_readers(settings.readers_max);
+    reserve_readers(&RealDisk, dir, settings.readers_max).map_err(|error| error.with_engine(SCHEME))?;
     if !settings.readahead {
         #[allow(unsafe_code, reason = "heed marks every flag as unsafe; this one is advice to the system")]
         // SAFETY: MDB_NORDAHEAD changes nothing but a `madvise` call on the map.
@@ -47,8 +49,8 @@ fn open_env(dir: &Path, settings: &Settings) -> Result<Env<WithoutTls>> {
         options.map_size(usize::try_from(size).unwrap_or(usize::MAX));
         #[allow(unsafe_code, reason = "heed demands it: the file is mapped into memory")]
         // SAFETY: nobody but LMDB writes to the mapped file while it is open. Our directory lock keeps other processes of
-        // ours out and is held for longer than the environment; LMDB's own lock file, which we leave enabled and never
-        // open ourselves, orders any other LMDB program. Before a file comes here, its length was checked against its
+        // ours out and is held for longer than the environment; LMDB's own lock file, which we leave enabled and do not
+        // touch while it is open, orders any other LMDB program. Before a file comes here, its length was checked against its
         // meta pages (`check`), so that the map has no pages beyond the end of the file that the trees refer to.
         // Network file systems, on which locks and maps do not hold what they promise, are excluded in the documentation.
         let opened = unsafe { options.open(dir) };
@@ -76,7 +78,7 @@ impl Live {
             main.put(txn, BEAT_KEY, &BeatHeader::default().encode())?;
             Ok::<_, heed::Error>(CommitOrAbort::<(), ()>::Commit(()))
         })
-        .or_op("open")?;
+        .or_write("open", dir)?;
         Self::wait_for_close(env)
     }
 

@@ -10,6 +10,7 @@ mod lock;
 mod maintain;
 mod opening;
 mod reads;
+mod room;
 mod support;
 
 use persist_conformance::Fixture;
