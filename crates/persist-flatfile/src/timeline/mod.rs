@@ -15,6 +15,8 @@ mod span;
 mod writer;
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 pub(crate) mod test_disk;
 #[cfg(test)]
 pub(crate) mod test_rig;

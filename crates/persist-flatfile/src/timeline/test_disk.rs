@@ -29,6 +29,9 @@ type Bytes = Arc<Mutex<Vec<u8>>>;
 struct Inner {
     files: Mutex<BTreeMap<PathBuf, Bytes>>,
     done: Mutex<Vec<Done>>,
+    /// Writes that are going on: no two of them may touch the same bytes.
+    writing: Mutex<Vec<(PathBuf, u64, u64)>>,
+    overlaps: Mutex<Vec<String>>,
     /// Fails the calls for which it says so.
     fails: Mutex<Option<Fails>>,
 }
@@ -54,6 +57,15 @@ impl TestDisk {
 
     pub(crate) fn image(&self) -> Image {
         self.0.files.lock().iter().map(|(path, bytes)| (path.clone(), bytes.lock().clone())).collect()
+    }
+
+    /// Pairs of writes to the same bytes at the same time.
+    pub(crate) fn overlaps(&self) -> Vec<String> {
+        self.0.overlaps.lock().clone()
+    }
+
+    pub(crate) fn done_len(&self) -> usize {
+        self.0.done.lock().len()
     }
 
     pub(crate) fn take_done(&self) -> Vec<Done> {
@@ -172,6 +184,16 @@ impl DiskFile for TestFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let done = Done::Write(self.path.clone(), offset, bytes.to_vec());
         self.disk.act(done)?;
+        let this = (self.path.clone(), offset, offset + bytes.len() as u64);
+        {
+            let mut writing = self.disk.0.writing.lock();
+            let others =
+                writing.iter().filter(|other| other.0 == this.0 && other.1 < this.2 && this.1 < other.2);
+            self.disk.0.overlaps.lock().extend(others.map(|other| format!("{other:?} and {this:?}")));
+            writing.push(this.clone());
+        }
+        std::thread::yield_now();
+        self.disk.0.writing.lock().retain(|other| *other != this);
         let mut file = self.bytes.lock();
         let at = usize::try_from(offset).unwrap();
         let end = at + bytes.len();

@@ -451,3 +451,7 @@ impl Ahead {
         self.0.dir.join(DAMAGED)
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

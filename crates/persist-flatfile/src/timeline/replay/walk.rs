@@ -265,8 +265,10 @@ impl<'a> Walk<'a> {
         let superseded = self.segments.iter().take(first).map(|(_, listed)| listed.number).collect();
         let last = self.walked.last().copied();
         let previous = last.map(|last| SegmentEnd { segment: last.segment, end: last.end });
+        // A segment of which anything says that it has ended gets no more frames: they would not be looked for.
+        let open = |number| self.segments.iter().any(|(_, s)| s.number == number && s.stated_end.is_none());
         let current = match last {
-            Some(last) if self.go_on_in && !last.damaged => {
+            Some(last) if self.go_on_in && !last.damaged && open(last.segment) => {
                 self.walked.pop();
                 previous.map(|end| (end, last.frames.after))
             }
