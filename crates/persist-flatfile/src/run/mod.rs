@@ -1,6 +1,7 @@
 //! Immutable sorted runs.
 
 mod block;
+mod check;
 mod cursor;
 mod data;
 mod fences;
@@ -10,6 +11,7 @@ mod output;
 mod place;
 mod ranges;
 mod reader;
+mod rebuild;
 #[cfg(test)]
 mod tests;
 mod version;
@@ -20,5 +22,7 @@ pub(crate) use cursor::RunCursor;
 pub(crate) use filter::hash;
 pub(crate) use head::{RunHead, RunStat};
 pub(crate) use reader::Run;
+#[allow(unused_imports, reason = "the engine repairs on request only")]
+pub(crate) use rebuild::{OnLoss, Rebuilt, rebuild};
 pub(crate) use version::{RangeDelete, RangeKind, Row, Stored, Version};
 pub(crate) use writer::RunWriter;

@@ -2,6 +2,7 @@
 
 mod damage;
 mod model;
+mod repair;
 mod writing;
 
 use std::cmp::Reverse;
