@@ -143,10 +143,10 @@ impl Opened {
             grant,
             codec,
             Identity { engine: self.offer.engine, stamp, home, disk: Arc::clone(&self.disk) },
-            header.last_commit(),
+            header,
             self.options.close_wait,
         ));
-        let writer = Writer::new(Arc::clone(&shared), header);
+        let writer = Writer::new(Arc::clone(&shared));
         Ok(Place { shared, writer })
     }
 }

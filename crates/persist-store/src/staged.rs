@@ -4,11 +4,11 @@ use std::fmt;
 
 use persist_api::{Caps, Durability, Error, ErrorKind, KeyRange, Result};
 
-use crate::log::{BeatLog, Op, check_op};
-use crate::writer::{Receipt, Writer, too_large};
+use crate::log::{BeatLog, Op};
+use crate::writer::{Receipt, Writer};
 
-/// One commit that is being put together. It borrows the writer, so that there is one at a time. A failed operation
-/// poisons it; dropping it gives it up. What it stages is visible to nobody before [`commit`](Self::commit) returns.
+/// One commit that is being put together. It borrows the writer, so that there is one at a time, and it has the lane: queued
+/// commits wait for it. A failed operation poisons it; dropping it gives it up. What it stages is visible to nobody before [`commit`](Self::commit) returns.
 pub struct StagedBeat<'w> {
     writer: &'w mut Writer,
     log: BeatLog,
@@ -26,7 +26,7 @@ impl fmt::Debug for StagedBeat<'_> {
 
 impl<'w> StagedBeat<'w> {
     pub(crate) fn new(writer: &'w mut Writer, log: BeatLog, durability: Durability) -> Self {
-        let room = writer.limits().beat_bytes_max.saturating_sub(writer.own_bytes());
+        let room = writer.shared.beat_room();
         Self { writer, log, durability, room, failed: false }
     }
 
@@ -36,7 +36,7 @@ impl<'w> StagedBeat<'w> {
     /// `TooLarge` beyond the limit of a key, a value or the beat, `Poisoned` after a failed operation.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.stage("put", |beat| {
-            beat.check(&Op::Put { key, value })?;
+            beat.writer.shared.check_next(&beat.log, &Op::Put { key, value }, beat.room)?;
             beat.log.put(key, value)
         })
     }
@@ -47,7 +47,7 @@ impl<'w> StagedBeat<'w> {
     /// `TooLarge` beyond the limit of a key or the beat, `Poisoned` after a failed operation.
     pub fn delete(&mut self, key: &[u8]) -> Result<()> {
         self.stage("delete", |beat| {
-            beat.check(&Op::Delete { key })?;
+            beat.writer.shared.check_next(&beat.log, &Op::Delete { key }, beat.room)?;
             beat.log.delete(key)
         })
     }
@@ -63,7 +63,8 @@ impl<'w> StagedBeat<'w> {
             if range.is_empty() {
                 return Ok(());
             }
-            beat.check(&Op::DeleteRange { range: range.borrowed() })?;
+            let op = Op::DeleteRange { range: range.borrowed() };
+            beat.writer.shared.check_next(&beat.log, &op, beat.room)?;
             beat.log.delete_range(range)
         })
     }
@@ -73,18 +74,6 @@ impl<'w> StagedBeat<'w> {
         let done = change(self);
         self.failed = done.is_err();
         done
-    }
-
-    /// Checks an operation before it takes memory.
-    fn check(&self, op: &Op<'_>) -> Result<()> {
-        check_op(op, self.writer.limits())?;
-        let mut tally = *self.log.tally();
-        tally.add(op);
-        let staged = tally.staged_bytes(1, self.writer.shared.terms.codec.value_overhead());
-        if staged > self.room {
-            return Err(too_large(staged, self.room));
-        }
-        Ok(())
     }
 
     fn check_whole(&self, op: &'static str) -> Result<()> {
@@ -107,13 +96,16 @@ impl<'w> StagedBeat<'w> {
     /// After `Io` or a `Poisoned` engine, reopen to see whether the beat is there.
     pub fn commit(self) -> Result<Receipt> {
         self.check_whole("commit")?;
-        let receipt = self.writer.commit(&self.log, self.durability)?;
-        self.writer.keep_memory(self.log);
-        Ok(receipt)
+        self.writer.commit(&self.log, self.durability)
     }
 
     /// Gives the beat up. Dropping does the same.
-    pub fn abort(self) {
-        self.writer.keep_memory(self.log);
+    pub fn abort(self) {}
+}
+
+impl Drop for StagedBeat<'_> {
+    fn drop(&mut self) {
+        self.writer.keep_memory(std::mem::take(&mut self.log));
+        self.writer.leave();
     }
 }

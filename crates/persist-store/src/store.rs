@@ -1,132 +1,17 @@
 //! The shared handle of an open store.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
-use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use persist_api::{
-    BeatNo, Caps, CheckpointStat, CommitNo, CompactScope, CompactStat, Engine, Error, ErrorKind, Finding,
-    Grant, Observer, Quiet, Result, Stats,
+    BeatNo, Caps, CheckpointStat, CommitNo, CompactScope, CompactStat, Finding, Grant, Observer, Quiet,
+    Result, Stats,
 };
-use persist_io::{DirLock, Disk};
 
-use crate::layers::Codec;
+pub(crate) use crate::shared::{Identity, Running, Shared, Terms};
 use crate::view::StoreView;
 use crate::{BackupReport, Stamp, StoreDigest, VerifyReport};
-
-/// The engine, and the right to its home. The lock goes last.
-pub(crate) struct Running {
-    pub(crate) engine: Box<dyn Engine>,
-    pub(crate) lock: Option<Arc<DirLock>>,
-}
-
-/// Who and where a store is. No stamp and no home for an engine that keeps nothing on disk.
-pub(crate) struct Identity {
-    /// The engine's scheme.
-    pub(crate) engine: &'static str,
-    pub(crate) stamp: Option<Stamp>,
-    pub(crate) home: Option<PathBuf>,
-    pub(crate) disk: Arc<dyn Disk>,
-}
-
-/// What was agreed on, and what it does to keys and values.
-pub(crate) struct Terms {
-    pub(crate) grant: Grant,
-    pub(crate) codec: Codec,
-}
-
-pub(crate) struct Shared {
-    running: RwLock<Option<Running>>,
-    /// Set while the store is being closed, and for good once it is.
-    closing: AtomicBool,
-    pub(crate) terms: Arc<Terms>,
-    pub(crate) identity: Identity,
-    /// Number of the newest commit.
-    last_commit: AtomicU64,
-    close_wait: Duration,
-}
-
-impl Terms {
-    /// Checks that a capability was granted (contract N-5).
-    ///
-    /// # Errors
-    /// `Unsupported` naming it.
-    #[inline]
-    pub(crate) fn need(&self, op: &'static str, cap: Caps) -> Result<()> {
-        if self.grant.session.caps.contains(cap) {
-            return Ok(());
-        }
-        let context = format!("capability {} is not granted to this session", cap.names());
-        Err(Error::new(ErrorKind::Unsupported, op, context))
-    }
-}
-
-impl Shared {
-    pub(crate) fn new(
-        running: Running,
-        grant: Grant,
-        codec: Codec,
-        identity: Identity,
-        last_commit: CommitNo,
-        close_wait: Duration,
-    ) -> Self {
-        Self {
-            running: RwLock::new(Some(running)),
-            closing: AtomicBool::new(false),
-            terms: Arc::new(Terms { grant, codec }),
-            identity,
-            last_commit: AtomicU64::new(last_commit.0),
-            close_wait,
-        }
-    }
-
-    fn running(&self, op: &'static str) -> Result<MappedRwLockReadGuard<'_, Running>> {
-        let closed = || Error::new(ErrorKind::Closed, op, "the store is closed or being closed");
-        if self.closing.load(Ordering::Acquire) {
-            return Err(closed());
-        }
-        // Recursive: a closer that waits for a long verb must not make readers wait behind it.
-        RwLockReadGuard::try_map(self.running.read_recursive(), Option::as_ref).map_err(|_| closed())
-    }
-
-    /// The engine, for one call.
-    ///
-    /// # Errors
-    /// `Closed`.
-    pub(crate) fn engine(&self, op: &'static str) -> Result<MappedRwLockReadGuard<'_, dyn Engine>> {
-        Ok(MappedRwLockReadGuard::map(self.running(op)?, |running| &*running.engine))
-    }
-
-    /// Notes that a beat was committed.
-    pub(crate) fn note_commit(&self, last: CommitNo) {
-        self.last_commit.store(last.0, Ordering::Release);
-    }
-
-    fn close(&self) -> Result<()> {
-        if self.closing.swap(true, Ordering::AcqRel) {
-            return Err(Error::new(ErrorKind::Closed, "close", "the store is closed or being closed"));
-        }
-        let reopen = |error| {
-            self.closing.store(false, Ordering::Release);
-            Err(error)
-        };
-        let Some(mut slot) = self.running.try_write_for(self.close_wait) else {
-            return reopen(Error::new(ErrorKind::Busy, "close", "a verb is still at work"));
-        };
-        let Some(Running { engine, lock }) = slot.take() else { return Ok(()) };
-        match engine.close() {
-            Ok(()) => Ok(()),
-            Err((engine, error)) => {
-                *slot = Some(Running { engine, lock });
-                drop(slot);
-                reopen(error)
-            }
-        }
-    }
-}
 
 /// Figures of an open store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,8 +91,7 @@ impl Store {
         // Every store that has a beat holds one record of the runtime's own: the copy of the format grant.
         let own = u64::from(stats.beat.0 > 0);
         stats.records = stats.records.map(|records| records.saturating_sub(own));
-        let commit = CommitNo(self.0.last_commit.load(Ordering::Acquire));
-        Ok(StoreStats { commit, engine: stats })
+        Ok(StoreStats { commit: self.0.last_commit(), engine: stats })
     }
 
     /// Makes every earlier beat durable and says which is the newest (DURABLE).
@@ -265,11 +149,12 @@ impl Store {
         view.digest(&Quiet)
     }
 
-    /// Closes for every clone and for the writer, waiting for views and running verbs as configured
-    /// (`OpenOptions::close_wait`).
+    /// Commits what is queued, then closes for every clone and for the writer, waiting for commits, views and running verbs
+    /// as configured (`OpenOptions::close_wait`).
     ///
     /// # Errors
-    /// `Busy` when views are still open: the store then stays usable. `Closed` when it is closed already.
+    /// `Busy` when that takes longer, as while views are open: the store then stays usable. `Closed` when it is closed
+    /// already.
     pub fn close(&self) -> Result<()> {
         self.0.close()
     }

@@ -1,0 +1,198 @@
+//! Leading: one thread makes one beat of what waits, for all.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use persist_api::{Error, ErrorKind, Result};
+
+use super::Group;
+use super::entry::{Entry, Failure, Listener};
+use super::queue::{Next, Queue, WriterAt};
+use super::sync::{Budget, MutexGuard, wait_for};
+use crate::seat::Seat;
+use crate::shared::Core;
+
+/// A group on its way. Dropping it, also when the engine panics, decides what is open, gives the lane back and tells
+/// everybody.
+struct Lead<'c> {
+    core: &'c Core,
+    seat: Option<Box<Seat>>,
+    batch: Vec<Arc<Entry>>,
+    started: Option<Instant>,
+}
+
+/// Makes one beat of what waits, if the lane is free and anything may go.
+pub(super) fn lead(core: &Core, queue: MutexGuard<'_, Queue>) {
+    if let Some(mut lead) = Lead::take(core, queue) {
+        lead.make_beat();
+    }
+}
+
+impl<'c> Lead<'c> {
+    fn take(core: &'c Core, mut queue: MutexGuard<'_, Queue>) -> Option<Self> {
+        if !queue.may_lead() {
+            return None;
+        }
+        let mut seat = queue.seat.take()?;
+        let batch = std::mem::take(&mut seat.batch);
+        // From here on, dropping it gives the lane back.
+        let mut lead = Self { core, seat: Some(seat), batch, started: None };
+        queue = core.group.gather(queue);
+        queue.take_group(core.beat_room(), &mut lead.batch);
+        lead.started = queue.gather.wants_time(lead.batch.len()).then(Instant::now);
+        if queue.want_room > 0 {
+            core.group.room.notify_all();
+        }
+        Some(lead)
+    }
+
+    fn make_beat(&mut self) {
+        let Some(seat) = &mut self.seat else { return };
+        // Those that conflict are told at the end: who redoes a transaction wants to see this beat.
+        if self.core.recent.judge(&self.batch) {
+            let good: Vec<_> = self.batch.iter().filter(|entry| entry.is_open()).map(Arc::clone).collect();
+            write_all(self.core, seat, &good);
+        } else {
+            write_all(self.core, seat, &self.batch);
+        }
+    }
+}
+
+/// Writes commits as one beat, or as several where the engine refuses some.
+fn write_all(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) {
+    if let Err(error) = by_halves(core, seat, group) {
+        let mut open = group.iter().filter(|entry| entry.is_open());
+        let first = open.next();
+        open.for_each(|entry| entry.decide(Err(Failure::Error(copy_of(&error)))));
+        if let Some(first) = first {
+            first.decide(Err(Failure::Error(error)));
+        }
+    }
+}
+
+/// Writes commits as one beat; when the engine refuses them, each half by itself, in order.
+///
+/// # Errors
+/// What ends all writing: it belongs to every commit that is still open.
+fn by_halves(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) -> Result<()> {
+    let Some(durability) = group.iter().map(|entry| entry.work.durability).max() else { return Ok(()) };
+    let error = match seat.write(core, group.iter().map(|entry| &entry.work.log), durability) {
+        Ok(done) => {
+            for (index, entry) in (0_u64..).zip(group) {
+                entry.decide(Ok(done.receipt(index)));
+            }
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    if !lies_with_a_commit(&error) {
+        return Err(error);
+    }
+    if let [only] = group {
+        only.decide(Err(Failure::Error(error)));
+        return Ok(());
+    }
+    let (left, right) = group.split_at(group.len() / 2);
+    by_halves(core, seat, left)?;
+    by_halves(core, seat, right)
+}
+
+/// True for errors that a smaller or another group might not meet. After any other the engine may be poisoned, or the beat
+/// may be there: nothing is tried again.
+fn lies_with_a_commit(error: &Error) -> bool {
+    use ErrorKind::{Full, Invalid, TooLarge, Unsupported};
+    matches!(error.kind(), Full | TooLarge | Invalid | Unsupported)
+}
+
+/// The same error once more; the cause stays with the first.
+fn copy_of(error: &Error) -> Error {
+    let mut copy = Error::new(error.kind(), error.op(), error.context());
+    if let Some(engine) = error.engine() {
+        copy = copy.with_engine(engine);
+    }
+    if let Some(code) = error.engine_code() {
+        copy = copy.with_engine_code(code);
+    }
+    if let Some(path) = error.path() {
+        copy = copy.with_path(path);
+    }
+    if let Some(beat) = error.beat() {
+        copy = copy.with_beat(beat);
+    }
+    copy
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        for entry in &self.batch {
+            if entry.is_open() {
+                let context =
+                    "the engine panicked while it wrote this beat; reopen to see whether it is there";
+                entry.decide(Err(Failure::Error(Error::new(ErrorKind::Poisoned, "commit", context))));
+            }
+        }
+        let group = &self.core.group;
+        let mut queue = group.lock();
+        let took = self.started.map(|started| started.elapsed());
+        let waiting = queue.len();
+        queue.gather.note(self.batch.len(), waiting, took);
+        let mut loud = Vec::new();
+        for entry in self.batch.drain(..) {
+            match entry.listener() {
+                Listener::Nobody => {}
+                listener => loud.push((entry, listener)),
+            }
+        }
+        if let Some(mut seat) = self.seat.take() {
+            seat.batch = std::mem::take(&mut self.batch);
+            group.put_back(queue, seat);
+        }
+        for (entry, listener) in loud {
+            match listener {
+                Listener::Nobody => {}
+                Listener::Thread => entry.turn.notify_one(),
+                Listener::Task(waker) => waker.wake(),
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Waits a little for company, with the lane taken.
+    fn gather<'q>(&self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
+        if queue.shut || queue.writer != WriterAt::Away {
+            return queue;
+        }
+        let (waiting, options) = (queue.len(), queue.options);
+        let Some((target, window)) = queue.gather.plan(waiting, &options) else { return queue };
+        let mut budget = Budget::default();
+        queue.gathering = Some(target);
+        while queue.gathering.is_some() {
+            let Some(left) = budget.left(window) else { break };
+            queue = wait_for(&self.company, queue, left);
+        }
+        let in_vain = queue.gathering.take().is_some();
+        queue.gather.waited(in_vain);
+        queue
+    }
+
+    /// Frees the lane and passes it on.
+    pub(super) fn put_back(&self, mut queue: MutexGuard<'_, Queue>, seat: Box<Seat>) {
+        queue.last = seat.last;
+        queue.seat = Some(seat);
+        let next = queue.next_leader();
+        let (want_lane, want_room) = (queue.want_lane > 0, queue.want_room > 0);
+        drop(queue);
+        if want_lane {
+            self.lane.notify_all();
+        }
+        if want_room {
+            self.room.notify_all();
+        }
+        match next {
+            Next::Nobody => {}
+            Next::Thread(entry) => entry.turn.notify_one(),
+            Next::Helper => self.helper.notify_one(),
+        }
+    }
+}

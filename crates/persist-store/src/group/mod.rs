@@ -1,0 +1,152 @@
+//! Group commit: commits from any thread, folded into beats.
+//!
+//! A commit is queued and gets a handle, [`Pending`]. One thread at a time has the *lane*, that is the store's only
+//! [`Seat`]: it takes what waits and makes one beat of it. There is no thread for that: a thread that blocks on its commit
+//! leads when the lane is free, so a lone writer never hands anything over, and whoever leads commits for all that wait.
+//! When a beat is done, its leader wakes the next one. Commits that nobody blocks on, because they are polled as futures or
+//! their handle is gone, are led by a helper thread, which starts with the first of them.
+//!
+//! The [`Writer`](crate::Writer) takes the same lane for its explicit beats, in the order of arrival.
+//!
+//! [`Seat`]: crate::seat::Seat
+
+mod entry;
+mod gather;
+mod helper;
+mod lead;
+mod options;
+mod pending;
+mod queue;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+use std::sync::Arc;
+
+use persist_api::{BeatHeader, Error, ErrorKind, Result};
+
+pub(crate) use entry::{Entry, Failure, Work};
+pub use options::CommitOptions;
+pub use pending::{NotQueued, Pending};
+pub(crate) use sync::{Mutex, lock};
+
+use lead::lead;
+use queue::Queue;
+use sync::{Budget, Condvar, MutexGuard, wait_for};
+
+use crate::shared::{Core, closed};
+
+/// The queue of a store, and what its threads wait on; all of it goes with the lock of the queue.
+pub(crate) struct Group {
+    queue: Mutex<Queue>,
+    /// There is room in the queue.
+    room: Condvar,
+    /// The lane is free.
+    lane: Condvar,
+    /// The leader has company.
+    company: Condvar,
+    /// The helper may have work.
+    helper: Condvar,
+    thread: Mutex<Option<sync::thread::JoinHandle<()>>>,
+}
+
+/// What to do while the queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    Wait,
+    Refuse,
+}
+
+impl Group {
+    pub(crate) fn new(last: BeatHeader) -> Self {
+        Self {
+            queue: Mutex::new(Queue::new(last)),
+            room: Condvar::new(),
+            lane: Condvar::new(),
+            company: Condvar::new(),
+            helper: Condvar::new(),
+            thread: Mutex::new(None),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
+    }
+
+    pub(crate) fn options(&self) -> CommitOptions {
+        self.lock().options
+    }
+
+    pub(crate) fn set_options(&self, options: CommitOptions) {
+        let mut queue = self.lock();
+        queue.options = options;
+        drop(queue);
+        self.room.notify_all();
+    }
+
+    /// The header of the newest beat.
+    pub(crate) fn last(&self) -> BeatHeader {
+        self.lock().last
+    }
+}
+
+impl Core {
+    /// Puts a checked commit into the queue.
+    ///
+    /// # Errors
+    /// `Busy` when the queue stays full, `Closed`; the commit comes back.
+    pub(crate) fn enqueue(
+        self: &Arc<Self>,
+        work: Work,
+        when_full: WhenFull,
+    ) -> Result<Arc<Entry>, Box<(Work, Error)>> {
+        match self.wait_for_room(work.memory(), when_full) {
+            Ok(mut queue) => {
+                let entry = Arc::new(Entry::new(work));
+                queue.push(Arc::clone(&entry));
+                let waiting = queue.len();
+                if queue.gathering.take_if(|target| waiting >= *target).is_some() {
+                    self.group.company.notify_one();
+                }
+                Ok(entry)
+            }
+            Err(error) => Err(Box::new((work, error))),
+        }
+    }
+
+    /// Waits for room and leads meanwhile, where nobody does.
+    fn wait_for_room(self: &Arc<Self>, bytes: u64, when_full: WhenFull) -> Result<MutexGuard<'_, Queue>> {
+        let group = &self.group;
+        let mut budget = Budget::default();
+        let mut queue = group.lock();
+        loop {
+            if queue.shut {
+                return Err(closed("commit"));
+            }
+            if queue.has_room(bytes) {
+                return Ok(queue);
+            }
+            if when_full == WhenFull::Refuse {
+                queue.hurried = true;
+                drop(self.wake_helper(queue));
+                return Err(busy("the queue of commits is full"));
+            }
+            if queue.may_lead() {
+                lead(self, queue);
+                queue = group.lock();
+                continue;
+            }
+            let Some(left) = budget.left(queue.options.wait) else {
+                return Err(busy("the queue of commits stayed full"));
+            };
+            queue.want_room += 1;
+            queue = wait_for(&group.room, queue, left);
+            queue.want_room -= 1;
+        }
+    }
+}
+
+fn busy(what: &str) -> Error {
+    Error::new(ErrorKind::Busy, "commit", what)
+}

@@ -1,0 +1,54 @@
+//! The primitives that the committer waits with. The unit tests of this crate replace them by those of a scheduler that
+//! tries many interleavings, so nothing else in here may block on anything.
+
+use std::time::{Duration, Instant};
+
+#[cfg(not(test))]
+pub(crate) use std::{
+    sync::{Condvar, Mutex, MutexGuard},
+    thread,
+};
+
+#[cfg(test)]
+pub(crate) use shuttle::{
+    sync::{Condvar, Mutex, MutexGuard},
+    thread,
+};
+
+/// Locks. A thread that panicked under a lock has left nothing half done: what it held is put back by guards.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Waits until notified, or for no reason.
+pub(crate) fn wait<'m, T>(condvar: &Condvar, guard: MutexGuard<'m, T>) -> MutexGuard<'m, T> {
+    condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Waits until notified, until `left` has passed, or for no reason.
+pub(crate) fn wait_for<'m, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'m, T>,
+    left: Duration,
+) -> MutexGuard<'m, T> {
+    condvar.wait_timeout(guard, left).unwrap_or_else(std::sync::PoisonError::into_inner).0
+}
+
+/// Counts a time budget from the moment when somebody first has to wait.
+#[derive(Debug, Default)]
+pub(crate) struct Budget(Option<Instant>);
+
+impl Budget {
+    /// What is left of `budget`; `None` when it is used up.
+    pub(crate) fn left(&mut self, budget: Duration) -> Option<Duration> {
+        let now = Instant::now();
+        match self.0 {
+            None => {
+                // A time too far away to count never comes.
+                self.0 = now.checked_add(budget);
+                (!budget.is_zero()).then_some(budget)
+            }
+            Some(end) => Some(end.saturating_duration_since(now)).filter(|left| !left.is_zero()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Waiting for a turn: of a thread that blocks on its commit, of the writer, and of whoever closes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use persist_api::{Error, ErrorKind, Result};
+
+use super::entry::{Care, Entry, Failure, Outcome};
+use super::lead::lead;
+use super::queue::WriterAt;
+use super::sync::{Budget, lock, wait, wait_for};
+use super::{Group, busy};
+use crate::seat::Seat;
+use crate::shared::Core;
+
+/// No commit is taken while this exists.
+pub(crate) struct Shut<'g> {
+    group: &'g Group,
+    for_good: bool,
+}
+
+impl Shut<'_> {
+    /// It stays so.
+    pub(crate) fn for_good(mut self) {
+        self.for_good = true;
+    }
+}
+
+impl Drop for Shut<'_> {
+    fn drop(&mut self) {
+        if !self.for_good {
+            self.group.lock().shut = false;
+        }
+    }
+}
+
+impl Group {
+    /// Takes no commits from now on. `None` when somebody has shut it already.
+    pub(crate) fn shut(&self) -> Option<Shut<'_>> {
+        let mut queue = self.lock();
+        if std::mem::replace(&mut queue.shut, true) {
+            return None;
+        }
+        if queue.want_room > 0 {
+            self.room.notify_all();
+        }
+        Some(Shut { group: self, for_good: false })
+    }
+}
+
+impl Core {
+    /// Blocks until a commit is decided, and leads where nobody does.
+    pub(super) fn await_outcome(&self, entry: &Arc<Entry>) -> Outcome {
+        let mut queue = self.group.lock();
+        loop {
+            if let Some(outcome) = entry.take_outcome() {
+                return outcome;
+            }
+            if queue.may_lead() {
+                lead(self, queue);
+                queue = self.group.lock();
+                continue;
+            }
+            entry.set_care(Care::Blocked, None);
+            if queue.writer != WriterAt::InLane {
+                queue = wait(&entry.turn, queue);
+            } else if let Some(left) = entry.patience(queue.options.wait) {
+                queue = wait_for(&entry.turn, queue, left);
+            } else {
+                queue.remove(entry);
+                entry.decide(Err(Failure::Error(behind_the_writer())));
+            }
+        }
+    }
+
+    /// Takes the lane for the writer, behind everything that was queued before.
+    pub(crate) fn take_lane(&self) -> Box<Seat> {
+        let group = &self.group;
+        let mut queue = group.lock();
+        queue.writer = WriterAt::Waiting { ahead: queue.len() };
+        if queue.gathering.take().is_some() {
+            group.company.notify_one();
+        }
+        loop {
+            if queue.may_lead() {
+                lead(self, queue);
+                queue = group.lock();
+            } else if let Some(seat) = queue.seat.take() {
+                queue.writer = WriterAt::InLane;
+                // Their budget begins.
+                queue.in_care(Care::Blocked).iter().for_each(|entry| entry.turn.notify_one());
+                if queue.wants_helper() {
+                    group.helper.notify_one();
+                }
+                return seat;
+            } else {
+                queue.want_lane += 1;
+                queue = wait(&group.lane, queue);
+                queue.want_lane -= 1;
+            }
+        }
+    }
+
+    /// Gives the writer's lane back.
+    pub(crate) fn leave_lane(&self, seat: Box<Seat>) {
+        let mut queue = self.group.lock();
+        queue.writer = WriterAt::Away;
+        self.group.put_back(queue, seat);
+    }
+
+    /// Commits what is queued, in at most so much time.
+    ///
+    /// # Errors
+    /// `Busy` when time is up.
+    pub(crate) fn drain(&self, within: Option<Duration>) -> Result<()> {
+        let group = &self.group;
+        let mut budget = Budget::default();
+        let mut queue = group.lock();
+        loop {
+            if queue.may_lead() {
+                lead(self, queue);
+                queue = group.lock();
+                continue;
+            }
+            if queue.is_empty() && (queue.seat.is_some() || queue.writer == WriterAt::InLane) {
+                return Ok(());
+            }
+            let left = within.map(|within| budget.left(within));
+            queue.want_lane += 1;
+            queue = match left {
+                None => wait(&group.lane, queue),
+                Some(Some(left)) => wait_for(&group.lane, queue, left),
+                Some(None) => {
+                    queue.want_lane -= 1;
+                    let context = format!("{} commits are still on their way", queue.len().max(1));
+                    return Err(Error::new(ErrorKind::Busy, "close", context));
+                }
+            };
+            queue.want_lane -= 1;
+        }
+    }
+
+    /// Commits what is left and ends the helper: the last handle is gone.
+    pub(crate) fn finish_commits(&self) {
+        self.group.lock().shut = true;
+        // Without a limit it cannot fail.
+        let _ = self.drain(None);
+        self.dismiss_helper();
+    }
+
+    /// Ends the helper, and waits for it unless this is the helper.
+    pub(crate) fn dismiss_helper(&self) {
+        let group = &self.group;
+        group.lock().dismissed = true;
+        group.helper.notify_one();
+        if let Some(thread) = lock(&group.thread).take()
+            && thread.thread().id() != super::sync::thread::current().id()
+        {
+            // It ends with nothing to tell; a panic in it was reported by its hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+pub(super) fn behind_the_writer() -> Error {
+    busy("an explicit beat of the writer took longer than a commit waits")
+}

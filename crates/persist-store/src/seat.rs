@@ -1,0 +1,97 @@
+//! Where beats are written: what only the holder of the lane may use.
+
+use persist_api::{Beat, BeatHeader, CommitNo, Durability, Result};
+use std::sync::Arc;
+
+use crate::group::Entry;
+use crate::layers::{FORMAT_KEY, format_record, user_key, user_range};
+use crate::log::{BeatLog, Op};
+use crate::merkle::beat_root;
+use crate::shared::Core;
+use crate::writer::Receipt;
+
+/// The one seat of a store. Whoever has it makes the next beat; there is no other way to make one.
+pub(crate) struct Seat {
+    /// The header of the newest beat.
+    pub(crate) last: BeatHeader,
+    /// Memory for a group of commits, empty in between.
+    pub(crate) batch: Vec<Arc<Entry>>,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// A beat that was made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    header: BeatHeader,
+    reached: Durability,
+    shown_root: Option<[u8; 32]>,
+}
+
+impl Done {
+    /// The receipt of its `index`th commit.
+    pub(crate) fn receipt(&self, index: u64) -> Receipt {
+        Receipt {
+            beat: self.header.beat,
+            commit: CommitNo(self.header.first_commit.0.saturating_add(index)),
+            reached: self.reached,
+            root: self.shown_root,
+        }
+    }
+}
+
+impl Seat {
+    pub(crate) fn new(last: BeatHeader) -> Self {
+        Self { last, batch: Vec::new(), key: Vec::new(), value: Vec::new() }
+    }
+
+    /// Writes checked commits as one beat, at a durability that is active.
+    pub(crate) fn write<'l>(
+        &mut self,
+        core: &Core,
+        logs: impl ExactSizeIterator<Item = &'l BeatLog> + Clone,
+        durability: Durability,
+    ) -> Result<Done> {
+        let terms = &core.terms;
+        let root = terms.codec.merkle.then(|| root_of(logs.clone()));
+        let header = self.last.next(logs.len() as u64, durability, root)?;
+        let engine = core.engine("commit")?;
+        let mut beat = engine.begin_beat(header)?;
+        if self.last.beat.0 == 0 {
+            beat.put_record(FORMAT_KEY, &format_record(&terms.grant.format))?;
+        }
+        for log in logs.clone() {
+            self.apply(core, log, beat.as_mut())?;
+        }
+        let reached = beat.commit_beat()?.reached;
+        drop(engine);
+        self.last = header;
+        core.note_beat(&header, logs);
+        let shown_root = root.filter(|_| terms.grant.session.caps.contains(persist_api::Caps::MERKLE));
+        Ok(Done { header, reached, shown_root })
+    }
+
+    /// Applies one commit to the engine's beat, prefixes and layers put on.
+    fn apply(&mut self, core: &Core, log: &BeatLog, beat: &mut dyn Beat) -> Result<()> {
+        let codec = core.terms.codec;
+        for op in log.ops() {
+            match op {
+                Op::Put { key, value } => {
+                    let sealed = codec.seal(key, value, &mut self.value);
+                    beat.put_record(user_key(key, &mut self.key), sealed)?;
+                }
+                Op::Delete { key } => beat.delete_record(user_key(key, &mut self.key))?,
+                Op::DeleteRange { range } => beat.delete_range(user_range(&range))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The Merkle root over commits. A single leaf is its own root.
+fn root_of<'l>(mut logs: impl ExactSizeIterator<Item = &'l BeatLog>) -> [u8; 32] {
+    if logs.len() == 1 {
+        return logs.next().map_or(crate::EMPTY_ROOT, BeatLog::leaf);
+    }
+    beat_root(&logs.map(BeatLog::leaf).collect::<Vec<_>>())
+}
