@@ -6,6 +6,7 @@ use persist_api::{BeatNo, Error, ErrorKind, Limits as StoreLimits, Result, Scan,
 use persist_frame::{Digest, Frame, FrameWriter, Limits, NewRecord, merkle};
 use persist_store::{BeatLog, StoreView};
 
+use crate::branch::BranchNote;
 use crate::error::corrupt;
 use crate::keys::{self, FrameKey};
 use crate::note::FrameNote;
@@ -19,18 +20,72 @@ pub struct KeptFrame {
     pub beat: BeatNo,
     /// What is kept beside the records.
     pub note: FrameNote,
+    kept: Spans,
+}
+
+/// A frame from a branch directory, as it is kept under one beat of the store.
+#[derive(Debug, Clone)]
+pub struct KeptBranchFrame {
+    /// The store's beat that brought it.
+    pub beat: BeatNo,
+    /// What is kept beside the records.
+    pub note: BranchNote,
+    kept: Spans,
+}
+
+/// The kept records of a frame, one after the other.
+#[derive(Debug, Clone)]
+struct Spans {
+    beat: BeatNo,
     arena: Vec<u8>,
-    spans: Vec<Range<usize>>,
+    ranges: Vec<Range<usize>>,
 }
 
 /// What is known about the frame that arrived with this beat; `None` when the beat brought none.
 ///
 /// # Errors
-/// `Corrupt`, and what reading gives.
+/// `Corrupt`; `Unsupported` for a frame from a branch directory ([`branch_frame`] reads those); and what reading gives.
 pub fn note(view: &StoreView, beat: BeatNo) -> Result<Option<FrameNote>> {
     match view.get(&keys::frame_key(beat))? {
+        Some(value) if BranchNote::is_one(&value) => {
+            let context = "the frame of this beat came from a branch directory, which keeps records only: there is no \
+                           trailer to give back";
+            Err(Error::new(ErrorKind::Unsupported, "read_frame", context).with_beat(beat))
+        }
         Some(value) => FrameNote::decode(&value).map(Some).map_err(|error| error.with_beat(beat)),
         None => Ok(None),
+    }
+}
+
+/// The frame that this beat brought from a branch directory, records included; `None` when it brought none from there.
+/// Takes as much memory as its records.
+///
+/// # Errors
+/// `Corrupt` when records are missing or there are others, and what reading gives.
+pub fn branch_frame(view: &StoreView, beat: BeatNo) -> Result<Option<KeptBranchFrame>> {
+    let Some(value) = view.get(&keys::frame_key(beat))?.filter(|value| BranchNote::is_one(value)) else {
+        return Ok(None);
+    };
+    let note = BranchNote::decode(&value).map_err(|error| error.with_beat(beat))?;
+    let kept = Spans::read(view, beat, note.records, note.span_bytes)?;
+    Ok(Some(KeptBranchFrame { beat, note, kept }))
+}
+
+impl KeptBranchFrame {
+    /// The records, in the frame's order.
+    ///
+    /// # Errors
+    /// `Corrupt` naming the first that cannot be read.
+    pub fn records(&self) -> Result<Vec<NewRecord<'_>>> {
+        self.kept.records()
+    }
+
+    /// The Merkle root, computed anew from the kept records.
+    ///
+    /// # Errors
+    /// `Corrupt` when a record cannot be read.
+    pub fn root(&self) -> Result<Digest> {
+        self.kept.root()
     }
 }
 
@@ -41,45 +96,67 @@ pub fn note(view: &StoreView, beat: BeatNo) -> Result<Option<FrameNote>> {
 /// `Corrupt` when records are missing or there are others, and what reading gives.
 pub fn frame(view: &StoreView, beat: BeatNo) -> Result<Option<KeptFrame>> {
     let Some(note) = note(view, beat)? else { return Ok(None) };
-    let mut kept = KeptFrame { beat, note, arena: Vec::new(), spans: Vec::new() };
-    let prefix = keys::records_prefix(beat);
-    let mut failed = Ok(());
-    view.scan(Scan::prefix(&prefix), |key, span| match kept.push(key, span) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            failed = Err(error);
-            ControlFlow::Break(())
-        }
-    })?;
-    failed?;
-    if kept.spans.len() as u64 != u64::from(note.records) {
-        let what = format!("{} records are kept, the frame had {}", kept.spans.len(), note.records);
-        return Err(corrupt("read_frame", what).with_beat(beat));
-    }
-    Ok(Some(kept))
+    let kept = Spans::read(view, beat, note.records, note.bare_bytes)?;
+    Ok(Some(KeptFrame { beat, note, kept }))
 }
 
-impl KeptFrame {
-    fn push(&mut self, key: &[u8], span: &[u8]) -> Result<()> {
-        let expected = u32::try_from(self.spans.len()).ok().map(|index| FrameKey::Record(self.beat, index));
+impl Spans {
+    /// Reads so many records, which must not have more than `bytes_max` bytes together.
+    fn read(view: &StoreView, beat: BeatNo, records: u32, bytes_max: u64) -> Result<Self> {
+        let mut kept = Self { beat, arena: Vec::new(), ranges: Vec::new() };
+        let prefix = keys::records_prefix(beat);
+        let mut failed = Ok(());
+        view.scan(Scan::prefix(&prefix), |key, span| match kept.push(key, span, bytes_max) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Err(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        failed?;
+        if kept.ranges.len() as u64 != u64::from(records) {
+            let what = format!("{} records are kept, the frame had {records}", kept.ranges.len());
+            return Err(corrupt("read_frame", what).with_beat(beat));
+        }
+        Ok(kept)
+    }
+
+    fn push(&mut self, key: &[u8], span: &[u8], bytes_max: u64) -> Result<()> {
+        let expected = u32::try_from(self.ranges.len()).ok().map(|index| FrameKey::Record(self.beat, index));
         if FrameKey::parse(key) != expected {
-            let what = format!("\"{}\" is where record {} should be", key.escape_ascii(), self.spans.len());
+            let what = format!("\"{}\" is where record {} should be", key.escape_ascii(), self.ranges.len());
             return Err(corrupt("read_frame", what).with_beat(self.beat));
         }
         let start = self.arena.len();
         // The spans of a frame are a part of it, so this also bounds the memory.
-        if start.saturating_add(span.len()) as u64 > self.note.bare_bytes {
-            let what = format!("the kept records exceed the frame's {} bytes", self.note.bare_bytes);
+        if start.saturating_add(span.len()) as u64 > bytes_max {
+            let what = format!("the kept records exceed the frame's {bytes_max} bytes");
             return Err(corrupt("read_frame", what).with_beat(self.beat));
         }
         self.arena.extend_from_slice(span);
-        self.spans.push(start..self.arena.len());
+        self.ranges.push(start..self.arena.len());
         Ok(())
     }
 
+    fn spans(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.ranges.iter().map(|range| self.arena.get(range.clone()).unwrap_or_default())
+    }
+
+    fn records(&self) -> Result<Vec<NewRecord<'_>>> {
+        self.spans().map(parse_span).collect::<Result<_>>().map_err(|error| error.with_beat(self.beat))
+    }
+
+    fn root(&self) -> Result<Digest> {
+        let records = self.records()?;
+        let leaves = self.spans().map(|span| *blake3::hash(span).as_bytes()).collect();
+        Ok(merkle::frame_root(leaves, |index| records.get(index).map_or(&[][..], |record| record.key)))
+    }
+}
+
+impl KeptFrame {
     /// The spans of the records, in the frame's order.
     pub fn spans(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.spans.iter().map(|range| self.arena.get(range.clone()).unwrap_or_default())
+        self.kept.spans()
     }
 
     /// The records, in the frame's order.
@@ -87,7 +164,7 @@ impl KeptFrame {
     /// # Errors
     /// `Corrupt` naming the first that cannot be read.
     pub fn records(&self) -> Result<Vec<NewRecord<'_>>> {
-        self.spans().map(parse_span).collect::<Result<_>>().map_err(|error| error.with_beat(self.beat))
+        self.kept.records()
     }
 
     /// The Merkle root, computed anew from the kept records.
@@ -95,9 +172,7 @@ impl KeptFrame {
     /// # Errors
     /// `Corrupt` when a record cannot be read.
     pub fn root(&self) -> Result<Digest> {
-        let records = self.records()?;
-        let leaves = self.spans().map(|span| *blake3::hash(span).as_bytes()).collect();
-        Ok(merkle::frame_root(leaves, |index| records.get(index).map_or(&[][..], |record| record.key)))
+        self.kept.root()
     }
 
     /// The commit that stored this frame, made anew: the same operations, so the same Merkle leaf.

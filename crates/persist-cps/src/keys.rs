@@ -3,6 +3,7 @@
 //! Beats and indexes are decimal text of fixed width, so that keys sort by number and a person can read a scan.
 
 use persist_api::BeatNo;
+use persist_frame::Digest;
 
 /// Everything kept of frames lies below this.
 pub const FRAMES: &[u8] = b"frame/";
@@ -10,6 +11,10 @@ pub const FRAMES: &[u8] = b"frame/";
 pub const CELLS: &[u8] = b"cell/";
 /// Newest record of each key that does not fit, under the hash of the key.
 pub const LONG_CELLS: &[u8] = b"cell-long/";
+/// Which frames of branch directories were imported.
+pub const BRANCHES: &[u8] = b"branch/";
+/// Blobs of branch directories, under the hash of their plaintext.
+pub const BLOBS: &[u8] = b"blob/";
 /// Longest key of a cell that is kept as it is, prefix included. The same on every engine, so that equal frames give
 /// equal stores; it fits the shortest limit of the engines we know (LMDB: 511 bytes, one of them the runtime's).
 pub const CELL_KEY_MAX: usize = 480;
@@ -76,6 +81,17 @@ pub fn cell_key(key: &[u8], key_bytes_max: u64) -> Vec<u8> {
         return [CELLS, key].concat();
     }
     [LONG_CELLS, blake3::hash(key).to_hex().as_bytes()].concat()
+}
+
+/// Key that says which beat brought a frame of a branch directory: its place in `branch.idx` and its digest.
+pub fn branch_key(idx_at: u64, digest: &Digest) -> Vec<u8> {
+    let hash = blake3::Hash::from_bytes(*digest).to_hex();
+    format!("branch/{idx_at:0BEAT_DIGITS$}/{hash}").into_bytes()
+}
+
+/// Key of a blob, by the hash of its plaintext.
+pub fn blob_key(hash: &Digest) -> Vec<u8> {
+    [BLOBS, blake3::Hash::from_bytes(*hash).to_hex().as_bytes()].concat()
 }
 
 #[cfg(test)]

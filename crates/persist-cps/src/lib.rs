@@ -7,7 +7,9 @@
 //!
 //! The beat inside a frame is data. The only number that orders frames here is the store's beat.
 //!
-//! It must never know an engine, a file system, or how frames reach it.
+//! Branch directories of the original engine are read by [`branch`].
+//!
+//! It must never know an engine, how frames reach it, or how to write a file; only [`branch::DirSource`] reads any.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -37,6 +39,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod branch;
 mod caps;
 mod error;
 mod ingest;
@@ -50,9 +53,10 @@ mod verify;
 pub use caps::{NEEDS, PROVIDED, REQUIRED, needed_by};
 pub use error::kind_of;
 pub use ingest::{Ingested, ingest};
-pub use kept::{KeptFrame, cell_value, frame, note, reassemble};
+pub use kept::{KeptBranchFrame, KeptFrame, branch_frame, cell_value, frame, note, reassemble};
 pub use keys::{
-    CELL_KEY_MAX, CELLS, FRAMES, FrameKey, LONG_CELLS, cell_key, frame_key, record_key, records_prefix,
+    BLOBS, BRANCHES, CELL_KEY_MAX, CELLS, FRAMES, FrameKey, LONG_CELLS, blob_key, branch_key, cell_key,
+    frame_key, record_key, records_prefix,
 };
 pub use note::FrameNote;
 pub use plan::{BodyRule, IngestOptions, Plan};

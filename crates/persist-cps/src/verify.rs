@@ -3,9 +3,10 @@
 use persist_api::{
     BeatNo, ErrorKind, Finding, FindingCode, Limits, Observer, Progress, Result, Scan, Severity,
 };
+use persist_frame::NewRecord;
 use persist_store::{StoreView, beat_root};
 
-use crate::kept::{self, KeptFrame};
+use crate::kept::{self, KeptBranchFrame, KeptFrame};
 use crate::keys::{self, FrameKey};
 use crate::span::Cell;
 
@@ -14,10 +15,14 @@ use crate::span::Cell;
 pub struct FrameVerifyStat {
     /// Frames whose root was computed anew.
     pub frames: u64,
-    /// Their records.
+    /// Frames from branch directories whose root was computed anew.
+    pub imported: u64,
+    /// The records of both.
     pub records: u64,
     /// Cells compared with the records they repeat.
     pub cells: u64,
+    /// Blobs compared with their names.
+    pub blobs: u64,
     /// Findings of severity `Damage`.
     pub damaged: u64,
     /// The newest beat, when it brought a frame and has a Merkle root, and that root was computed anew and fits.
@@ -44,6 +49,7 @@ pub fn verify(
     pass.frames()?;
     pass.cells(keys::CELLS)?;
     pass.cells(keys::LONG_CELLS)?;
+    pass.blobs()?;
     Ok(pass.stat)
 }
 
@@ -119,6 +125,12 @@ impl Pass<'_> {
     }
 
     fn frame(&mut self, beat: BeatNo) -> Result<()> {
+        let imported = kept::branch_frame(self.view, beat);
+        match self.damage(imported, || at(beat))? {
+            Some(Some(imported)) => return self.imported(&imported),
+            Some(None) => {}
+            None => return Ok(()),
+        }
         let kept = kept::frame(self.view, beat);
         let Some(Some(kept)) = self.damage(kept, || at(beat))? else { return Ok(()) };
         self.step(u64::from(kept.note.records))?;
@@ -136,7 +148,45 @@ impl Pass<'_> {
         self.stat.frames = self.stat.frames.saturating_add(1);
         self.stat.records = self.stat.records.saturating_add(u64::from(kept.note.records));
         self.beat_root(&kept)?;
-        self.newest(&kept)
+        let Ok(records) = kept.records() else { return Ok(()) };
+        self.newest(beat, records)
+    }
+
+    /// A frame from a branch directory: its records against the root that was computed at the import.
+    fn imported(&mut self, kept: &KeptBranchFrame) -> Result<()> {
+        let (beat, note) = (kept.beat, &kept.note);
+        self.step(u64::from(note.records))?;
+        let Some(root) = self.damage(kept.root(), || at(beat))? else { return Ok(()) };
+        if root != note.root {
+            self.report(Severity::Damage, "the root is not that of the kept records", at(beat));
+        }
+        let known = self.view.get(&keys::branch_key(note.idx_at, &note.digest));
+        let known = self.damage(known, || at(beat))?.flatten();
+        if known.is_none_or(|value| *value != beat.0.to_be_bytes()) {
+            let what = "the mark that this frame of a branch was imported is missing or names another beat";
+            self.report(Severity::Damage, what, at(beat));
+        }
+        self.stat.imported = self.stat.imported.saturating_add(1);
+        self.stat.records = self.stat.records.saturating_add(u64::from(note.records));
+        let Ok(records) = kept.records() else { return Ok(()) };
+        self.newest(beat, records)
+    }
+
+    /// A blob must be what its name says.
+    fn blobs(&mut self) -> Result<()> {
+        let view = self.view;
+        let mut cursor = view.cursor(Scan::prefix(keys::BLOBS).keys_only())?;
+        while cursor.advance()? {
+            self.step(1)?;
+            let key = cursor.key();
+            let place = || format!("key \"{}\"", key.escape_ascii());
+            let Some(Some(value)) = self.damage(view.get(key), place)? else { continue };
+            if keys::blob_key(blake3::hash(&value).as_bytes()) != key {
+                self.report(Severity::Damage, "the blob is not what its name says", place());
+            }
+            self.stat.blobs = self.stat.blobs.saturating_add(1);
+        }
+        Ok(())
     }
 
     /// The root in the header is over the commits of the newest beat. One that brought a frame can be made anew.
@@ -157,10 +207,9 @@ impl Pass<'_> {
     }
 
     /// Each record's key must lead to this record or to a later one.
-    fn newest(&mut self, kept: &KeptFrame) -> Result<()> {
-        let Ok(records) = kept.records() else { return Ok(()) };
+    fn newest(&mut self, beat: BeatNo, records: Vec<NewRecord<'_>>) -> Result<()> {
         for (index, record) in (0_u32..).zip(records) {
-            let place = || format!("{}, record {index}", at(kept.beat));
+            let place = || format!("{}, record {index}", at(beat));
             let value = kept::cell_value(self.view, record.key);
             let Some(value) = self.damage(value, place)? else { continue };
             let Some(value) = value else {
@@ -168,7 +217,7 @@ impl Pass<'_> {
                 continue;
             };
             let Some(cell) = self.damage(Cell::decode(&value), place)? else { continue };
-            if cell.record.key != record.key || (cell.beat, cell.index) < (kept.beat, index) {
+            if cell.record.key != record.key || (cell.beat, cell.index) < (beat, index) {
                 self.report(
                     Severity::Damage,
                     "the cell of this record holds an older or another one",

@@ -5,6 +5,7 @@ use crate::body::{CellDesc, PayloadChunk, PayloadCodec, PayloadRef, RefKind};
 use crate::chunks::splits;
 use crate::container;
 use crate::error::{ErrorClass, FrameError};
+use crate::merkle::Digest;
 use crate::record::RecordKind;
 
 /// Bytes of a synthesised chunk, the last one excepted.
@@ -38,6 +39,32 @@ pub fn open_blob(reference: &PayloadRef<'_>, blob: &[u8], limit: u32) -> Result<
         return Err(FrameError::new(ErrorClass::Cas, "the blob is not what its reference says"));
     }
     Ok(plaintext)
+}
+
+/// The plaintext of a blob of which only the hash is known, and how it was stored: as it is, or as one zlib stream. The
+/// hash alone tells which. At most `limit` bytes are inflated.
+///
+/// Class [`ErrorClass::Cas`] when it is neither, [`ErrorClass::Limit`] when it is longer than the limit as it is.
+pub fn open_by_hash(hash: &Digest, blob: Vec<u8>, limit: u32) -> Result<(Vec<u8>, PayloadCodec), FrameError> {
+    if blob.len() as u64 > u64::from(limit) {
+        let message = format!("a blob of {} bytes, {limit} are allowed", blob.len());
+        return Err(FrameError::new(ErrorClass::Limit, message));
+    }
+    if blake3::hash(&blob).as_bytes() == hash {
+        return Ok((blob, PayloadCodec::None));
+    }
+    let (plaintext, used) = container::inflate_at_most(&blob, limit as usize)
+        .map_err(|message| FrameError::new(ErrorClass::Cas, message))?;
+    if used != blob.len() {
+        return Err(FrameError::new(ErrorClass::Cas, "bytes follow the blob's zlib stream"));
+    }
+    if blake3::hash(&plaintext).as_bytes() != hash {
+        return Err(FrameError::new(
+            ErrorClass::Cas,
+            "neither the bytes nor what they inflate to have this hash",
+        ));
+    }
+    Ok((plaintext, PayloadCodec::Deflate))
 }
 
 /// Deflates a plaintext as the upstream cache stores it: one zlib stream, best level.

@@ -88,9 +88,18 @@ fn expect_byte(
     }
 }
 
-/// Inflates one zlib stream that must hold exactly `size` bytes: those bytes and how much input they took. The
-/// buffer grows with what the stream really yields and never beyond `size` and one byte.
+/// Inflates one zlib stream that must hold exactly `size` bytes: those bytes and how much input they took.
 pub(crate) fn inflate(stream: &[u8], size: usize) -> Result<(Vec<u8>, usize), String> {
+    let (out, used) = inflate_at_most(stream, size)?;
+    if out.len() != size {
+        return Err(format!("the stream holds {} bytes instead of the announced {size}", out.len()));
+    }
+    Ok((out, used))
+}
+
+/// Inflates one zlib stream of at most `size` bytes: those bytes and how much input they took. The buffer grows with
+/// what the stream really yields and never beyond `size` and one byte.
+pub(crate) fn inflate_at_most(stream: &[u8], size: usize) -> Result<(Vec<u8>, usize), String> {
     let ceiling = size.saturating_add(1);
     let mut inflater = Decompress::new(true);
     let mut out = Vec::new();
@@ -114,9 +123,6 @@ pub(crate) fn inflate(stream: &[u8], size: usize) -> Result<(Vec<u8>, usize), St
         if before == (inflater.total_in(), inflater.total_out()) {
             return Err("the zlib stream ends too early".to_owned());
         }
-    }
-    if out.len() != size {
-        return Err(format!("the stream holds {} bytes instead of the announced {size}", out.len()));
     }
     Ok((out, usize::try_from(inflater.total_in()).unwrap_or(usize::MAX)))
 }

@@ -4,9 +4,14 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+mod branch_damage;
+mod branch_flips;
+mod branch_kit;
+mod branch_read;
 mod damage;
 mod kit;
 mod refusals;

@@ -1,8 +1,8 @@
 //! Chunks that are built from CAS blobs: the two known answers, and blobs that lie.
 
 use persist_frame::aead::AeadKey;
-use persist_frame::body::CellDesc;
-use persist_frame::cas::{deflate_blob, descriptor_keys, open_blob, synthesize_chunk};
+use persist_frame::body::{CellDesc, PayloadCodec};
+use persist_frame::cas::{deflate_blob, descriptor_keys, open_blob, open_by_hash, synthesize_chunk};
 use persist_frame::{ErrorClass, Frame, Limits};
 
 use crate::manifest::{hex, json, root, unhex};
@@ -102,4 +102,20 @@ fn descriptions_are_looked_for_under_both_kinds_and_every_ordinal() {
     assert_eq!(long, [(b"\x22\x80".to_vec(), 1), (b"\x22".to_vec(), 128)]);
     assert_eq!(descriptor_keys(b"\x05"), []);
     assert_eq!(descriptor_keys(b""), []);
+}
+
+#[test]
+fn a_blob_is_known_by_its_hash_alone() {
+    let plaintext = vec![7_u8; 5000];
+    let hash = *blake3::hash(&plaintext).as_bytes();
+    let deflated = deflate_blob(&plaintext).unwrap();
+    let open = |blob: &[u8], limit| open_by_hash(&hash, blob.to_vec(), limit);
+    assert_eq!(open(&plaintext, LIMIT).unwrap(), (plaintext.clone(), PayloadCodec::None));
+    assert_eq!(open(&deflated, 5000).unwrap(), (plaintext.clone(), PayloadCodec::Deflate));
+    assert_eq!(open(&deflated, 4999).unwrap_err().class(), ErrorClass::Cas);
+    assert_eq!(open(&plaintext, 4999).unwrap_err().class(), ErrorClass::Limit);
+    assert_eq!(open(&[&deflated[..], &[0]].concat(), LIMIT).unwrap_err().class(), ErrorClass::Cas);
+    assert_eq!(open(&deflated[..deflated.len() - 1], LIMIT).unwrap_err().class(), ErrorClass::Cas);
+    assert_eq!(open(&deflate_blob(b"other").unwrap(), LIMIT).unwrap_err().class(), ErrorClass::Cas);
+    assert_eq!(open(&[], LIMIT).unwrap_err().class(), ErrorClass::Cas);
 }

@@ -1,0 +1,323 @@
+//! What the timeline leaves open: frames that are lost, bytes that belong to none, entries that point to nothing.
+
+use std::collections::BTreeSet;
+
+use persist_api::Result;
+use persist_frame::Checksum;
+
+use super::check::MODES;
+use super::finding::{BranchSeverity as S, Findings};
+use super::hints::Beside;
+use super::layout::{ENTRY_LEN, Entry, FramesEntry, TRAILER_LEN, Trailer, key_hash};
+use super::records::{Files, Shape};
+use super::survey::{BranchFrame, Gathered};
+use super::timeline::Timeline;
+
+const IDX: &str = "branch.idx";
+const DAT: &str = "branch.dat";
+
+/// Reports everything but the verified frames; gives back the keys for which something newer is lost.
+pub(super) fn around(
+    files: &Files<'_>,
+    beside: &Beside,
+    timeline: &Timeline,
+    gathered: &mut Gathered,
+) -> Result<BTreeSet<Vec<u8>>> {
+    let mut lost = Lost { files, stale: BTreeSet::new(), told: BTreeSet::new() };
+    for shape in &timeline.damaged {
+        lost.damaged(*shape, gathered)?;
+    }
+    for (frame_id, at) in &timeline.repeated {
+        let what = "the bytes of an earlier frame once more; they are not imported again";
+        gathered.findings.add(S::Note, "frame_repeated", (IDX, Some(*at), Some(*frame_id)), what);
+    }
+    heads(beside, &mut lost, gathered)?;
+    entries(beside, &mut lost, gathered)?;
+    checkpoints(beside, &lost, gathered);
+    gaps(beside, timeline, &lost, gathered);
+    numbers(&gathered.frames, &mut gathered.findings);
+    dat_gaps(files, beside, gathered);
+    dat_places(files, beside, gathered);
+    if timeline.cut_short {
+        let what =
+            "the search for frames was given up: the file is made of what looks like frames and is none";
+        gathered.findings.add(S::Lost, "search_cut_short", (IDX, None, None), what);
+    }
+    Ok(lost.stale)
+}
+
+/// The checksum of the branch, found out from its bytes.
+pub(super) fn mode(beside: &Beside, gathered: &mut Gathered) -> Option<Checksum> {
+    let [first, second] = gathered.modes;
+    let by_chunks = match (first, second) {
+        (0, 0) => None,
+        (first, second) => Some(if first >= second { MODES[0] } else { MODES[1] }),
+    };
+    let by_meta = beside.meta.map(|meta| meta.checksum);
+    let mixed = first > 0 && second > 0 || by_meta.is_some_and(|meta| by_chunks.is_some_and(|it| it != meta));
+    if mixed {
+        let what = "both checksums are in use; each is checked in the form that it has";
+        gathered.findings.add(S::Note, "checksum_mixed", (DAT, None, None), what);
+    }
+    by_meta.or(by_chunks)
+}
+
+struct Lost<'l, 's> {
+    files: &'l Files<'s>,
+    stale: BTreeSet<Vec<u8>>,
+    /// Where lost frames begin that were reported.
+    told: BTreeSet<u64>,
+}
+
+impl Lost<'_, '_> {
+    /// A frame that is whole but not what it was.
+    fn damaged(&mut self, shape: Shape, gathered: &mut Gathered) -> Result<()> {
+        let trailer = shape.trailer(self.files)?;
+        let entries = shape.entries(self.files)?;
+        let keys = self.keys(&entries, shape.start, gathered)?;
+        self.told.insert(shape.start);
+        let what = format!(
+            "{} records do not have the digest of their frame, which is not imported; {keys} of their keys now show an \
+             older value or none",
+            shape.count
+        );
+        let id = trailer.map(|trailer| trailer.frame_id);
+        gathered.findings.add(S::Lost, "frame_damaged", (IDX, Some(shape.start), id), what);
+        Ok(())
+    }
+
+    /// Takes the keys of a lost frame for which nothing newer is known; says how many.
+    fn keys(&mut self, entries: &[Entry], at: u64, gathered: &Gathered) -> Result<u64> {
+        let mut count = 0_u64;
+        for entry in entries.iter().filter(|entry| entry.key_len <= self.files.limits.key_bytes) {
+            let Some(key_at) = entry.key_at() else { continue };
+            let file = self.files.file(entry.is_payload());
+            let Some(key) = file.bytes(key_at, u64::from(entry.key_len))? else { continue };
+            let newer = gathered.keys.get(&key).and_then(|newest| gathered.frames.get(newest.frame));
+            if key_hash(&key) == entry.key_hash && newer.is_none_or(|frame| frame.idx_at < at) {
+                count = count.saturating_add(u64::from(self.stale.insert(key)));
+            }
+        }
+        Ok(count)
+    }
+
+    /// A frame that somebody names and that is not there.
+    fn missing(
+        &mut self,
+        entry: &FramesEntry,
+        file: &'static str,
+        at: Option<u64>,
+        gathered: &mut Gathered,
+    ) -> Result<()> {
+        if !self.told.insert(entry.idx_at) {
+            return Ok(());
+        }
+        let (idx, dat) = (&self.files.idx, &self.files.dat);
+        let short = |end: u64, len: u64| end.saturating_sub(len);
+        let (code, why) = match (short(entry.idx_end(), idx.len), short(entry.dat_end(), dat.len)) {
+            (0, 0) => ("frame_lost", "no frame verifies there".to_owned()),
+            (0, dat) => ("dat_short", format!("branch.dat is {dat} bytes too short for it")),
+            (idx, _) => ("idx_short", format!("branch.idx is {idx} bytes too short for it")),
+        };
+        let trailer = entry.idx_end().checked_sub(TRAILER_LEN);
+        let trailer = trailer.map(|at| idx.array(at)).transpose()?.flatten();
+        let count = trailer.map(|bytes| Trailer::parse(&bytes).count);
+        let shape = |count: u32| {
+            let empty = Shape { start: entry.idx_at, toc_at: 0, count };
+            let toc_at = entry.idx_end().checked_sub(empty.end()).filter(|at| *at >= entry.idx_at)?;
+            Some(Shape { toc_at, ..empty })
+        };
+        // Many entries may name the same large table.
+        let affordable = |count: &u32| self.files.spend(u64::from(*count).saturating_mul(ENTRY_LEN));
+        let table = count.filter(affordable).and_then(shape);
+        let table = table.map(|shape| shape.entries(self.files)).transpose()?.unwrap_or_default();
+        let keys = self.keys(&table, entry.idx_at, gathered)?;
+        let what = format!(
+            "a committed frame of beat {} is lost: {why}; {keys} keys are known to be affected",
+            entry.beat
+        );
+        gathered.findings.add(S::Lost, code, (file, at, Some(entry.frame_id)), what);
+        Ok(())
+    }
+}
+
+fn frame_at(frames: &[BranchFrame], idx_at: u64) -> Option<&BranchFrame> {
+    let place = frames.binary_search_by_key(&idx_at, |frame| frame.idx_at).ok()?;
+    frames.get(place)
+}
+
+/// Whether some frame has bytes in common with this entry. Frames are in order and do not overlap.
+fn overlaps(frames: &[BranchFrame], entry: &FramesEntry) -> bool {
+    let ends_after = |frame: &BranchFrame| frame.idx_at.saturating_add(frame.idx_len) > entry.idx_at;
+    let first = frames.partition_point(|frame| !ends_after(frame));
+    frames.get(first).is_some_and(|frame| frame.idx_at < entry.idx_end())
+}
+
+/// The frame that `branch.meta` names, and frames after it.
+fn heads(beside: &Beside, lost: &mut Lost<'_, '_>, gathered: &mut Gathered) -> Result<()> {
+    let Some(meta) = beside.meta else { return Ok(()) };
+    if !meta.is_empty() {
+        match frame_at(&gathered.frames, meta.head.idx_at) {
+            None => lost.missing(&meta.head, "branch.meta", None, gathered)?,
+            Some(frame) => {
+                let head = &meta.head;
+                let idx = (head.idx_end(), meta.digest)
+                    == (frame.idx_at.saturating_add(frame.idx_len), frame.digest);
+                let dat = frame.dat.is_none_or(|dat| dat == (head.dat_at, head.dat_end()));
+                if !idx || !dat {
+                    let what = "the head is not the frame that begins where it says";
+                    let place = ("branch.meta", None, Some(frame.frame_id));
+                    gathered.findings.add(S::Repaired, "meta_differs", place, what);
+                }
+            }
+        }
+    }
+    let beyond = |frame: &&BranchFrame| frame.idx_at >= meta.head.idx_end();
+    for frame in gathered.frames.iter().filter(beyond) {
+        let what = "a whole frame after the head: its commit was cut short, or the new head was lost with the power; \
+                    it verifies and is imported";
+        let place = (IDX, Some(frame.idx_at), Some(frame.frame_id));
+        gathered.findings.add(S::Note, "frame_beyond_head", place, what);
+    }
+    Ok(())
+}
+
+/// Entries of `branch.frames` that name no verified frame, and verified frames that it does not name.
+fn entries(beside: &Beside, lost: &mut Lost<'_, '_>, gathered: &mut Gathered) -> Result<()> {
+    let known: BTreeSet<_> = gathered.frames.iter().map(|frame| (frame.frame_id, frame.beat)).collect();
+    for (idx_at, listed) in &beside.frames {
+        if frame_at(&gathered.frames, *idx_at).is_some() || lost.told.contains(idx_at) {
+            continue;
+        }
+        for (at, entry) in listed {
+            let place = ("branch.frames", Some(*at), Some(entry.frame_id));
+            if known.contains(&(entry.frame_id, entry.beat)) {
+                let what = "an entry that places a frame where it is not";
+                gathered.findings.add(S::Repaired, "frames_entry", place, what);
+            } else if overlaps(&gathered.frames, entry) {
+                let what = "an entry for bytes that now belong to another frame: it was discarded by the original, or \
+                            the entry is damaged";
+                gathered.findings.add(S::Unchecked, "frames_stale", place, what);
+            } else {
+                lost.missing(entry, "branch.frames", Some(*at), gathered)?;
+            }
+        }
+    }
+    for frame in gathered.frames.iter().filter(|frame| !beside.frames.contains_key(&frame.idx_at)) {
+        let place = ("branch.frames", None, Some(frame.frame_id));
+        gathered.findings.add(S::Repaired, "frame_unlisted", place, "a good frame has no entry here");
+    }
+    Ok(())
+}
+
+fn checkpoints(beside: &Beside, lost: &Lost<'_, '_>, gathered: &mut Gathered) {
+    let known: BTreeSet<_> = gathered.frames.iter().map(|frame| frame.frame_id).collect();
+    for (idx_at, copies) in &beside.copies {
+        if frame_at(&gathered.frames, *idx_at).is_some() || lost.told.contains(idx_at) {
+            continue;
+        }
+        for (at, header) in copies {
+            let severity = if known.contains(&header.frame_id) { S::Repaired } else { S::Unchecked };
+            let what = "a checkpoint of a frame that is not there";
+            let place = ("branch.ckp", Some(*at), Some(header.frame_id));
+            gathered.findings.add(severity, "checkpoint_stale", place, what);
+        }
+    }
+}
+
+/// Bytes of `branch.idx` in which no frame was recognised.
+fn gaps(beside: &Beside, timeline: &Timeline, lost: &Lost<'_, '_>, gathered: &mut Gathered) {
+    for (from, to) in &timeline.gaps {
+        let bytes = to.saturating_sub(*from);
+        // Already told, as the place of a frame that is lost.
+        if lost.told.range(*from..*to).next().is_some() {
+            continue;
+        }
+        let next = gathered.frames.partition_point(|frame| frame.idx_at < *to);
+        let id = |index: usize| gathered.frames.get(index).map(|frame| frame.frame_id);
+        let (before, after) = (next.checked_sub(1).and_then(id), id(next));
+        let place = (IDX, Some(*from), None);
+        let named = beside.meta.is_some_and(|meta| meta.head.idx_end() <= *from);
+        let nothing_between = after.is_some() && before.unwrap_or(0).checked_add(1) == after;
+        // The directory of frames is written after the head, so it may lack the newest frame, and only that.
+        if named && after.is_none() {
+            let what = format!("{bytes} bytes after the newest frame: a commit that was cut short");
+            gathered.findings.add(S::Note, "beyond_head", place, what);
+        } else if nothing_between || after.is_some() && beside.frames_whole && !beside.frames.is_empty() {
+            let what = format!("{bytes} bytes between two frames that belong to none: a commit that failed");
+            gathered.findings.add(S::Note, "gap", place, what);
+        } else {
+            let what =
+                format!("{bytes} bytes in which no frame can be recognised; nothing says that none was here");
+            gathered.findings.add(S::Lost, "unrecognised", place, what);
+        }
+    }
+}
+
+/// The original numbers frames upwards from 1.
+fn numbers(frames: &[BranchFrame], findings: &mut Findings) {
+    for (one, next) in frames.iter().zip(frames.iter().skip(1)) {
+        if next.frame_id <= one.frame_id {
+            let what =
+                format!("the number does not follow {}; the later place counts as newer", one.frame_id);
+            findings.add(S::Note, "number_order", (IDX, Some(next.idx_at), Some(next.frame_id)), what);
+        }
+    }
+}
+
+/// Bytes of `branch.dat` that belong to no verified frame.
+fn dat_gaps(files: &Files<'_>, beside: &Beside, gathered: &mut Gathered) {
+    let mut extents: Vec<_> = gathered.frames.iter().filter_map(|frame| frame.dat).collect();
+    extents.sort_unstable();
+    let mut at = 0_u64;
+    for (from, to) in extents.into_iter().chain([(files.dat.len, files.dat.len)]) {
+        if from > at {
+            let bytes = from.saturating_sub(at);
+            let after_head = beside.meta.is_some_and(|meta| meta.head.dat_end() <= at);
+            let (code, what) = if after_head {
+                ("beyond_head", format!("{bytes} bytes after the newest frame: a commit that was cut short"))
+            } else {
+                ("gap", format!("{bytes} bytes that belong to no frame that verifies"))
+            };
+            gathered.findings.add(S::Note, code, (DAT, Some(at), None), what);
+        }
+        at = at.max(to);
+    }
+}
+
+/// A frame without payloads has a place in `branch.dat` all the same: after the payloads before it, before those after.
+fn dat_places(files: &Files<'_>, beside: &Beside, gathered: &mut Gathered) {
+    let Gathered { frames, findings, .. } = gathered;
+    let mut next = files.dat.len;
+    let mut until: Vec<u64> = Vec::with_capacity(frames.len());
+    for frame in frames.iter().rev() {
+        until.push(next);
+        next = frame.dat.map_or(next, |(from, _)| from);
+    }
+    let mut from = 0_u64;
+    for (frame, until) in frames.iter().zip(until.into_iter().rev()) {
+        if let Some((_, end)) = frame.dat {
+            from = end;
+            continue;
+        }
+        let allowed = from..=until.max(from);
+        let what = "the place in branch.dat of a frame without payloads is not where it can have been";
+        let mut tell = |code, file, at| {
+            findings.add(S::Repaired, code, (file, at, Some(frame.frame_id)), what);
+        };
+        for (at, entry) in beside.frames.get(&frame.idx_at).into_iter().flatten() {
+            if !allowed.contains(&entry.dat_at) {
+                tell("frames_entry", "branch.frames", Some(*at));
+            }
+        }
+        for (at, header) in beside.copies.get(&frame.idx_at).into_iter().flatten() {
+            if !allowed.contains(&header.dat_at) {
+                tell("checkpoint_differs", "branch.ckp", Some(*at));
+            }
+        }
+        let head = beside.meta.filter(|meta| !meta.is_empty() && meta.head.idx_at == frame.idx_at);
+        if head.is_some_and(|meta| !allowed.contains(&meta.head.dat_at)) {
+            tell("meta_differs", "branch.meta", None);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What lies beside the timeline: `branch.meta`, `branch.frames`, `branch.ckp`. None of it is needed to read a branch;
+//! all of it is compared, and helps where the timeline is damaged.
+
+use std::collections::BTreeMap;
+
+use persist_api::Result;
+
+use super::finding::{BranchSeverity as S, Findings};
+use super::layout::{
+    COPY_HEADER_LEN, COPY_MAGIC, CopyHeader, ENTRY_LEN, FRAMES_ENTRY_LEN, FramesEntry, META_LEN, Meta,
+    TRAILER_LEN, TRAILER_MAGIC,
+};
+use super::records::{self, Files, Hints, Shape};
+use super::source::{BranchSource, File};
+
+/// Everything that was found beside the timeline.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// The head, where it verifies.
+    pub(super) meta: Option<Meta>,
+    /// A head that was about to replace it, where that verifies.
+    pub(super) next_meta: Option<Meta>,
+    /// `branch.frames`, by the offset of the frame; with each entry, its own offset.
+    pub(super) frames: BTreeMap<u64, Vec<(u64, FramesEntry)>>,
+    /// `branch.ckp`, by the offset of the frame; with each header, its own offset.
+    pub(super) copies: BTreeMap<u64, Vec<(u64, CopyHeader)>>,
+    /// Whether `branch.frames` could be read from front to back.
+    pub(super) frames_whole: bool,
+    /// Checkpoints that could be read.
+    pub(super) checkpoints: u64,
+}
+
+impl Beside {
+    pub(super) fn read(
+        source: &dyn BranchSource,
+        files: &Files<'_>,
+        copies: &File<'_>,
+        findings: &mut Findings,
+    ) -> Result<Self> {
+        let mut beside = Self { frames_whole: true, ..Self::default() };
+        beside.metas(source, files, findings)?;
+        let frames = File::open(source, "branch.frames")?;
+        beside.frames(&frames, files, findings)?;
+        beside.copies(copies, findings)?;
+        Ok(beside)
+    }
+
+    fn metas(&mut self, source: &dyn BranchSource, files: &Files<'_>, findings: &mut Findings) -> Result<()> {
+        let load = |name: &'static str| -> Result<Option<Result<Meta, String>>> {
+            let file = File::open(source, name)?;
+            if file.is_missing() {
+                return Ok(None);
+            }
+            let bytes = if file.len == META_LEN { file.bytes(0, file.len)? } else { None };
+            Ok(Some(match bytes {
+                Some(bytes) => Meta::parse(&bytes),
+                None => Err(format!("{} bytes instead of {META_LEN}", file.len)),
+            }))
+        };
+        let place = ("branch.meta", None, None);
+        match load("branch.meta")? {
+            Some(Ok(meta)) => self.meta = Some(meta),
+            Some(Err(why)) => {
+                let what =
+                    format!("the head does not verify ({why}); the timeline itself says what is there");
+                findings.add(S::Repaired, "meta_damaged", place, what);
+            }
+            None if files.idx.len > 0 => {
+                let what = "the head is missing; the timeline itself says what is there";
+                findings.add(S::Repaired, "meta_missing", place, what);
+            }
+            None => {}
+        }
+        if self.meta.is_some_and(|meta| meta.odd) {
+            let what = "fields are set that the original leaves zero";
+            findings.add(S::Note, "meta_reserved", place, what);
+        }
+        if let Some(next) = load("branch.meta.new")? {
+            self.next_meta = next.ok();
+            let what = "a head that never replaced branch.meta: a commit was cut short";
+            findings.add(S::Note, "leftover_meta", ("branch.meta.new", None, None), what);
+        }
+        Ok(())
+    }
+
+    /// Reads the directory of frames. A piece that is no entry is stepped over, wherever it is.
+    fn frames(&mut self, file: &File<'_>, files: &Files<'_>, findings: &mut Findings) -> Result<()> {
+        let mut at = 0_u64;
+        while at < file.len {
+            let entry = read_entry(file, at)?;
+            let skip = realign(file, files, at)?;
+            let place = ("branch.frames", Some(at), None);
+            match (entry, skip) {
+                (Some(entry), Some(0) | None) => {
+                    // Whole, if perhaps wrong: it is compared with the timeline later.
+                    self.frames.entry(entry.idx_at).or_default().push((at, entry));
+                    at = at.saturating_add(FRAMES_ENTRY_LEN);
+                }
+                (_, skip) => {
+                    let rest = file.len.saturating_sub(at);
+                    let skip = skip.filter(|skip| *skip > 0).unwrap_or(rest);
+                    let what = format!("{skip} bytes that are no entry of the directory of frames");
+                    findings.add(S::Repaired, "frames_partial", place, what);
+                    self.frames_whole = false;
+                    at = at.saturating_add(skip);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the checkpoints. What is no checkpoint is stepped over up to the next that is one.
+    fn copies(&mut self, file: &File<'_>, findings: &mut Findings) -> Result<()> {
+        let mut at = 0_u64;
+        while at < file.len {
+            let header = file.array(at)?.and_then(|bytes| CopyHeader::parse(&bytes));
+            let len = header.map(|header| {
+                u64::from(header.count).saturating_mul(ENTRY_LEN).saturating_add(COPY_HEADER_LEN)
+            });
+            if let Some((header, len)) = header.zip(len.filter(|len| file.holds(at, *len))) {
+                self.copies.entry(header.idx_at).or_default().push((at, header));
+                self.checkpoints = self.checkpoints.saturating_add(1);
+                at = at.saturating_add(len);
+            } else {
+                let next = file.find(at.saturating_add(1), COPY_MAGIC)?.unwrap_or(file.len);
+                let what = format!("{} bytes that are no checkpoint", next.saturating_sub(at));
+                findings.add(S::Repaired, "checkpoint_partial", ("branch.ckp", Some(at), None), what);
+                at = next;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known beside the timeline of a frame of this shape.
+    pub(super) fn hints(&self, shape: Shape, dat_end: u64, copies: &File<'_>) -> Result<Hints> {
+        let start = shape.start;
+        let mut hints = Hints { dat_starts: vec![dat_end], ..Hints::default() };
+        for meta in [self.meta, self.next_meta].into_iter().flatten() {
+            if meta.head.idx_at == start && !meta.is_empty() {
+                hints.digests.push(meta.digest);
+                hints.dat_starts.push(meta.head.dat_at);
+            }
+        }
+        let listed = self.frames.get(&start).into_iter().flatten();
+        hints.dat_starts.extend(listed.map(|(_, entry)| entry.dat_at));
+        let copied = self.copies.get(&start).into_iter().flatten();
+        for (at, header) in copied.filter(|(_, header)| header.count == shape.count).take(2) {
+            let table = records::entries(copies, at.saturating_add(COPY_HEADER_LEN), header.count)?;
+            hints.copies.push(table);
+        }
+        hints.dat_starts.dedup();
+        hints.dat_starts.truncate(4);
+        Ok(hints)
+    }
+}
+
+fn read_entry(file: &File<'_>, at: u64) -> Result<Option<FramesEntry>> {
+    Ok(file.array(at)?.map(|bytes| FramesEntry::parse(&bytes)))
+}
+
+/// Whether an entry names a place in `branch.idx` that ends with a trailer, and one in `branch.dat`.
+fn plausible(entry: &FramesEntry, files: &Files<'_>) -> Result<bool> {
+    if entry.idx_len < TRAILER_LEN
+        || !files.idx.holds(entry.idx_at, entry.idx_len)
+        || !files.dat.holds(entry.dat_at, entry.dat_len)
+    {
+        return Ok(false);
+    }
+    let trailer = entry.idx_end().saturating_sub(TRAILER_LEN);
+    Ok(files.idx.array(trailer)?.map(u32::from_le_bytes) == Some(TRAILER_MAGIC))
+}
+
+/// How many bytes to step over to the next entry; `None` if none of the next positions has one.
+fn realign(file: &File<'_>, files: &Files<'_>, at: u64) -> Result<Option<u64>> {
+    for skip in 0..FRAMES_ENTRY_LEN {
+        match read_entry(file, at.saturating_add(skip))? {
+            Some(entry) if plausible(&entry, files)? => return Ok(Some(skip)),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(None)
+}

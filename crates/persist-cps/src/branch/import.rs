@@ -1,0 +1,262 @@
+//! From a survey into a store: each verified frame one beat, oldest first; then the blobs.
+
+use persist_api::{BeatNo, Durability, Error, ErrorKind, Limits as StoreLimits, Observer, Progress, Result};
+use persist_frame::{Digest, merkle, varint};
+use persist_store::{BeatLog, Store, StoreView, Writer};
+
+use super::cas;
+use super::finding::Findings;
+use super::hints::Beside;
+use super::note::BranchNote;
+use super::records::Verified;
+use super::source::{BranchSource, File};
+use super::survey::{self, BranchFrame, BranchSurvey};
+use crate::caps::REQUIRED;
+use crate::keys;
+use crate::span::{Cell, ORIGIN_LEN};
+
+/// Bytes of blobs that go into one beat, unless one alone is longer.
+const BLOB_BEAT_BYTES: u64 = 8 << 20;
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BranchImported {
+    /// Frames imported, each as one beat.
+    pub frames: u64,
+    /// Frames that an earlier import of this branch had brought.
+    pub frames_present: u64,
+    /// Blobs imported.
+    pub blobs: u64,
+    /// Blobs that were there already.
+    pub blobs_present: u64,
+    /// The first and the last beat of this import.
+    pub beats: Option<(BeatNo, BeatNo)>,
+}
+
+/// Imports what a survey of the same branch found good. All checks of the branch come before the first write. A frame is
+/// one beat, so an import that is interrupted has brought whole frames, and the next one goes on from there.
+///
+/// What is imported counts as newer than everything that the store holds already.
+///
+/// # Errors
+/// `Conflict` when the store has newer frames of this branch but lacks one that would have to come before; `TooLarge` when
+/// the store cannot hold a record, a frame's beat or a blob (nothing is written then); `Corrupt` when the branch changed since
+/// the survey; `Refused` when the store grants too little; and those of [`Writer::commit`].
+pub fn import_branch(
+    writer: &mut Writer,
+    store: &Store,
+    source: &dyn BranchSource,
+    survey: &BranchSurvey,
+    durability: Durability,
+    seen: &dyn Observer,
+) -> Result<BranchImported> {
+    let session = &store.grant().session;
+    let missing = REQUIRED - session.caps;
+    if !missing.is_empty() {
+        let context = format!("CAPABILITY_MISMATCH: an import needs {} of the store", missing.names());
+        return Err(Error::new(ErrorKind::Refused, OP, context));
+    }
+    let limits = session.limits;
+    let view = store.view()?;
+    let present = present(&view, &survey.frames)?;
+    let (_, frames) = survey.frames.split_at_checked(present).unwrap_or_default();
+    let blobs = new_blobs(&view, survey)?;
+    drop(view);
+    for frame in frames {
+        check_fits(frame, &limits)?;
+    }
+    for (_, bytes) in &blobs {
+        check("a blob", *bytes, limits.value_bytes_max)?;
+        check("the beat of a blob", bytes.saturating_add(KEYS_BYTES), limits.beat_bytes_max)?;
+    }
+    let blobs_present = survey.blobs.len().saturating_sub(blobs.len()) as u64;
+    let done = BranchImported { frames_present: present as u64, blobs_present, ..BranchImported::default() };
+    let mut import = Import { writer, limits, durability, seen, done };
+    import.frames(source, survey, frames)?;
+    import.blobs(source, survey, &blobs)?;
+    Ok(import.done)
+}
+
+const OP: &str = "import_branch";
+/// More than our own keys of one record take.
+const KEYS_BYTES: u64 = 2048;
+
+struct Import<'i> {
+    writer: &'i mut Writer,
+    limits: StoreLimits,
+    durability: Durability,
+    seen: &'i dyn Observer,
+    done: BranchImported,
+}
+
+impl Import<'_> {
+    fn step(&self, phase: &'static str, done: usize, total: usize, unit: &'static str) -> Result<()> {
+        self.seen.step(OP, Progress { phase, done: done as u64, total: Some(total as u64), unit })
+    }
+
+    fn next_beat(&self) -> Result<BeatNo> {
+        let used_up = || Error::new(ErrorKind::Invalid, OP, "the numbers of this store are used up");
+        self.writer.last().beat.0.checked_add(1).map(BeatNo).ok_or_else(used_up)
+    }
+
+    fn commit(&mut self, log: &BeatLog) -> Result<()> {
+        let beat = self.writer.commit(log, self.durability)?.beat;
+        let first = self.done.beats.map_or(beat, |(first, _)| first);
+        self.done.beats = Some((first, beat));
+        Ok(())
+    }
+
+    fn frames(
+        &mut self,
+        source: &dyn BranchSource,
+        survey: &BranchSurvey,
+        frames: &[BranchFrame],
+    ) -> Result<()> {
+        let files = survey::open(source, survey.limits)?;
+        let copies = File::open(source, "branch.ckp")?;
+        let beside = Beside::read(source, &files, &copies, &mut Findings::default())?;
+        for (done, frame) in frames.iter().enumerate() {
+            self.step("import frames", done, frames.len(), "frames")?;
+            let verified = survey::again(&files, &copies, &beside, frame)?;
+            let beat = self.next_beat()?;
+            let log = self.log(beat, survey, frame, &verified, &files)?;
+            self.commit(&log)?;
+            self.done.frames = self.done.frames.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    /// The commit that stores a frame: the same keys as for a frame that was ingested.
+    fn log(
+        &self,
+        beat: BeatNo,
+        survey: &BranchSurvey,
+        frame: &BranchFrame,
+        verified: &Verified,
+        files: &super::records::Files<'_>,
+    ) -> Result<BeatLog> {
+        let mut log = BeatLog::new();
+        let (mut cell, mut keys, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
+        let mut span_bytes = 0_u64;
+        let mut index = 0_u32;
+        for record in &verified.located {
+            // Other types cannot be records of a frame; the survey has said so.
+            let Ok(kind) = u8::try_from(record.header.rtype) else { continue };
+            let (key, value) = record.read(files)?;
+            let span = span(kind, &key, &value);
+            span_bytes = span_bytes.saturating_add(span.len() as u64);
+            leaves.push(*blake3::hash(&span).as_bytes());
+            log.put(&keys::record_key(beat, index), &span)?;
+            Cell::encode(beat, index, &span, &mut cell);
+            log.put(&keys::cell_key(&key, self.limits.key_bytes_max), &cell)?;
+            keys.push(key);
+            index = index.saturating_add(1);
+        }
+        let note = BranchNote {
+            branch_id: survey.branch_id,
+            beat: frame.beat,
+            frame_id: frame.frame_id,
+            idx_at: frame.idx_at,
+            records: index,
+            span_bytes,
+            digest: frame.digest,
+            root: merkle::frame_root(leaves, |index| keys.get(index).map_or(&[][..], Vec::as_slice)),
+        };
+        log.put(&keys::frame_key(beat), &note.encode())?;
+        log.put(&keys::branch_key(frame.idx_at, &frame.digest), &beat.0.to_be_bytes())?;
+        Ok(log)
+    }
+
+    fn blobs(
+        &mut self,
+        source: &dyn BranchSource,
+        survey: &BranchSurvey,
+        blobs: &[(Digest, u64)],
+    ) -> Result<()> {
+        let mut log = BeatLog::new();
+        let mut staged = 0_u64;
+        let most = BLOB_BEAT_BYTES.min(self.limits.beat_bytes_max);
+        for (done, (hash, bytes)) in blobs.iter().enumerate() {
+            self.step("import blobs", done, blobs.len(), "blobs")?;
+            let cost = bytes.saturating_add(KEYS_BYTES);
+            if staged > 0 && staged.saturating_add(cost) > most {
+                self.commit(&std::mem::take(&mut log))?;
+                staged = 0;
+            }
+            let (plaintext, _) = cas::read(source, hash, survey.limits.blob_bytes)?.map_err(|why| {
+                let what = format!("a blob changed while it was being imported: {why}");
+                Error::new(ErrorKind::Corrupt, OP, what)
+            })?;
+            log.put(&keys::blob_key(hash), &plaintext)?;
+            staged = staged.saturating_add(cost);
+            self.done.blobs = self.done.blobs.saturating_add(1);
+        }
+        if staged > 0 { self.commit(&log) } else { Ok(()) }
+    }
+}
+
+/// A record as ingestion would have kept it. Version and flags of the record did not survive; every known writer says
+/// version 1 and no flags.
+fn span(kind: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut span = Vec::with_capacity(key.len().saturating_add(value.len()).saturating_add(24));
+    span.extend_from_slice(&[kind, persist_frame::RECORD_VERSION, 0, 0]);
+    varint::encode(key.len() as u64, &mut span);
+    varint::encode(value.len() as u64, &mut span);
+    span.extend_from_slice(key);
+    span.extend_from_slice(value);
+    span
+}
+
+/// How many of the frames, from the oldest on, an earlier import has brought.
+fn present(view: &StoreView, frames: &[BranchFrame]) -> Result<usize> {
+    let is_there = |frame: &BranchFrame| {
+        view.get(&keys::branch_key(frame.idx_at, &frame.digest)).map(|value| value.is_some())
+    };
+    let mut present = 0_usize;
+    let mut absent: Option<&BranchFrame> = None;
+    for frame in frames {
+        match (is_there(frame)?, absent) {
+            (true, None) => present = present.saturating_add(1),
+            (true, Some(absent)) => {
+                let context = format!(
+                    "frame {} was imported earlier, without frame {} before it: import into another store",
+                    frame.frame_id, absent.frame_id
+                );
+                return Err(Error::new(ErrorKind::Conflict, OP, context));
+            }
+            (false, None) => absent = Some(frame),
+            (false, Some(_)) => {}
+        }
+    }
+    Ok(present)
+}
+
+/// Hash and size of the blobs that the store does not have.
+fn new_blobs(view: &StoreView, survey: &BranchSurvey) -> Result<Vec<(Digest, u64)>> {
+    let mut blobs = Vec::new();
+    for blob in &survey.blobs {
+        if view.get(&keys::blob_key(&blob.hash))?.is_none() {
+            blobs.push((blob.hash, blob.bytes));
+        }
+    }
+    Ok(blobs)
+}
+
+/// Whether the store can hold a frame as one beat.
+fn check_fits(frame: &BranchFrame, limits: &StoreLimits) -> Result<()> {
+    let own = (ORIGIN_LEN as u64).saturating_add(24);
+    check("a record", frame.record_bytes_max.saturating_add(own), limits.value_bytes_max)?;
+    // Each record is kept twice, under keys of ours.
+    let records = u64::from(frame.records).saturating_mul(own.saturating_add(KEYS_BYTES / 2));
+    let staged = frame.content_bytes.saturating_mul(2).saturating_add(records).saturating_add(KEYS_BYTES);
+    check("the beat of a frame", staged, limits.beat_bytes_max)
+        .map_err(|error| error.with_beat(BeatNo(frame.beat)))
+}
+
+fn check(what: &str, bytes: u64, max: u64) -> Result<()> {
+    if bytes <= max {
+        return Ok(());
+    }
+    let context = format!("{what} takes up to {bytes} bytes; the limit of this store is {max}");
+    Err(Error::new(ErrorKind::TooLarge, OP, context))
+}

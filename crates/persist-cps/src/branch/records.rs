@@ -1,0 +1,414 @@
+//! The records of one frame: where they lie, and whether the frame's digest says that they are what was written.
+//!
+//! A frame says everything about its records twice: once in the headers before them, once in its table of contents. The
+//! digest covers headers, keys and values. So the records are located by the headers first, then by the table with
+//! the headers made anew, then by the copy of the table in `branch.ckp`; the first way that gives a digest that the
+//! branch names is right.
+
+use std::cell::Cell;
+
+use persist_api::{Error, ErrorKind, Result};
+use persist_frame::body::PayloadChunk;
+use persist_frame::{Checksum, Digest, Limits};
+
+use super::layout::{
+    ENTRY_LEN, Entry, HEADER_LEN, PAYLOAD, PAYLOAD_HEADER_LEN, PayloadHeader, RecordHeader, TOC_HEADER_LEN,
+    TOC_MAGIC, TRAILER_LEN, Trailer, key_hash, ordinal, toc_header,
+};
+use super::source::File;
+
+/// The two files that frames lie in, and what reading them may cost.
+pub(super) struct Files<'s> {
+    pub(super) idx: File<'s>,
+    pub(super) dat: File<'s>,
+    pub(super) limits: Limits,
+    /// Bytes that the search for frames may still look at.
+    pub(super) budget: Cell<u64>,
+}
+
+impl Files<'_> {
+    /// Takes from the budget; `false` when it is used up.
+    pub(super) fn spend(&self, bytes: u64) -> bool {
+        let left = self.budget.get().checked_sub(bytes);
+        self.budget.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
+    pub(super) fn file(&self, in_dat: bool) -> &File<'_> {
+        if in_dat { &self.dat } else { &self.idx }
+    }
+}
+
+/// One record of a frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Located {
+    pub(super) in_dat: bool,
+    /// Where the header begins.
+    pub(super) at: u64,
+    pub(super) header: RecordHeader,
+    /// Whether the bytes of the header count, or one made from the table of contents.
+    as_stored: bool,
+}
+
+impl Located {
+    fn head_len(&self) -> u64 {
+        if self.in_dat { HEADER_LEN + PAYLOAD_HEADER_LEN } else { HEADER_LEN }
+    }
+
+    pub(super) fn key_at(&self) -> u64 {
+        self.at.saturating_add(self.head_len())
+    }
+
+    pub(super) fn value_at(&self) -> u64 {
+        self.key_at().saturating_add(u64::from(self.header.key_len))
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.key_at().saturating_add(self.header.content_len())
+    }
+
+    /// Reads key and value.
+    pub(super) fn read(&self, files: &Files<'_>) -> Result<(Vec<u8>, Vec<u8>)> {
+        let file = files.file(self.in_dat);
+        let mut key = file.bytes(self.key_at(), self.header.content_len())?.unwrap_or_default();
+        let value = key.split_off(key.len().min(self.header.key_len as usize));
+        Ok((key, value))
+    }
+
+    /// The table entry that the original would write, flags aside.
+    pub(super) fn entry(&self, key: &[u8]) -> Entry {
+        Entry {
+            key_hash: key_hash(key),
+            record_at: self.at,
+            value_at: self.value_at(),
+            key_len: self.header.key_len,
+            value_len: self.header.value_len,
+            rtype: self.header.rtype,
+            flags: 0,
+        }
+    }
+}
+
+/// How the records were located.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// By the headers before them.
+    Headers,
+    /// By the table of contents.
+    Toc,
+    /// By the copy of the table in `branch.ckp`.
+    Copy,
+}
+
+/// A frame whose records are what a digest says.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub(super) shape: Shape,
+    pub(super) located: Vec<Located>,
+    pub(super) digest: Digest,
+    pub(super) trailer: Trailer,
+    pub(super) how: How,
+}
+
+/// Where the parts of a frame in `branch.idx` are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) start: u64,
+    pub(super) toc_at: u64,
+    pub(super) count: u32,
+}
+
+impl Shape {
+    pub(super) fn trailer_at(&self) -> u64 {
+        let entries = u64::from(self.count).saturating_mul(ENTRY_LEN);
+        self.toc_at.saturating_add(TOC_HEADER_LEN).saturating_add(entries)
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.trailer_at().saturating_add(TRAILER_LEN)
+    }
+
+    pub(super) fn trailer(&self, files: &Files<'_>) -> Result<Option<Trailer>> {
+        Ok(files.idx.array(self.trailer_at())?.map(|bytes| Trailer::parse(&bytes)))
+    }
+
+    pub(super) fn entries(&self, files: &Files<'_>) -> Result<Vec<Entry>> {
+        entries(&files.idx, self.toc_at.saturating_add(TOC_HEADER_LEN), self.count)
+    }
+}
+
+/// A table of contents; short if the file is.
+pub(super) fn entries(file: &File<'_>, at: u64, count: u32) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    if !file.holds(at, u64::from(count).saturating_mul(ENTRY_LEN)) {
+        return Ok(entries);
+    }
+    entries.reserve_exact(count as usize);
+    let mut at = at;
+    for _ in 0..count {
+        let Some(bytes) = file.array(at)? else { break };
+        entries.push(Entry::parse(&bytes));
+        at = at.saturating_add(ENTRY_LEN);
+    }
+    Ok(entries)
+}
+
+/// What else the branch knows about a frame that begins at some place.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hints {
+    /// Digests of it outside its own trailer.
+    pub(super) digests: Vec<Digest>,
+    /// Copies of its table of contents.
+    pub(super) copies: Vec<Vec<Entry>>,
+    /// Where its records in `branch.dat` may begin.
+    pub(super) dat_starts: Vec<u64>,
+}
+
+/// Follows record headers in `branch.idx` from `start` to a table of contents.
+pub(super) fn follow(files: &Files<'_>, start: u64) -> Result<Option<(Vec<Located>, u64, u32)>> {
+    let mut records = Vec::new();
+    let mut at = start;
+    loop {
+        let Some(head) = files.idx.array(at)? else { return Ok(None) };
+        let (word, count) = toc_header(head);
+        if word == TOC_MAGIC {
+            return Ok(Some((records, at, count)));
+        }
+        let Some(record) = record_at(files, at, false)? else { return Ok(None) };
+        if records.len() as u64 >= u64::from(files.limits.records) || !files.spend(HEADER_LEN) {
+            return Ok(None);
+        }
+        at = record.end();
+        records.push(record);
+    }
+}
+
+/// The record whose header stands here; `None` when it is not all inside the file.
+fn record_at(files: &Files<'_>, at: u64, in_dat: bool) -> Result<Option<Located>> {
+    let file = files.file(in_dat);
+    let Some(bytes) = file.array(at)? else { return Ok(None) };
+    let record = Located { in_dat, at, header: RecordHeader::parse(&bytes), as_stored: true };
+    let len = record.end().saturating_sub(at);
+    Ok(file.holds(at, len).then_some(record))
+}
+
+/// Tries every way to locate the records of a frame of this shape, until a digest agrees.
+///
+/// # Errors
+/// `TooLarge` when a frame that is there exceeds the limits.
+pub(super) fn verify(files: &Files<'_>, shape: Shape, hints: &Hints) -> Result<Option<Verified>> {
+    let Some(trailer) = shape.trailer(files)? else { return Ok(None) };
+    let named = |digest: &Digest| *digest == trailer.digest || hints.digests.contains(digest);
+    if shape.count > files.limits.records {
+        return too_large(files, shape, &trailer);
+    }
+    let toc = shape.entries(files)?;
+    let found = |located: Vec<Located>, digest, how| Some(Verified { shape, located, digest, trailer, how });
+    if !moved(&toc, shape) {
+        let first = toc.iter().find(|entry| entry.is_payload()).map(|entry| entry.record_at);
+        let mut starts: Vec<u64> = first.into_iter().chain(hints.dat_starts.iter().copied()).collect();
+        starts.dedup();
+        for dat_at in if starts.is_empty() { vec![0] } else { starts } {
+            let Some(located) = by_headers(files, shape, &toc, dat_at)? else { continue };
+            fits(files, shape, &located)?;
+            match digest(files, &located, Checksum::Crc32)? {
+                Some(digest) if named(&digest) => return Ok(found(located, digest, How::Headers)),
+                _ => {}
+            }
+        }
+    }
+    let tables = std::iter::once((&toc, How::Toc)).chain(hints.copies.iter().map(|copy| (copy, How::Copy)));
+    for (table, how) in tables {
+        let Some(located) = by_table(files, shape, table) else { continue };
+        fits(files, shape, &located)?;
+        for mode in [Checksum::Crc32, Checksum::RawCastagnoli] {
+            match digest(files, &located, mode)? {
+                Some(digest) if named(&digest) => return Ok(found(located, digest, how)),
+                _ => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn too_large(files: &Files<'_>, shape: Shape, trailer: &Trailer) -> Result<Option<Verified>> {
+    let whole = files.idx.array(shape.toc_at)?.map(toc_header);
+    if trailer.count != shape.count || whole != Some((TOC_MAGIC, shape.count)) {
+        return Ok(None);
+    }
+    let what = format!("{} records, {} are allowed", shape.count, files.limits.records);
+    Err(limit(shape, &what))
+}
+
+fn limit(shape: Shape, what: &str) -> Error {
+    let context = format!("the frame at byte {} of branch.idx has {what}", shape.start);
+    Error::new(ErrorKind::TooLarge, "import_branch", context)
+}
+
+/// Records that are all inside the files must also be inside the limits.
+fn fits(files: &Files<'_>, shape: Shape, located: &[Located]) -> Result<()> {
+    let bytes = located.iter().fold(0_u64, |sum, record| sum.saturating_add(record.header.content_len()));
+    if bytes > u64::from(files.limits.frame_bytes) && claims_to_be_whole(files, shape)? {
+        let what = format!("{bytes} bytes of keys and values, {} are allowed", files.limits.frame_bytes);
+        return Err(limit(shape, &what));
+    }
+    Ok(())
+}
+
+/// Both magics stand where they should and agree on the number of records.
+pub(super) fn claims_to_be_whole(files: &Files<'_>, shape: Shape) -> Result<bool> {
+    let head = files.idx.array(shape.toc_at)?.map(toc_header);
+    let trailer = shape.trailer(files)?;
+    Ok(head == Some((TOC_MAGIC, shape.count))
+        && trailer.is_some_and(|trailer| {
+            trailer.magic == super::layout::TRAILER_MAGIC && trailer.count == shape.count
+        }))
+}
+
+/// Every line of the table points somewhere else than into this frame: these are bytes of another frame, copied. What
+/// comes again at a later place must not pass for newer.
+pub(super) fn moved(toc: &[Entry], shape: Shape) -> bool {
+    let inside = |at: u64| at >= shape.start && at <= shape.toc_at;
+    let structural = || toc.iter().filter(|entry| !entry.is_payload());
+    structural().next().is_some()
+        && structural().all(|entry| !inside(entry.record_at) && !inside(entry.value_at))
+}
+
+/// By the headers, record after record in both files; the table says which file is next.
+fn by_headers(files: &Files<'_>, shape: Shape, toc: &[Entry], dat_at: u64) -> Result<Option<Vec<Located>>> {
+    let (mut idx_at, mut dat_at) = (shape.start, dat_at);
+    let mut located = Vec::with_capacity(toc.len());
+    for entry in toc {
+        let next = if idx_at < shape.toc_at { record_at(files, idx_at, false)? } else { None };
+        let idx_next = next.filter(|record| record.end() <= shape.toc_at);
+        let dat_next = record_at(files, dat_at, true)?;
+        let record = match (idx_next, dat_next) {
+            (Some(idx), Some(dat)) if is_next(files, entry, &dat, &idx)? => dat,
+            (Some(idx), _) => idx,
+            (None, Some(dat)) => dat,
+            (None, None) => return Ok(None),
+        };
+        let place = if record.in_dat { &mut dat_at } else { &mut idx_at };
+        *place = record.end();
+        located.push(record);
+    }
+    Ok((idx_at == shape.toc_at).then_some(located))
+}
+
+/// Whether a line of the table means this record of `branch.dat` rather than that one of `branch.idx`.
+fn is_next(files: &Files<'_>, entry: &Entry, dat: &Located, idx: &Located) -> Result<bool> {
+    // The usual case, without a look at the keys.
+    if !entry.is_payload() && entry.record_at == idx.at && entry.value_at == idx.value_at() {
+        return Ok(false);
+    }
+    Ok(likeness(files, entry, dat)? > likeness(files, entry, idx)?)
+}
+
+/// How many things a line of the table and a record have in common.
+fn likeness(files: &Files<'_>, entry: &Entry, record: &Located) -> Result<u32> {
+    let header = &record.header;
+    let plain = [
+        entry.record_at == record.at,
+        entry.value_at == record.value_at(),
+        entry.key_len == header.key_len,
+        entry.value_len == header.value_len,
+        entry.rtype == header.rtype,
+        entry.is_payload() == record.in_dat,
+    ];
+    let alike = plain.into_iter().map(u32::from).sum::<u32>();
+    if alike == 6 || header.key_len > files.limits.key_bytes {
+        return Ok(alike);
+    }
+    let key = files.file(record.in_dat).bytes(record.key_at(), u64::from(header.key_len))?;
+    Ok(alike.saturating_add(u32::from(key.is_some_and(|key| key_hash(&key) == entry.key_hash))))
+}
+
+/// By a table of contents, headers made anew. The original writes a frame's records one after the other, so they must
+/// fill the place before the table exactly.
+fn by_table(files: &Files<'_>, shape: Shape, toc: &[Entry]) -> Option<Vec<Located>> {
+    if toc.len() != shape.count as usize {
+        return None;
+    }
+    let mut located = Vec::with_capacity(toc.len());
+    let mut idx_at = shape.start;
+    for entry in toc {
+        let in_dat = entry.is_payload();
+        let header =
+            RecordHeader { rtype: entry.rtype, key_len: entry.key_len, value_len: entry.value_len, flags: 0 };
+        let record = Located { in_dat, at: entry.record_at, header, as_stored: false };
+        let len = record.end().saturating_sub(record.at);
+        let follows = in_dat || record.at == idx_at;
+        if !follows || !files.file(in_dat).holds(record.at, len) || record.value_at() != entry.value_at {
+            return None;
+        }
+        if !in_dat {
+            idx_at = record.end();
+        }
+        located.push(record);
+    }
+    (idx_at == shape.toc_at).then_some(located)
+}
+
+/// The digest of a frame: BLAKE3 over headers, keys and values in the order of the table. `mode` is for headers that
+/// are made anew. `None` when the budget is used up or a header cannot be made.
+fn digest(files: &Files<'_>, located: &[Located], mode: Checksum) -> Result<Option<Digest>> {
+    let mut hasher = blake3::Hasher::new();
+    for record in located {
+        let len = record.end().saturating_sub(record.at);
+        if !files.spend(len) {
+            return Ok(None);
+        }
+        let mut from = record.at;
+        if !record.as_stored {
+            from = record.key_at();
+            if record.in_dat {
+                let (key, value) = record.read(files)?;
+                let Some((header, payload)) = payload_head(&record.header, &key, &value, mode) else {
+                    return Ok(None);
+                };
+                hasher.update(&header.encode());
+                hasher.update(&payload.encode());
+            } else {
+                hasher.update(&record.header.encode());
+            }
+        }
+        let rest = record.end().saturating_sub(from);
+        let whole = files.file(record.in_dat).each(from, rest, &mut |piece| {
+            hasher.update(piece);
+        })?;
+        if !whole {
+            return Ok(None);
+        }
+    }
+    Ok(Some(*hasher.finalize().as_bytes()))
+}
+
+/// Both headers of a payload record, as the original makes them from key and value.
+pub(super) fn payload_head(
+    header: &RecordHeader,
+    key: &[u8],
+    value: &[u8],
+    mode: Checksum,
+) -> Option<(RecordHeader, PayloadHeader)> {
+    let chunk = PayloadChunk::decode(value).ok()?;
+    let flags = u32::from(chunk.payload_kind.number()) | u32::from(chunk.aead_mode.number()) << 8;
+    let payload = PayloadHeader {
+        key_hash: key_hash(key),
+        offset: chunk.chunk_offset,
+        total: chunk.total_size,
+        ordinal: ordinal(key)?,
+        size: u32::try_from(chunk.chunk_size).ok()?,
+        checksum: mode.of(chunk.data),
+    };
+    Some((RecordHeader { rtype: PAYLOAD, flags, ..*header }, payload))
+}
+
+/// The stored headers of a payload record.
+pub(super) fn stored_payload_head(
+    files: &Files<'_>,
+    record: &Located,
+) -> Result<Option<(RecordHeader, PayloadHeader)>> {
+    let header = files.dat.array(record.at)?.map(|bytes| RecordHeader::parse(&bytes));
+    let payload = files.dat.array(record.at.saturating_add(HEADER_LEN))?;
+    Ok(header.zip(payload.map(|bytes| PayloadHeader::parse(&bytes))))
+}

@@ -1,0 +1,153 @@
+//! Walking `branch.idx` from front to back: frame after frame, over damage to the next frame that verifies.
+
+use std::collections::BTreeMap;
+
+use persist_api::{Observer, Progress, Result};
+use persist_frame::Digest;
+
+use super::hints::Beside;
+use super::layout::{ENTRY_LEN, TOC_HEADER_LEN, TRAILER_LEN, TRAILER_MAGIC, Trailer};
+use super::records::{self, Files, Shape, Verified};
+use super::source::File;
+
+/// What the walk found beside the frames that verify.
+#[derive(Debug, Default)]
+pub(super) struct Timeline {
+    /// Frames whose beginning and end are known, but whose records are not what any digest says.
+    pub(super) damaged: Vec<Shape>,
+    /// Bytes in which no frame could be recognised: from, to.
+    pub(super) gaps: Vec<(u64, u64)>,
+    /// Frames that stand there a second time: number and offset.
+    pub(super) repeated: Vec<(u64, u64)>,
+    /// The search had to stop before the end of the file.
+    pub(super) cut_short: bool,
+}
+
+/// Walks the timeline; shows every frame that verifies, in order.
+pub(super) fn walk(
+    files: &Files<'_>,
+    beside: &Beside,
+    copies: &File<'_>,
+    seen: &dyn Observer,
+    each: &mut dyn FnMut(Verified) -> Result<()>,
+) -> Result<Timeline> {
+    let mut walk =
+        Walk { files, beside, copies, dat_end: 0, known: BTreeMap::new(), timeline: Timeline::default() };
+    let mut at = 0_u64;
+    while at < files.idx.len {
+        let progress =
+            Progress { phase: "verify branch", done: at, total: Some(files.idx.len), unit: "bytes" };
+        seen.step("import_branch", progress)?;
+        at = match walk.frame_at(at)? {
+            Step::Frame(verified) => walk.accept(verified, each)?,
+            Step::Damaged(shape) => {
+                walk.timeline.damaged.push(shape);
+                shape.end()
+            }
+            Step::Nothing => {
+                if let Some(verified) = walk.search(at)? {
+                    walk.timeline.gaps.push((at, verified.shape.start));
+                    walk.accept(verified, each)?
+                } else {
+                    walk.timeline.gaps.push((at, files.idx.len));
+                    files.idx.len
+                }
+            }
+        };
+    }
+    walk.timeline.cut_short = files.budget.get() == 0;
+    walk.timeline.gaps.retain(|(from, to)| from < to);
+    Ok(walk.timeline)
+}
+
+enum Step {
+    Frame(Verified),
+    Damaged(Shape),
+    Nothing,
+}
+
+struct Walk<'w, 's> {
+    files: &'w Files<'s>,
+    beside: &'w Beside,
+    copies: &'w File<'s>,
+    /// Where the last frame's part of `branch.dat` ended.
+    dat_end: u64,
+    /// Frames that were shown: number to digest.
+    known: BTreeMap<u64, Digest>,
+    timeline: Timeline,
+}
+
+impl Walk<'_, '_> {
+    fn accept(&mut self, verified: Verified, each: &mut dyn FnMut(Verified) -> Result<()>) -> Result<u64> {
+        let (start, end) = (verified.shape.start, verified.shape.end());
+        let id = verified.trailer.frame_id;
+        // The same frame again, at a later place: a copy of old bytes, which must not pass for newer ones.
+        if self.known.get(&id) == Some(&verified.digest) {
+            self.timeline.repeated.push((id, start));
+            return Ok(end);
+        }
+        self.known.insert(id, verified.digest);
+        let payloads = verified.located.iter().filter(|record| record.in_dat);
+        self.dat_end = payloads.map(records::Located::end).max().unwrap_or(self.dat_end);
+        each(verified)?;
+        Ok(end)
+    }
+
+    fn verify(&self, shape: Shape) -> Result<Option<Verified>> {
+        let hints = self.beside.hints(shape, self.dat_end, self.copies)?;
+        records::verify(self.files, shape, &hints)
+    }
+
+    /// The frame that begins here.
+    fn frame_at(&self, at: u64) -> Result<Step> {
+        let Some((_, toc_at, count)) = records::follow(self.files, at)? else { return Ok(Step::Nothing) };
+        let shape = Shape { start: at, toc_at, count };
+        if let Some(verified) = self.verify(shape)? {
+            return Ok(Step::Frame(verified));
+        }
+        // Where it ends is believed only if both magics agree and the table speaks of this place.
+        let whole = records::claims_to_be_whole(self.files, shape)?;
+        if whole && !records::moved(&shape.entries(self.files)?, shape) {
+            return Ok(Step::Damaged(shape));
+        }
+        Ok(Step::Nothing)
+    }
+
+    /// The next frame from `from` on that verifies, found by its trailer.
+    fn search(&self, from: u64) -> Result<Option<Verified>> {
+        let mut at = from;
+        while let Some(trailer_at) = self.files.idx.find(at, TRAILER_MAGIC)? {
+            if !self.files.spend(TRAILER_LEN) {
+                break;
+            }
+            for shape in self.shapes(from, trailer_at)? {
+                if let Some(verified) = self.verify(shape)? {
+                    return Ok(Some(verified));
+                }
+            }
+            at = trailer_at.saturating_add(1);
+        }
+        Ok(None)
+    }
+
+    /// What the frame before a trailer may look like.
+    fn shapes(&self, from: u64, trailer_at: u64) -> Result<Vec<Shape>> {
+        let Some(trailer) = self.files.idx.array(trailer_at)?.map(|bytes| Trailer::parse(&bytes)) else {
+            return Ok(Vec::new());
+        };
+        let table = u64::from(trailer.count).saturating_mul(ENTRY_LEN).saturating_add(TOC_HEADER_LEN);
+        let Some(toc_at) = trailer_at.checked_sub(table).filter(|toc_at| *toc_at >= from) else {
+            return Ok(Vec::new());
+        };
+        if !self.files.spend(table) {
+            return Ok(Vec::new());
+        }
+        let shape = Shape { start: toc_at, toc_at, count: trailer.count };
+        let table = shape.entries(self.files)?;
+        let structural = table.iter().filter(|entry| !entry.is_payload()).map(|entry| entry.record_at);
+        let told = structural.filter(|at| (from..=toc_at).contains(at)).min().unwrap_or(toc_at);
+        let mut starts = vec![told, from];
+        starts.dedup();
+        Ok(starts.into_iter().map(|start| Shape { start, ..shape }).collect())
+    }
+}
