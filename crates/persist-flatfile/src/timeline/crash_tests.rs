@@ -206,6 +206,13 @@ fn a_cut_while_a_torn_tail_is_cleared_up_changes_nothing() {
     let log = again.disk.take_done();
     let aside =
         |image: &Image| image.keys().filter(|path| path.starts_with(Path::new(DIR).join("damaged"))).count();
+    let copy = log.iter().position(
+        |done| matches!(done, Done::Write(path, ..) if path.starts_with(Path::new(DIR).join("damaged"))),
+    );
+    let next = log.iter().rposition(|done| matches!(done, Done::Write(..))).unwrap();
+    let durable =
+        log[copy.unwrap()..next].windows(2).any(|pair| matches!(pair, [Done::Sync(_), Done::SyncDir(_)]));
+    assert!(durable, "what is moved aside is durable before the timeline goes on: {log:?}");
     for done in &log {
         apply(&mut image, done);
         let read = read(&TestDisk::of(&image)).unwrap();

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::timeline::builder::{BUILT_AT, FrameBuilder, Seal};
+use crate::timeline::record;
 
 fn sealed(rows: u64) -> (FrameBuilder, Place, u64) {
     let mut builder = FrameBuilder::default();

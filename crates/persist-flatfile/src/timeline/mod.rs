@@ -4,8 +4,11 @@
 //! frames says about itself, [`head`] what was known durable; these four are the format. [`Timeline`] writes,
 //! [`replay`](replay::replay) reads back, [`aside`] clears up what a crash has left.
 
+mod ahead;
 pub(crate) mod aside;
+pub(crate) mod builder;
 pub(crate) mod frame;
+mod go_on;
 pub(crate) mod head;
 pub(crate) mod record;
 pub(crate) mod replay;
@@ -21,7 +24,10 @@ pub(crate) mod test_disk;
 #[cfg(test)]
 pub(crate) mod test_rig;
 
-pub(crate) use frame::{FrameBuilder, PayloadEnd};
+pub(crate) use ahead::{Ahead, AheadOptions};
+pub(crate) use builder::FrameBuilder;
+pub(crate) use frame::PayloadEnd;
+pub(crate) use go_on::{ClosedSegment, GoOn};
 pub(crate) use record::{Op, Ops};
 pub(crate) use span::FrameSpan;
-pub(crate) use writer::{Ahead, AheadOptions, Appended, ClosedSegment, GoOn, Timeline};
+pub(crate) use writer::{Appended, Timeline};

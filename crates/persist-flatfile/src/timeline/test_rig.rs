@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use persist_api::{BeatHeader, BeatNo, Durability, Quiet, Result};
 
-use super::frame::{FrameBuilder, PayloadEnd};
+use super::builder::FrameBuilder;
+use super::frame::PayloadEnd;
 use super::head::{Head, HeadWriter, read_head};
 use super::replay::{Damage, Ended, Found, Note, ReplayFrom, Torn, replay};
 use super::test_disk::{DIR, TestDisk};
-use super::writer::{AheadOptions, GoOn, Timeline};
+use super::{AheadOptions, GoOn, Timeline};
 
 /// What a frame must give back: its number, its beat and its body.
 pub(crate) type Expected = (u64, BeatNo, Vec<u8>);

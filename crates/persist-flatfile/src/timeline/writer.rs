@@ -5,38 +5,22 @@
 //! maintenance: it fills the current segment with zeros ahead of the writer and prepares the next one, so that neither grows
 //! a file nor creates one within a commit. Without it everything works, slower.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use parking_lot::Mutex;
 use persist_api::{BeatHeader, Error, ErrorKind, Result};
-use persist_io::Disk;
+use persist_io::{Disk, FileMode};
 
-use super::frame::{BUILT_AT, FrameBuilder, PayloadEnd, Place, Seal};
+use super::ahead::{Ahead, AheadOptions, Shared};
+use super::builder::{BUILT_AT, FrameBuilder, Seal};
+use super::frame::{PayloadEnd, Place};
+use super::go_on::{ClosedSegment, GoOn};
 use super::head::SegmentEnd;
-use super::segment::{FillError, Segment};
+use super::segment::Segment;
 use super::segment_header::{FIRST_FRAME_AT, SEGMENT_HEADER, SegmentHeader};
 use super::span::FrameSpan;
 use crate::error::SCHEME;
-use crate::names::{DAMAGED, Kind};
-
-/// How far to work ahead.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AheadOptions {
-    /// Bytes to fill ahead in a new segment; doubled with each further fill.
-    pub(crate) step: u64,
-    /// Bytes to fill ahead at most.
-    pub(crate) step_max: u64,
-    /// Fill of a segment at which the next one is prepared.
-    pub(crate) prepare_after: u64,
-}
-
-impl Default for AheadOptions {
-    fn default() -> Self {
-        Self { step: 1 << 20, step_max: 8 << 20, prepare_after: 8 << 20 }
-    }
-}
+use crate::names::Kind;
 
 /// Where a frame was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,82 +31,6 @@ pub(crate) struct Appended {
     pub(crate) segment: u32,
     /// Its offset there.
     pub(crate) offset: u64,
-}
-
-/// A segment that gets no more frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClosedSegment {
-    /// Its number.
-    pub(crate) segment: u32,
-    /// The frames in it.
-    pub(crate) frames: FrameSpan,
-    /// Where its last valid frame ends.
-    pub(crate) end: u64,
-    /// True when part of it does not verify: it is then never deleted, only moved aside.
-    pub(crate) damaged: bool,
-}
-
-/// What replay leaves for the writer to go on from ([`crate::timeline::replay`]).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GoOn {
-    /// Tag of the store.
-    pub(crate) store: u64,
-    /// The newest frame; the next one gets the number after it.
-    pub(crate) last_frame: u64,
-    /// Digest of its footer; 0 when it is lost or there is none.
-    pub(crate) chain: u64,
-    /// The segment to go on in, if any, and the frame before its first.
-    pub(crate) current: Option<(SegmentEnd, u64)>,
-    /// Segments that hold frames and get no more, oldest first.
-    pub(crate) closed: Vec<ClosedSegment>,
-    /// The segment after which a new one comes, and where its frames end.
-    pub(crate) previous: Option<SegmentEnd>,
-    /// The greatest number of a segment that was ever seen here.
-    pub(crate) greatest_segment: u32,
-}
-
-/// What the writer and [`Ahead`] share.
-struct Shared {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-    options: AheadOptions,
-    current: Mutex<Option<Arc<Segment>>>,
-    next: Mutex<Option<Arc<Segment>>>,
-    preparing: Mutex<()>,
-    greatest: AtomicU32,
-    failed: AtomicBool,
-}
-
-impl Shared {
-    fn check(&self, op: &'static str) -> Result<()> {
-        if !self.failed.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let context = "an earlier write or sync of the timeline failed";
-        Err(Error::new(ErrorKind::Poisoned, op, context).with_engine(SCHEME).with_path(&self.dir))
-    }
-
-    /// After a failed write or sync nothing more may be written.
-    fn poison<T>(&self, done: Result<T>) -> Result<T> {
-        if done.is_err() {
-            self.failed.store(true, Ordering::Release);
-        }
-        done
-    }
-
-    fn create(&self) -> Result<Arc<Segment>> {
-        let took = |number: u32| number.checked_add(1);
-        let number = self
-            .greatest
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, took)
-            .ok()
-            .and_then(took)
-            .ok_or_else(|| {
-                Error::new(ErrorKind::Full, "roll", "the numbers of timeline segments are used up")
-                    .with_engine(SCHEME)
-            })?;
-        Ok(Arc::new(Segment::create(&*self.disk, &self.dir, number, self.options.step)?))
-    }
 }
 
 /// The segment that gets the frames.
@@ -156,8 +64,7 @@ impl Timeline {
     /// `Io`, `Full`.
     pub(crate) fn resume(disk: Arc<dyn Disk>, dir: &Path, from: GoOn, options: AheadOptions) -> Result<Self> {
         for closed in &from.closed {
-            disk.open(&dir.join(Kind::Timeline.name(closed.segment)), persist_io::FileMode::Write)?
-                .sync_data()?;
+            disk.open(&dir.join(Kind::Timeline.name(closed.segment)), FileMode::Write)?.sync_data()?;
         }
         let current = match from.current {
             Some((SegmentEnd { segment, end }, after)) => {
@@ -166,16 +73,8 @@ impl Timeline {
             }
             None => None,
         };
-        let shared = Shared {
-            disk,
-            dir: dir.to_path_buf(),
-            options,
-            current: Mutex::new(current.as_ref().map(|current| current.segment.clone())),
-            next: Mutex::new(None),
-            preparing: Mutex::new(()),
-            greatest: AtomicU32::new(from.greatest_segment),
-            failed: AtomicBool::new(false),
-        };
+        let open = current.as_ref().map(|current| current.segment.clone());
+        let shared = Shared::new(disk, dir, options, open, from.greatest_segment);
         Ok(Self {
             shared: Arc::new(shared),
             store: from.store,
@@ -366,89 +265,6 @@ impl Timeline {
         }
         self.durable = self.durable.max(upto.min(self.written));
         Ok(done)
-    }
-}
-
-impl GoOn {
-    /// Where a store without a frame begins.
-    pub(crate) fn new_store(store: u64) -> Self {
-        Self {
-            store,
-            last_frame: 0,
-            chain: 0,
-            current: None,
-            closed: Vec::new(),
-            previous: None,
-            greatest_segment: 0,
-        }
-    }
-}
-
-/// Works ahead of the writer, on any thread.
-#[derive(Clone)]
-pub(crate) struct Ahead(Arc<Shared>);
-
-impl Ahead {
-    /// True when [`work`](Self::work) has something to do. Cheap enough for every commit.
-    pub(crate) fn wanted(&self) -> bool {
-        let Some(current) = self.0.current.lock().clone() else { return false };
-        current.wants_fill() || self.wants_next(&current)
-    }
-
-    fn wants_next(&self, current: &Segment) -> bool {
-        current.end() >= self.0.options.prepare_after && self.0.next.lock().is_none()
-    }
-
-    /// Fills the current segment ahead and prepares the next one where it is time for that.
-    ///
-    /// # Errors
-    /// `Full` or `Io` where zeros could not be written: nothing is harmed, commits go on as long as the disk takes them. `Io`
-    /// where the segment could not be synced: the writer is poisoned from then on. `Poisoned`.
-    pub(crate) fn work(&self) -> Result<()> {
-        self.0.check("fill_ahead")?;
-        let Some(current) = self.0.current.lock().clone() else { return Ok(()) };
-        if current.wants_fill() {
-            match current.fill(self.0.options.step_max) {
-                Ok(()) => {}
-                Err(FillError::Zeros(error)) => return Err(error),
-                Err(FillError::Sync(error)) => return self.0.poison(Err(error)),
-            }
-        }
-        if self.wants_next(&current) {
-            self.prepare()?;
-        }
-        Ok(())
-    }
-
-    /// Creates the next segment, filled and durable, unless there is one.
-    ///
-    /// # Errors
-    /// `Io`, `Full`: nothing is harmed.
-    pub(crate) fn prepare(&self) -> Result<()> {
-        let _one_at_a_time = self.0.preparing.lock();
-        if self.0.next.lock().is_some() {
-            return Ok(());
-        }
-        let segment = self.0.create()?;
-        let filled = segment.fill(self.0.options.step_max).map_err(FillError::into_error);
-        let overtaken = {
-            // The writer may have rolled into a segment of a greater number meanwhile; numbers only grow along the timeline.
-            let current = self.0.current.lock();
-            let overtaken = current.as_ref().is_none_or(|current| current.number() > segment.number());
-            if filled.is_ok() && !overtaken {
-                *self.0.next.lock() = Some(segment.clone());
-            }
-            overtaken
-        };
-        if filled.is_err() || overtaken {
-            self.0.disk.remove_file(segment.path())?;
-        }
-        filled
-    }
-
-    /// The directory of the timeline's files that were moved aside.
-    pub(crate) fn damaged_dir(&self) -> PathBuf {
-        self.0.dir.join(DAMAGED)
     }
 }
 

@@ -1,4 +1,5 @@
-use std::sync::atomic::AtomicBool;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use persist_io::RealDisk;
 

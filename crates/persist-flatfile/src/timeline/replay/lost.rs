@@ -6,9 +6,9 @@ use super::scan::{At, Hit, Scanner};
 use super::segments::HeaderState;
 use super::walk::{Stop, Walk};
 use super::{Aside, Damage, Found, Torn};
+use crate::timeline::go_on::ClosedSegment;
 use crate::timeline::segment_header::FIRST_FRAME_AT;
 use crate::timeline::span::FrameSpan;
-use crate::timeline::writer::ClosedSegment;
 
 /// What damage is put down to.
 #[derive(Clone, Copy)]

@@ -28,9 +28,9 @@ use persist_api::{BeatNo, Observer, Result};
 use persist_io::Disk;
 
 use super::frame::Footer;
+use super::go_on::GoOn;
 use super::head::Head;
 use super::span::FrameSpan;
-use super::writer::GoOn;
 
 /// What is known before the timeline is read.
 #[derive(Debug, Clone, Copy, Default)]

@@ -94,9 +94,15 @@ impl<'a> Segments<'a> {
         };
         let foreign =
             |listed: &Listed| matches!(listed.header, HeaderState::Valid(header) if header.store != store);
-        let foreign_numbers =
+        let foreign_numbers: Vec<u32> =
             list.iter().filter(|listed| foreign(listed)).map(|listed| listed.number).collect();
         list.retain(|listed| !foreign(listed));
+        let own = |listed: &Listed| matches!(listed.header, HeaderState::Valid(_));
+        if let (Some(&number), false) = (foreign_numbers.first(), list.iter().any(own)) {
+            // Rather the head is a stranger's than all the segments.
+            let what = "all timeline segments are of another store than the head or the runs";
+            return Err(corrupt("open", &dir.join(Kind::Timeline.name(number)), 0, what));
+        }
         let mut segments = Self { disk, dir, list, store, foreign: foreign_numbers, greatest };
         segments.link(ends);
         Ok(segments)

@@ -280,6 +280,17 @@ fn segments_of_another_store_are_not_used() {
     let read = read(&TestDisk::of(&image)).unwrap();
     assert_eq!((read.damage.len(), read.damage[0].frames), (1, FrameSpan::new(4, 7)));
     nothing_silent(&rig, &read, &|| "foreign".into());
+    // When all are, it is the head that is not ours.
+    let foreign = image.remove(&segment(2)).unwrap();
+    let image = Image::from([(segment(4), foreign)]);
+    let refused = super::replay(
+        &TestDisk::of(&image),
+        Path::new(DIR),
+        super::ReplayFrom { store: Some(STORE), ..super::ReplayFrom::default() },
+        &persist_api::Quiet,
+        &mut |_| Ok(()),
+    );
+    assert_eq!(refused.unwrap_err().kind(), persist_api::ErrorKind::Corrupt);
 }
 
 #[test]
@@ -295,19 +306,53 @@ fn an_old_copy_of_a_segment_and_a_segment_in_the_place_of_another_are_damage() {
         nothing_silent(&rig, &read, &|| format!("{from} over {to}"));
         assert!(!read.damage.is_empty());
     }
-    // Another history of the same store, from frame 5 on: chain and numbers do not fit.
+}
+
+#[test]
+fn a_segment_of_another_history_breaks_the_chain() {
+    let rig = small();
+    rig.write_head(true);
+    // The same numbers and lengths as frames 5 to 7 have, and other beats.
     let mut fork = Rig::new();
     for n in 0..7_u64 {
         if n == 4 {
             fork.timeline.roll().unwrap();
+            fork.header.beat.0 += 1;
         }
-        fork.commit(if n < 4 { n + 1 } else { 5 });
+        fork.commit(n % 4 + 1);
     }
-    let mut image = image.clone();
-    image.insert(segment(2), fork.disk.image()[&segment(2)].clone());
+    for number in [1, 2] {
+        let mut image = rig.disk.image();
+        let bytes = fork.disk.image()[&segment(number)].clone();
+        assert_eq!(bytes.len(), image[&segment(number)].len());
+        image.insert(segment(number), bytes);
+        let read = read(&TestDisk::of(&image)).unwrap();
+        // Up to frame 4 the histories are one.
+        assert_eq!(read.damage.len(), usize::from(number == 2), "{:?}", read.damage);
+        if let Some(damage) = read.damage.first() {
+            assert_eq!((damage.frames, &damage.path), (FrameSpan::new(7, 8), &segment(3)));
+            assert_eq!(damage.what, "the frame does not follow from the one before it");
+        }
+    }
+}
+
+#[test]
+fn only_a_head_of_a_closed_store_saves_the_look_behind_the_end() {
+    let mut rig = small();
+    for clean in [false, true] {
+        rig.write_head(clean);
+        let head = crate::timeline::head::read_head(&rig.disk, Path::new(DIR)).unwrap();
+        assert_eq!(head.head.unwrap().durable_frame, 10);
+    }
+    rig.write_head(false);
+    let used = rig.disk.image()[&segment(3)].len();
+    rig.append(2).unwrap();
+    rig.append(2).unwrap();
+    let mut image = rig.disk.image();
+    image.get_mut(&segment(3)).unwrap()[used..used + 100].fill(0);
     let read = read(&TestDisk::of(&image)).unwrap();
-    assert!(!read.damage.is_empty());
-    assert!(read.frames.iter().all(|frame| rig.written.contains(frame) || fork.written.contains(frame)));
+    assert_eq!((read.frames.len(), read.torn.len(), read.torn[0].frames), (10, 1, 1));
+    assert_eq!(read.ended.go_on.current, None);
 }
 
 #[test]

@@ -10,11 +10,11 @@ use super::segments::{HeaderState, Segments};
 use super::window::{Meter, WINDOW, Window};
 use super::{Aside, Ended, Found, Note, ReplayFrom, Replayed};
 use crate::timeline::frame::{FRAME_HEADER, Footer, FrameHead, body_range, check_frame, padding_is_zero};
+use crate::timeline::go_on::{ClosedSegment, GoOn};
 use crate::timeline::head::SegmentEnd;
 use crate::timeline::record;
 use crate::timeline::segment_header::FIRST_FRAME_AT;
 use crate::timeline::span::FrameSpan;
-use crate::timeline::writer::{ClosedSegment, GoOn};
 
 /// Why the walk cannot take the next frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,155 @@
+//! Working ahead of the writer: zeros in the current segment, and the next segment.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+use persist_api::{Error, ErrorKind, Result};
+use persist_io::Disk;
+
+use super::segment::{FillError, Segment};
+use crate::error::SCHEME;
+
+/// How far to work ahead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AheadOptions {
+    /// Bytes to fill ahead in a new segment; doubled with each further fill.
+    pub(crate) step: u64,
+    /// Bytes to fill ahead at most.
+    pub(crate) step_max: u64,
+    /// Fill of a segment at which the next one is prepared.
+    pub(crate) prepare_after: u64,
+}
+
+impl Default for AheadOptions {
+    fn default() -> Self {
+        Self { step: 1 << 20, step_max: 8 << 20, prepare_after: 8 << 20 }
+    }
+}
+
+/// What the writer and [`Ahead`] share.
+pub(super) struct Shared {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
+    options: AheadOptions,
+    pub(super) current: Mutex<Option<Arc<Segment>>>,
+    pub(super) next: Mutex<Option<Arc<Segment>>>,
+    preparing: Mutex<()>,
+    greatest: AtomicU32,
+    failed: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: AheadOptions,
+        current: Option<Arc<Segment>>,
+        greatest: u32,
+    ) -> Self {
+        Self {
+            disk,
+            dir: dir.to_path_buf(),
+            options,
+            current: Mutex::new(current),
+            next: Mutex::new(None),
+            preparing: Mutex::new(()),
+            greatest: AtomicU32::new(greatest),
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn check(&self, op: &'static str) -> Result<()> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let context = "an earlier write or sync of the timeline failed";
+        Err(Error::new(ErrorKind::Poisoned, op, context).with_engine(SCHEME).with_path(&self.dir))
+    }
+
+    /// After a failed write or sync nothing more may be written.
+    pub(super) fn poison<T>(&self, done: Result<T>) -> Result<T> {
+        if done.is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
+        done
+    }
+
+    pub(super) fn create(&self) -> Result<Arc<Segment>> {
+        let took = |number: u32| number.checked_add(1);
+        let number = self
+            .greatest
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, took)
+            .ok()
+            .and_then(took)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Full, "roll", "the numbers of timeline segments are used up")
+                    .with_engine(SCHEME)
+            })?;
+        Ok(Arc::new(Segment::create(&*self.disk, &self.dir, number, self.options.step)?))
+    }
+}
+
+/// Works ahead of the writer, on any thread.
+#[derive(Clone)]
+pub(crate) struct Ahead(pub(super) Arc<Shared>);
+
+impl Ahead {
+    /// True when [`work`](Self::work) has something to do. Cheap enough for every commit.
+    pub(crate) fn wanted(&self) -> bool {
+        let Some(current) = self.0.current.lock().clone() else { return false };
+        current.wants_fill() || self.wants_next(&current)
+    }
+
+    fn wants_next(&self, current: &Segment) -> bool {
+        current.end() >= self.0.options.prepare_after && self.0.next.lock().is_none()
+    }
+
+    /// Fills the current segment ahead and prepares the next one where it is time for that.
+    ///
+    /// # Errors
+    /// `Full` or `Io` where zeros could not be written: nothing is harmed, commits go on as long as the disk takes them. `Io`
+    /// where the segment could not be synced: the writer is poisoned from then on. `Poisoned`.
+    pub(crate) fn work(&self) -> Result<()> {
+        self.0.check("fill_ahead")?;
+        let Some(current) = self.0.current.lock().clone() else { return Ok(()) };
+        if current.wants_fill() {
+            match current.fill(self.0.options.step_max) {
+                Ok(()) => {}
+                Err(FillError::Zeros(error)) => return Err(error),
+                Err(FillError::Sync(error)) => return self.0.poison(Err(error)),
+            }
+        }
+        if self.wants_next(&current) {
+            self.prepare()?;
+        }
+        Ok(())
+    }
+
+    /// Creates the next segment, filled and durable, unless there is one.
+    ///
+    /// # Errors
+    /// `Io`, `Full`: nothing is harmed.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        let _one_at_a_time = self.0.preparing.lock();
+        if self.0.next.lock().is_some() {
+            return Ok(());
+        }
+        let segment = self.0.create()?;
+        let filled = segment.fill(self.0.options.step_max).map_err(FillError::into_error);
+        let overtaken = {
+            // The writer may have rolled into a segment of a greater number meanwhile; numbers only grow along the timeline.
+            let current = self.0.current.lock();
+            let overtaken = current.as_ref().is_none_or(|current| current.number() > segment.number());
+            if filled.is_ok() && !overtaken {
+                *self.0.next.lock() = Some(segment.clone());
+            }
+            overtaken
+        };
+        if filled.is_err() || overtaken {
+            self.0.disk.remove_file(segment.path())?;
+        }
+        filled
+    }
+}
