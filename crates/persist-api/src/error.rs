@@ -53,6 +53,8 @@ pub enum Advice {
     FixCode,
     /// Change the data: it is beyond a limit.
     FixData,
+    /// Name another file or directory.
+    FixPath,
     /// The same call may succeed later.
     Retry,
     /// Read again and redo the beat.
@@ -74,6 +76,7 @@ impl Advice {
         match self {
             Self::FixCode => "change the call",
             Self::FixData => "make the data smaller",
+            Self::FixPath => "choose another path",
             Self::Retry => "try again later",
             Self::Redo => "read again and redo the beat",
             Self::Grow => "raise the ceiling or free space, then repeat",
@@ -149,7 +152,7 @@ impl ErrorKind {
         }
     }
 
-    /// What to do about an error of this kind.
+    /// What to do about an error of this kind, unless the error itself knows better.
     #[must_use]
     pub const fn advice(self) -> Advice {
         match self {
@@ -178,6 +181,7 @@ struct Inner {
     kind: ErrorKind,
     op: &'static str,
     context: String,
+    advice: Option<Advice>,
     engine: Option<&'static str>,
     engine_code: Option<i64>,
     path: Option<PathBuf>,
@@ -192,6 +196,7 @@ impl Error {
             kind,
             op,
             context: context.into(),
+            advice: None,
             engine: None,
             engine_code: None,
             path: None,
@@ -217,6 +222,14 @@ impl Error {
         Self::new(kind, op, source.to_string()).with_path(path).with_source(source)
     }
 
+    /// `Mismatch`: the directory that a copy should go into holds something.
+    #[must_use]
+    pub fn occupied(op: &'static str, path: &Path) -> Self {
+        Self::new(ErrorKind::Mismatch, op, "the target is not empty; nothing was touched")
+            .with_path(path)
+            .with_advice(Advice::FixPath)
+    }
+
     /// `Cancelled`: the observer of a long verb asked to stop.
     #[must_use]
     pub fn cancelled(op: &'static str) -> Self {
@@ -234,6 +247,13 @@ impl Error {
     #[must_use]
     pub fn with_engine_code(mut self, code: i64) -> Self {
         self.0.engine_code = Some(code);
+        self
+    }
+
+    /// Gives better advice than the kind does.
+    #[must_use]
+    pub fn with_advice(mut self, advice: Advice) -> Self {
+        self.0.advice = Some(advice);
         self
     }
 
@@ -267,7 +287,7 @@ impl Error {
     /// What to do next.
     #[must_use]
     pub fn advice(&self) -> Advice {
-        self.0.kind.advice()
+        self.0.advice.unwrap_or(self.0.kind.advice())
     }
 
     /// The stable status code, always negative ([`ErrorKind::code`]).
@@ -341,6 +361,7 @@ impl fmt::Debug for Error {
             .field("kind", &inner.kind)
             .field("op", &inner.op)
             .field("context", &inner.context)
+            .field("advice", &inner.advice)
             .field("engine", &inner.engine)
             .field("engine_code", &inner.engine_code)
             .field("path", &inner.path)

@@ -1,9 +1,10 @@
 //! How commands fail: one line on standard error, one exit code per kind of error. `docs/cli.md` lists both.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use persist_api::{Error, ErrorKind};
+use persist_api::{Advice, Error, ErrorKind};
 use serde::Serialize;
 
 /// Exit code for a key that is not there (CPS status -8).
@@ -33,6 +34,11 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }
+}
+
+/// A file that the command line names and that cannot be read.
+pub(crate) fn unreadable(op: &'static str, path: &Path, error: io::Error) -> Error {
+    Error::io(op, path, error).with_advice(Advice::FixPath)
 }
 
 /// The exit code of a kind: its status code without the sign.

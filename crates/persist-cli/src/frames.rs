@@ -8,6 +8,7 @@ use clap::Args;
 use persist_api::{Error, ErrorKind};
 use persist_frame::{ErrorClass, FrameError, Limits};
 
+use crate::fail::unreadable;
 use crate::watch::waiting;
 
 /// What a frame may cost. Beyond a limit it is refused before memory is reserved for it.
@@ -102,7 +103,7 @@ impl InputTooLong {
 
 /// Reads a file, or standard input for `-`, but never more than the limit and one byte.
 pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Input, Error> {
-    let failed = |error: io::Error| Error::io("read", path, error);
+    let failed = |error: io::Error| unreadable("read", path, error);
     if path.as_os_str() == "-" {
         return waiting("read", || take(io::stdin().lock(), limits, None))?.map_err(failed);
     }

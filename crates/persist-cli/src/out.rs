@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::Path;
 
-use persist::{Error, ErrorKind, RealDisk};
+use persist::{Advice, Error, ErrorKind, RealDisk};
 use serde::Serialize;
 
 use crate::fail::{Failure, Result};
@@ -71,7 +71,10 @@ pub(crate) fn save(path: &Path, bytes: &[u8]) -> Result<()> {
     if Path::new(&beside).symlink_metadata().is_ok() {
         return refuse("the same name with .new is taken and would be lost: move it, or write elsewhere");
     }
-    Ok(persist_io::replace(&RealDisk, path, bytes)?)
+    persist_io::replace(&RealDisk, path, bytes).map_err(|error| match error.kind() {
+        ErrorKind::Io => error.with_advice(Advice::FixPath).into(),
+        _ => error.into(),
+    })
 }
 
 fn failure(error: &io::Error) -> Failure {

@@ -79,8 +79,7 @@ fn pump(mut pipe: impl Read, op: &'static str, sink: &mut dyn FnMut(&[u8]) -> Re
 pub(crate) fn backup(disk: &dyn Disk, live: &Live, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
     let entries = disk.list(into)?;
     if entries.as_ref().is_some_and(|entries| !entries.is_empty()) {
-        let error = Error::new(ErrorKind::Mismatch, "backup", "the target is not empty");
-        return Err(error.with_engine(SCHEME).with_path(into));
+        return Err(Error::occupied("backup", into).with_engine(SCHEME));
     }
     create_dir_durably(disk, into)?;
     let draft = Draft::begin(disk, into)?;

@@ -20,8 +20,7 @@ const CHUNK: usize = 1 << 20;
 pub(crate) fn backup(engine: &RocksEngine, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
     engine.check_health(OP)?;
     if !home::is_vacant(into)? {
-        let context = "the target of a backup must be empty or missing";
-        return Err(Error::new(ErrorKind::Mismatch, OP, context).with_path(into));
+        return Err(Error::occupied(OP, into));
     }
     seen.step(OP, Progress { phase: "link", done: 0, total: None, unit: "bytes" })?;
     create_dir_durably(&RealDisk, into)?;

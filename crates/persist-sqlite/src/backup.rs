@@ -22,13 +22,8 @@ pub(crate) fn backup(core: &Arc<Core>, into: &Path, seen: &dyn Observer) -> Resu
     let occupied = |entry: &persist_io::Entry| entry.name != LOCK_FILE;
     let refuse_occupied = |lock_too: bool| {
         let entries = RealDisk.list(&into)?.unwrap_or_default();
-        match entries.iter().find(|entry| lock_too || occupied(entry)) {
-            None => Ok(()),
-            Some(entry) => {
-                let what = format!("the target holds {} already", entry.name.to_string_lossy());
-                Err(Error::new(ErrorKind::Mismatch, OP, what).with_path(&into))
-            }
-        }
+        let any = entries.iter().any(|entry| lock_too || occupied(entry));
+        if any { Err(Error::occupied(OP, &into)) } else { Ok(()) }
     };
     refuse_occupied(true)?;
     create_dir_durably(&RealDisk, &into)?;

@@ -67,10 +67,7 @@ fn check_free(disk: &dyn Disk, into: &Path) -> Result<()> {
     match survey(disk, into) {
         Ok(survey) if survey.found == Found::Nothing => Ok(()),
         Err(error) if !matches!(error.kind(), ErrorKind::Mismatch | ErrorKind::Corrupt) => Err(error),
-        Ok(_) | Err(_) => {
-            let context = "the directory for the backup is not empty; nothing was touched";
-            Err(Error::new(ErrorKind::Mismatch, "backup", context).with_path(into))
-        }
+        Ok(_) | Err(_) => Err(Error::occupied("backup", into)),
     }
 }
 

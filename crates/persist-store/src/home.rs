@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use persist_api::{Driver, Error, ErrorKind, Probe, Result};
+use persist_api::{Advice, Driver, Error, ErrorKind, Probe, Result};
 use persist_io::{Disk, Entry, EntryKind, LOCK_FILE, read_file, remove_tree};
 
 use crate::stamp::{STAMP_FILE, Stamp, StampState};
@@ -95,7 +95,8 @@ fn survey_unstamped(disk: &dyn Disk, home: &Path, entries: &[Entry]) -> Result<S
             && (*entry.name == *STAMP_NEW || *entry.name == *LOCK_FILE && is_our_lock(disk, home)?);
         if !ours {
             let context = format!("{} is not ours; nothing was touched", entry.name.display());
-            return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
+            let error = Error::new(ErrorKind::Mismatch, "open", context).with_path(home);
+            return Err(error.with_advice(Advice::FixPath));
         }
     }
     Ok(Survey { found: Found::Nothing, strangers: Vec::new() })

@@ -51,6 +51,18 @@ fn an_error_is_one_line_with_all_it_knows() {
 }
 
 #[test]
+fn an_error_may_know_better_than_its_kind() {
+    let taken = Error::occupied("backup", "there".as_ref());
+    assert_eq!((taken.kind(), taken.advice()), (ErrorKind::Mismatch, Advice::FixPath));
+    assert_eq!(
+        taken.to_string(),
+        "backup: the target is not empty; nothing was touched [there] (mismatch); choose another path"
+    );
+    let absent = Error::new(ErrorKind::Io, "read", "no such file").with_advice(Advice::FixPath);
+    assert_eq!((absent.kind(), absent.code(), absent.advice()), (ErrorKind::Io, -3, Advice::FixPath));
+}
+
+#[test]
 fn a_full_disk_is_full_and_not_io() {
     for (os, kind) in [
         (std::io::ErrorKind::StorageFull, ErrorKind::Full),

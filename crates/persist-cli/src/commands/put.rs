@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use persist::{Error, ErrorKind};
 
 use crate::args::{Global, Level};
-use crate::fail::{Failure, Result};
+use crate::fail::{Failure, Result, unreadable};
 use crate::home::{self, ReceiptJson};
 use crate::out::Out;
 use crate::text::typed;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
 
 fn value(args: &Args, max: u64) -> Result<Cow<'_, [u8]>> {
     if let Some(path) = &args.file {
-        let fail = |error| Error::io("put", path, error);
+        let fail = |error| unreadable("put", path, error);
         let file = File::open(path).map_err(fail)?;
         // What the file says of itself is refused unread. Other things than files say nothing, and files can grow.
         if file.metadata().map_err(fail)?.len() > max {
@@ -70,7 +70,7 @@ fn value(args: &Args, max: u64) -> Result<Cow<'_, [u8]>> {
 fn read(from: impl Read, path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let got = from.take(max.saturating_add(1)).read_to_end(&mut bytes);
-    got.map_err(|error| Error::io("put", path, error))?;
+    got.map_err(|error| unreadable("put", path, error))?;
     if bytes.len() as u64 > max {
         return Err(too_long(path, max));
     }

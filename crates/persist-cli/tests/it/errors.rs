@@ -127,8 +127,18 @@ fn limits_knobs_and_foreign_directories_are_refused_typed() {
     place.run(&["stats", "--knob", "nonsense=1"]).fails(1, "unknown knob");
     place.write("note.txt", b"not a store");
     let here = place.path().display().to_string();
-    place.run(&["init", "--store", &here]).fails(14, "mismatch");
-    place.run(&["put", "key", "--file", "missing"]).fails(3, "missing");
+    place.run(&["init", "--store", &here]).fails(14, "choose another path");
+    for missing in [
+        &["put", "key", "--file", "missing"][..],
+        &["put", "key", "--file", "store"],
+        &["ingest", "missing"],
+        &["frame", "show", "missing"],
+        &["get", &"k".repeat(510), "--out", "missing/file"],
+    ] {
+        place.run(missing).fails(3, "choose another path");
+    }
+    place.run(&["backup", "store/cas"]).fails(1, "change the call");
+    place.run(&["backup", "."]).fails(14, "choose another path");
     std::fs::write(place.path().join("store/persist.stamp"), b"garbage").unwrap();
     place.run(&["stats"]).fails(5, "corrupt");
 }

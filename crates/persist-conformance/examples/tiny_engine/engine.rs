@@ -214,7 +214,7 @@ impl Engine for TinyEngine {
 
     fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
         if TinyDriver.probe(into)? != Probe::Empty {
-            return Err(refusal(ErrorKind::Mismatch, "backup", "the target is not empty").with_path(into));
+            return Err(Error::occupied("backup", into).with_engine(SCHEME));
         }
         let state = Arc::clone(&self.state());
         let total = Some(state.bytes);

@@ -157,8 +157,7 @@ impl Engine for FiledEngine {
         let used =
             into.is_file() || std::fs::read_dir(into).is_ok_and(|mut entries| entries.next().is_some());
         if used {
-            let what = "the target of a backup holds something";
-            return Err(Error::new(ErrorKind::Mismatch, "backup", what).with_engine(SCHEME).with_path(into));
+            return Err(Error::occupied("backup", into).with_engine(SCHEME));
         }
         step(seen, "backup", 0)?;
         let published = self.published();
