@@ -51,14 +51,27 @@ pub(super) enum Found<'r> {
     Absent,
 }
 
-/// Decodes the record at `at`; also where it ends. `None` when it is malformed.
+/// Decodes the record that `bytes` begin with; also what is behind it. `None` when it is malformed.
 #[inline]
-pub(super) fn decode(records: &[u8], at: usize, floor: u64) -> Option<(Row<'_>, usize)> {
-    let (first, at) = varint(records, at)?;
+pub(super) fn decode(bytes: &[u8], floor: u64) -> Option<(Row<'_>, &[u8])> {
+    // Nearly all records: a short value without a beat under a short key.
+    if let [first, value_len @ 0..0x80, rest @ ..] = bytes
+        && first & 0x83 == 0
+    {
+        let (key, rest) = rest.split_at_checked(usize::from(first >> 2))?;
+        let (value, rest) = rest.split_at_checked(usize::from(*value_len))?;
+        return Some(((key, Version { beat: BeatNo(floor), stored: Stored::Inline(value) }), rest));
+    }
+    decode_any(bytes, floor)
+}
+
+#[inline(never)]
+fn decode_any(bytes: &[u8], floor: u64) -> Option<(Row<'_>, &[u8])> {
+    let (first, at) = varint(bytes, 0)?;
     let kind = first & 3;
-    let (value_len, at) = if kind <= INLINE { varint(records, at)? } else { (0, at) };
-    let (newer, at) = if kind == INLINE_OLD { (0, at) } else { varint(records, at)? };
-    let (key, rest) = records.get(at..)?.split_at_checked(usize::try_from(first >> 2).ok()?)?;
+    let (value_len, at) = if kind <= INLINE { varint(bytes, at)? } else { (0, at) };
+    let (newer, at) = if kind == INLINE_OLD { (0, at) } else { varint(bytes, at)? };
+    let (key, rest) = bytes.get(at..)?.split_at_checked(usize::try_from(first >> 2).ok()?)?;
     let (stored, rest) = match kind {
         INLINE_OLD | INLINE => {
             let (value, rest) = rest.split_at_checked(usize::try_from(value_len).ok()?)?;
@@ -71,7 +84,7 @@ pub(super) fn decode(records: &[u8], at: usize, floor: u64) -> Option<(Row<'_>, 
         _ => (Stored::Deleted, rest),
     };
     let beat = BeatNo(floor.checked_add(newer)?);
-    Some(((key, Version { beat, stored }), records.len() - rest.len()))
+    Some(((key, Version { beat, stored }), rest))
 }
 
 impl<'r> DataBlock<'r> {
@@ -101,14 +114,15 @@ impl<'r> DataBlock<'r> {
     /// Record `row`, counted from 0.
     #[inline]
     pub(super) fn row(&self, row: usize) -> Option<Row<'r>> {
-        decode(self.records, self.offset(row)?, self.floor).map(|(row, _)| row)
+        decode(self.records.get(self.offset(row)?..)?, self.floor).map(|(row, _)| row)
     }
 
     /// The records from `row` on, in order, without the table: `None` ends them early when one is malformed.
     #[inline]
     pub(super) fn rows_from(&self, row: usize) -> RowsFrom<'r> {
-        let at = self.offset(row).unwrap_or(usize::MAX);
-        RowsFrom { records: self.records, at, left: self.count.saturating_sub(row), floor: self.floor }
+        let rest = self.offset(row).and_then(|at| self.records.get(at..)).unwrap_or_default();
+        let left = self.count.saturating_sub(row);
+        RowsFrom { records: self.records.len(), rest, left, floor: self.floor }
     }
 
     /// The number of records for which `before` is true; they come first.
@@ -172,8 +186,9 @@ impl<'r> DataBlock<'r> {
 
 /// Records of a block in order.
 pub(super) struct RowsFrom<'r> {
-    records: &'r [u8],
-    at: usize,
+    /// Bytes of all records.
+    records: usize,
+    rest: &'r [u8],
     pub(super) left: usize,
     floor: u64,
 }
@@ -181,12 +196,12 @@ pub(super) struct RowsFrom<'r> {
 impl RowsFrom<'_> {
     /// Where the next record begins.
     pub(super) fn at(&self) -> usize {
-        self.at
+        self.records.saturating_sub(self.rest.len())
     }
 
     /// True when the records are used up exactly.
     pub(super) fn is_at_end(&self) -> bool {
-        self.left == 0 && self.at == self.records.len()
+        self.left == 0 && self.rest.is_empty()
     }
 }
 
@@ -198,8 +213,8 @@ impl<'r> Iterator for RowsFrom<'r> {
         if self.left == 0 {
             return None;
         }
-        let (row, end) = decode(self.records, self.at, self.floor)?;
-        self.at = end;
+        let (row, rest) = decode(self.rest, self.floor)?;
+        self.rest = rest;
         self.left -= 1;
         Some(row)
     }
@@ -237,6 +252,15 @@ impl DataBuilder {
         // The writer refuses records that would bring a block near 4 GiB.
         self.offsets.push(u32::try_from(out.len().saturating_sub(self.start)).unwrap_or(u32::MAX));
         self.tags.push(tag);
+        if let (Stored::Inline(value), 0) = (stored, newer)
+            && let (Ok(key_len @ 0..0x20), Ok(value_len @ 0..0x80)) =
+                (u8::try_from(key.len()), u8::try_from(value.len()))
+        {
+            out.extend_from_slice(&[key_len << 2, value_len]);
+            out.extend_from_slice(key);
+            out.extend_from_slice(value);
+            return;
+        }
         let kind = match stored {
             Stored::Inline(_) if newer == 0 => INLINE_OLD,
             Stored::Inline(_) => INLINE,

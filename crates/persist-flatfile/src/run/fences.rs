@@ -42,7 +42,7 @@ pub(super) const TOP_VALUE: usize = 16;
 pub(super) struct Fences<'r> {
     pub(super) first: u64,
     pub(super) count: usize,
-    prefixes: &'r [u8],
+    prefixes: &'r [[u8; 8]],
     values: &'r [u8],
     value_width: usize,
     ends: &'r [u8],
@@ -90,6 +90,7 @@ impl<'r> Fences<'r> {
         let count = usize::try_from(u32_at(payload, 8)?).ok()?;
         let common_len = usize::try_from(u32_at(payload, 12)?).ok()?;
         let (prefixes, rest) = payload.get(COLUMNS..)?.split_at_checked(count.checked_mul(8)?)?;
+        let (prefixes, _) = prefixes.as_chunks();
         let (values, rest) = rest.split_at_checked(count.checked_mul(value_width)?)?;
         let (ends, rest) = rest.split_at_checked(count.checked_mul(4)?)?;
         let (common, rest) = rest.split_at_checked(common_len)?;
@@ -134,15 +135,25 @@ impl<'r> Fences<'r> {
             Ordering::Equal => key.get(self.common.len()..)?,
         };
         let prefix = prefix_of(suffix);
-        let (mut low, mut high) = (0, self.count);
-        while high - low > 1 {
+        let fences = self.prefixes.get(1..).unwrap_or_default();
+        let below = fences.partition_point(|have| u64::from_le_bytes(*have) < prefix);
+        match fences.get(below) {
+            Some(have) if u64::from_le_bytes(*have) == prefix => {
+                self.find_among_equal(below, prefix, suffix, at)
+            }
+            _ => Some(below),
+        }
+    }
+
+    /// Goes on with the fences behind entry `low` that have the prefix of the key.
+    #[cold]
+    fn find_among_equal(&self, mut low: usize, prefix: u64, suffix: &[u8], at: BeatNo) -> Option<usize> {
+        let fences = self.prefixes.get(1..)?;
+        // Entry `high` is behind the key, or the end.
+        let mut high = fences.partition_point(|have| u64::from_le_bytes(*have) <= prefix).checked_add(1)?;
+        while high.saturating_sub(low) > 1 {
             let middle = low.midpoint(high);
-            let have = u64_at(self.prefixes, middle.checked_mul(8)?)?;
-            let not_behind = match have.cmp(&prefix) {
-                Ordering::Equal => self.is_not_behind(middle, suffix, at)?,
-                order => order == Ordering::Less,
-            };
-            if not_behind {
+            if self.is_not_behind(middle, suffix, at)? {
                 low = middle;
             } else {
                 high = middle;
@@ -152,7 +163,6 @@ impl<'r> Fences<'r> {
     }
 
     /// Compares the fence of an entry with a key of the same common part and the same prefix.
-    #[cold]
     fn is_not_behind(&self, entry: usize, suffix: &[u8], at: BeatNo) -> Option<bool> {
         let tail = self.tail(entry)?;
         Some(match tail.order(suffix) {
@@ -168,14 +178,14 @@ impl<'r> Fences<'r> {
         }
         let tail = self.tail(entry)?;
         let Some(suffix) = key.strip_prefix(self.common) else { return Some(false) };
-        let same = u64_at(self.prefixes, entry.checked_mul(8)?)? == prefix_of(suffix);
+        let same = u64::from_le_bytes(*self.prefixes.get(entry)?) == prefix_of(suffix);
         Some(tail.continues.is_some() && same && tail.order(suffix) == Ordering::Equal)
     }
 
     /// The fence of an entry in full: the key, and the beat in a continuation.
     pub(super) fn fence(&self, entry: usize) -> Option<(Vec<u8>, Option<BeatNo>)> {
         let tail = self.tail(entry)?;
-        let prefix = u64_at(self.prefixes, entry.checked_mul(8)?)?.to_be_bytes();
+        let prefix = u64::from_le_bytes(*self.prefixes.get(entry)?).to_be_bytes();
         let mut key = self.common.to_vec();
         key.extend_from_slice(prefix.get(..tail.len.min(8))?);
         key.extend_from_slice(tail.rest);

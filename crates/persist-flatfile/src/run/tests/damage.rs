@@ -92,7 +92,7 @@ fn read_all(sample: &Sample, bytes: &[u8], what: &str) -> bool {
 
 #[test]
 fn no_flipped_bit_goes_unnoticed_or_is_harmful() {
-    let sample = sample(30);
+    let sample = sample(20);
     assert!(!read_all(&sample, &sample.bytes, "whole"));
     let mut bytes = sample.bytes.clone();
     let mut noticed = 0;
@@ -107,7 +107,7 @@ fn no_flipped_bit_goes_unnoticed_or_is_harmful() {
 
 #[test]
 fn no_cut_goes_unnoticed() {
-    let sample = sample(30);
+    let sample = sample(20);
     for len in 0..sample.bytes.len() {
         assert!(read_all(&sample, &sample.bytes[..len], &format!("cut to {len}")));
     }

@@ -108,7 +108,7 @@ pub(super) fn mixed(keys: u64, floor: u64, last_beat: u64) -> Model {
     for n in 0..keys {
         let mut key = format!("key/{:05}", n * 7).into_bytes();
         if n % 11 == 3 {
-            key.extend(vec![b'x'; 300]);
+            key.extend(vec![b'x'; 60]);
         }
         for version in 0..=(n % 4) {
             let beat = if version == 0 { floor } else { (floor + version * (n % 5 + 1)).min(last_beat) };
