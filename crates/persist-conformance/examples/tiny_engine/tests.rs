@@ -92,3 +92,22 @@ fn the_walk_through_quotes_this_code() {
     }
     assert!(blocks >= 8, "only {blocks} blocks of code");
 }
+
+/// A case that was renamed is not to live on in the walk-through.
+#[test]
+fn the_walk_through_names_cases_that_there_are() {
+    let text = include_str!("../../../../docs/write-a-backend.md");
+    let is_part_of_name = |letter: char| letter.is_ascii_lowercase() || letter == '_' || letter == ':';
+    let mut named = 0;
+    for block in text.split("```").filter(|block| block.starts_with("text") || block.starts_with("console")) {
+        for word in block.split(|letter| !is_part_of_name(letter)) {
+            let word = word.trim_matches(':');
+            if word.contains("::") && !word.starts_with("persist_conformance::") && !word.ends_with("probe::")
+            {
+                assert!(persist_conformance::Case::named(word).is_some(), "no case {word}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named >= 8, "only {named} names of cases");
+}
