@@ -28,6 +28,11 @@ cargo xtask VERB
   liars                the suite against its deliberately broken engines
   crash [--rounds N]   kill -9 and power-cut classes on every engine; N kills and images each
   fuzz [--rounds N]    bounded fuzzing of everything that parses, and random histories against the model
+  bench [--quick|--full] [--only P1,P7] [--peers]
+                       workloads side by side, with --peers against the rivals; samples, tables and plots go to
+                       docs/bench (with --quick to target/bench); docs/bench/README.md has all options
+  bench gates          counts that must not grow: syncs, writes, bytes, allocations, instructions
+  bench render         tables and plots of docs/bench again, from its samples
   bench overhead       our interface beside the raw libraries; [--gate] checks instruction counts only
   setup                only the installing part of `test`
 ";
@@ -44,7 +49,10 @@ fn main() -> ExitCode {
         ["liars"] => test::liars(),
         ["crash", rest @ ..] => setup::run().and_then(|()| test::crash(rounds(rest, test::CRASH_ROUNDS)?)),
         ["fuzz", rest @ ..] => rounds(rest, test::FUZZ_ROUNDS).and_then(test::fuzz),
+        ["bench", "gates"] => setup::run().and_then(|()| bench::gates()),
+        ["bench", "render"] => bench::render(),
         ["bench", "overhead", rest @ ..] => setup::run().and_then(|()| bench::overhead(rest)),
+        ["bench", rest @ ..] => setup::run().and_then(|()| bench::workloads(rest)),
         ["setup"] => setup::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -1,69 +1,159 @@
 //! Our interface, over any driver.
 
-use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use persist_api::{BeatHeader, CompactScope, Driver, Durability, Engine, OpenOptions, Quiet, Scan};
+use persist_api::{BeatHeader, CompactScope, Driver, Durability, Engine, OpenOptions, Quiet, Scan, View};
 
-use crate::rows::Row;
-use crate::side::{Result, Side, text};
+use crate::contender::{Ack, Contender, Reader, Result, Seen, Settings, SharedPut, text};
+use crate::group::Group;
+use crate::rows::{Key, Prefix, Row};
 
 /// An open engine of ours.
 pub(crate) struct Ours {
     engine: Box<dyn Engine>,
-    last: BeatHeader,
+    last: Mutex<BeatHeader>,
+    durable: Durability,
+    unsynced: Durability,
 }
 
 impl Ours {
-    /// Creates a store with the driver's defaults.
-    pub(crate) fn create(driver: &dyn Driver, home: &Path) -> Result<Self> {
-        let engine = driver.open(home, &OpenOptions::default(), &Quiet).map_err(text)?;
-        Ok(Self { engine, last: BeatHeader::default() })
+    /// Opens a store; the driver's defaults hold where the settings say nothing.
+    pub(crate) fn open(driver: &dyn Driver, home: &Path, settings: &Settings) -> Result<Self> {
+        let options = OpenOptions { cache_bytes: Some(settings.cache_bytes), ..OpenOptions::default() };
+        let engine = driver.open(home, &options, &Quiet).map_err(text)?;
+        let last = *engine.view().map_err(text)?.header();
+        let durable = engine.offer().durability_max();
+        let unsynced = durable.min(Durability::Buffered);
+        Ok(Self { engine, last: Mutex::new(last), durable, unsynced })
     }
 }
 
-impl Side for Ours {
-    fn beat(&mut self, rows: &[Row]) -> Result<()> {
-        let header = self.last.next(1, Durability::Durable, None).map_err(text)?;
-        let mut beat = self.engine.begin_beat(header).map_err(text)?;
-        for (key, value) in rows {
-            beat.put_record(key, value).map_err(text)?;
-        }
-        self.last = beat.commit_beat().map_err(text)?.header;
+/// Puts rows into one beat that carries `commits` commits; answers the new header.
+pub(crate) fn beat<'r>(
+    engine: &dyn Engine,
+    last: &BeatHeader,
+    durability: Durability,
+    root: Option<[u8; 32]>,
+    commits: u64,
+    rows: impl Iterator<Item = &'r Row>,
+) -> Result<BeatHeader> {
+    let header = last.next(commits, durability, root).map_err(text)?;
+    let mut beat = engine.begin_beat(header).map_err(text)?;
+    for row in rows {
+        beat.put_record(&row.key, &row.value).map_err(text)?;
+    }
+    Ok(beat.commit_beat().map_err(text)?.header)
+}
+
+/// The root of one commit's records: what the runtime would have to hash, each byte once.
+fn root(rows: &[Row]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for row in rows {
+        hasher.update(&row.key);
+        hasher.update(&(row.value.len() as u64).to_le_bytes());
+        hasher.update(&row.value);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+impl Contender for Ours {
+    fn commit(&self, rows: &[Row], ack: Ack) -> Result<()> {
+        let durability = if ack == Ack::Unsynced { self.unsynced } else { self.durable };
+        let root = (ack == Ack::DurableWithRoot).then(|| root(rows));
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = beat(&*self.engine, &last, durability, root, 1, rows.iter())?;
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<()> {
-        self.engine.checkpoint().map_err(text)?;
-        if self.engine.offer().engine == "rocksdb" {
+    fn sync(&self) -> Result<()> {
+        if self.durable < Durability::Durable {
+            return Ok(());
+        }
+        self.engine.sync().map(drop).map_err(text)
+    }
+
+    fn with_shared(&self, work: &mut dyn FnMut(&SharedPut<'_>) -> Result<()>) -> Result<()> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let group = Group::new(&*self.engine, *last, self.durable);
+        work(&|row| group.put(row))?;
+        *last = group.last();
+        Ok(())
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader + '_>> {
+        Ok(Box::new(OurReader(self.engine.view().map_err(text)?)))
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        if self.engine.offer().caps.contains(persist_api::Caps::CHECKPOINT) {
+            self.engine.checkpoint().map_err(text)?;
+        }
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.checkpoint()?;
+        // Engines of sorted runs read best from one; the others' compaction would copy the whole store.
+        if ["rocksdb", "flatfile"].contains(&self.engine.offer().engine) {
             self.engine.compact(CompactScope::default(), &Quiet).map_err(text)?;
         }
         Ok(())
     }
 
-    fn gets(&mut self, keys: &[Vec<u8>]) -> Result<u64> {
-        let view = self.engine.view().map_err(text)?;
-        let mut bytes = 0;
-        for key in keys {
-            if let Some(value) = view.get_record(key).map_err(text)? {
-                bytes += black_box(&*value).len() as u64;
-            }
+    fn compact(self: Box<Self>) -> Result<Box<dyn Contender>> {
+        if self.engine.offer().caps.contains(persist_api::Caps::COMPACTION) {
+            self.engine.compact(CompactScope::default(), &Quiet).map_err(text)?;
         }
-        Ok(bytes)
+        Ok(self)
     }
 
-    fn scans(&mut self, times: u32) -> Result<(u64, u64)> {
-        let view = self.engine.view().map_err(text)?;
-        let (mut rows, mut bytes) = (0, 0);
-        for _ in 0..times {
-            view.scan(Scan::all(), &mut |key, value| {
-                rows += 1;
-                bytes += (black_box(key).len() + black_box(value).len()) as u64;
-                ControlFlow::Continue(())
-            })
-            .map_err(text)?;
+    fn close(self: Box<Self>) -> Result<()> {
+        self.engine.close().map_err(|(_, error)| text(error))
+    }
+
+    fn engine(&self) -> Option<&dyn Engine> {
+        Some(&*self.engine)
+    }
+}
+
+struct OurReader(Box<dyn View>);
+
+impl Reader for OurReader {
+    fn gets(&mut self, keys: &[Key]) -> Result<Seen> {
+        let mut seen = Seen::default();
+        for key in keys {
+            if let Some(value) = self.0.get_record(key).map_err(text)? {
+                seen.value(&value);
+            }
         }
-        Ok((rows, bytes))
+        Ok(seen)
+    }
+
+    fn scan(&mut self) -> Result<Seen> {
+        let mut seen = Seen::default();
+        let mut visit = |key: &[u8], value: &[u8]| {
+            seen.row(key, value);
+            ControlFlow::Continue(())
+        };
+        self.0.scan(Scan::all(), &mut visit).map_err(text)?;
+        Ok(seen)
+    }
+
+    fn prefixes(&mut self, prefixes: &[Prefix]) -> Result<Seen> {
+        let mut seen = Seen::default();
+        for prefix in prefixes {
+            let mut visit = |key: &[u8], value: &[u8]| {
+                seen.row(key, value);
+                ControlFlow::Continue(())
+            };
+            self.0.scan_prefix(prefix, &mut visit).map_err(text)?;
+        }
+        Ok(seen)
+    }
+
+    fn value(&mut self, key: &Key) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.get_record(key).map_err(text)?.map(persist_api::Value::into_vec))
     }
 }

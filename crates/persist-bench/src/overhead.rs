@@ -5,17 +5,34 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::contender::{Ack, Contender, Entrant, Result, text};
+use crate::entrants::find;
 use crate::pressure;
-use crate::rows::{Random, Row, rows, shuffled_keys};
-use crate::side::{ENGINES, Result, Side, open, text};
+use crate::rows::{Data, Random, VALUE_BYTES, fresh};
+use crate::session::fill;
+use crate::stats::median;
+use crate::valgrind::{Count, Step, per_step, settings};
 
-const LOADED_ROWS: usize = 100_000;
+const DATA: Data = Data { rows: 100_000 };
 const GETS_A_ROUND: usize = 20_000;
 const TURNS_A_ROUND: usize = 8;
 const BEATS_A_ROUND: usize = 40;
 const ROWS_A_BEAT: usize = 100;
 const ROUNDS_MIN: usize = 5;
 const PRESSURE_MAX: f64 = 10.0;
+
+/// The libraries that an engine of ours stands on; the engine is called `persist-` and the library's name.
+const LIBRARIES: &[&str] = &[
+    "lmdb",
+    "sqlite",
+    #[cfg(feature = "rocksdb")]
+    "rocksdb",
+];
+
+/// Both sides of one comparison: the raw library, and our interface over it.
+fn sides<'e>(entrants: &'e [Entrant], library: &str) -> Result<[&'e Entrant; 2]> {
+    Ok([find(entrants, library)?, find(entrants, &format!("persist-{library}"))?])
+}
 
 /// One figure of one round: nanoseconds per operation on both sides.
 struct Round {
@@ -33,17 +50,17 @@ enum Limit {
 }
 
 /// Runs every engine and prints a table; fails when a median is beyond its limit or too few rounds were quiet.
-pub(crate) fn run(words: &[&str]) -> Result<()> {
+pub(crate) fn run(entrants: &[Entrant], words: &[&str]) -> Result<()> {
     let json = words.contains(&"--json");
     let rounds = match words.iter().position(|word| *word == "--rounds") {
         None => 15,
         Some(at) => words.get(at + 1).and_then(|n| n.parse().ok()).ok_or("--rounds needs a number")?,
     };
     let mut beyond = Vec::new();
-    for engine in ENGINES {
+    for engine in LIBRARIES {
         let slow = if *engine == "sqlite" { 1.10 } else { 1.05 };
         let dir = tempfile::tempdir_in(".").map_err(text)?;
-        let mut pair = Pair::create(engine, dir.path())?;
+        let mut pair = Pair::create(sides(entrants, engine)?, dir.path())?;
         let limits = [
             ("get", Limit::Over { nanoseconds: 15.0, ratio_when_slow: slow }),
             ("scan row", Limit::Over { nanoseconds: 4.0, ratio_when_slow: slow }),
@@ -62,29 +79,24 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
 
 /// Both sides of one engine, with the same rows.
 struct Pair {
-    raw: Box<dyn Side>,
-    ours: Box<dyn Side>,
-    loaded: Vec<Row>,
+    raw: Box<dyn Contender>,
+    ours: Box<dyn Contender>,
     random: Random,
 }
 
 impl Pair {
-    fn create(engine: &str, dir: &Path) -> Result<Self> {
-        let mut random = Random(1);
-        let loaded = rows(&mut random, LOADED_ROWS);
-        let side = |name: &str| -> Result<Box<dyn Side>> {
-            let home = dir.join(name);
+    fn create(sides: [&Entrant; 2], dir: &Path) -> Result<Self> {
+        let open = |entrant: &Entrant| -> Result<Box<dyn Contender>> {
+            let home = dir.join(entrant.name);
             #[allow(clippy::disallowed_methods, reason = "a temporary directory of this benchmark")]
             std::fs::create_dir(&home).map_err(text)?;
-            let mut side = open(engine, name, &home)?;
-            for chunk in loaded.chunks(10_000) {
-                side.beat(chunk)?;
-            }
-            side.settle()?;
-            Ok(side)
+            let store = (entrant.open)(&home, &settings(entrant))?;
+            fill(&*store, DATA, |at| DATA.shuffled(at), &mut |_| {})?;
+            store.settle()?;
+            Ok(store)
         };
-        let (raw, ours) = (side("raw")?, side("ours")?);
-        Ok(Self { raw, ours, loaded, random })
+        let [raw, ours] = sides;
+        Ok(Self { raw: open(raw)?, ours: open(ours)?, random: Random(1) })
     }
 
     /// Rounds until so many were quiet, or until four times as many were tried.
@@ -101,14 +113,17 @@ impl Pair {
         let before = pressure::cpu();
         let (raw, ours) = match what {
             "get" => {
-                let keys = shuffled_keys(&mut self.random, &self.loaded, GETS_A_ROUND);
-                self.turns(TURNS_A_ROUND, keys.len(), |_, side| side.gets(&keys).map(drop))?
+                let keys = DATA.uniform_keys(&mut self.random, GETS_A_ROUND);
+                self.turns(TURNS_A_ROUND, keys.len(), |_, side| side.reader()?.gets(&keys).map(drop))?
             }
-            "scan row" => self.turns(TURNS_A_ROUND, LOADED_ROWS, |_, side| side.scans(1).map(drop))?,
+            "scan row" => {
+                let rows = usize::try_from(DATA.rows).map_err(text)?;
+                self.turns(TURNS_A_ROUND, rows, |_, side| side.reader()?.scan().map(drop))?
+            }
             _ => {
-                let mut batch = || rows(&mut self.random, ROWS_A_BEAT);
+                let mut batch = || fresh(&mut self.random, ROWS_A_BEAT, VALUE_BYTES);
                 let batches: Vec<_> = std::iter::repeat_with(&mut batch).take(BEATS_A_ROUND).collect();
-                self.turns(BEATS_A_ROUND, 1, |turn, side| side.beat(&batches[turn]))?
+                self.turns(BEATS_A_ROUND, 1, |turn, side| side.commit(&batches[turn], Ack::Durable))?
             }
         };
         Ok(Round { raw, ours, pressure: before.max(pressure::cpu()) })
@@ -120,11 +135,11 @@ impl Pair {
         &mut self,
         turns: usize,
         count: usize,
-        mut work: impl FnMut(usize, &mut dyn Side) -> Result<()>,
+        mut work: impl FnMut(usize, &dyn Contender) -> Result<()>,
     ) -> Result<(f64, f64)> {
         let (mut raw, mut ours) = (Vec::new(), Vec::new());
         for turn in 0..turns {
-            let mut time = |side: &mut dyn Side, times: &mut Vec<f64>| -> Result<()> {
+            let mut time = |side: &dyn Contender, times: &mut Vec<f64>| -> Result<()> {
                 let start = Instant::now();
                 work(turn, side)?;
                 #[allow(clippy::cast_precision_loss, reason = "a count of thousands")]
@@ -132,11 +147,11 @@ impl Pair {
                 Ok(())
             };
             if turn.is_multiple_of(2) {
-                time(&mut *self.raw, &mut raw)?;
-                time(&mut *self.ours, &mut ours)?;
+                time(&*self.raw, &mut raw)?;
+                time(&*self.ours, &mut ours)?;
             } else {
-                time(&mut *self.ours, &mut ours)?;
-                time(&mut *self.raw, &mut raw)?;
+                time(&*self.ours, &mut ours)?;
+                time(&*self.raw, &mut raw)?;
             }
         }
         Ok((median(&mut raw), median(&mut ours)))
@@ -223,8 +238,29 @@ impl Figure {
     }
 }
 
-/// The median; sorts its input.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// What a step may cost over raw, in instructions, or as a ratio for libraries whose own step is long. 15 ns a get and
+/// 4 ns a row are 90 and 24 instructions at 3 GHz and two instructions a cycle, which such straight code exceeds.
+const GATES: [(&str, Step, f64, f64); 2] = [("get", Step::Get, 90.0, 1.05), ("scan", Step::Row, 24.0, 1.05)];
+
+/// Counts the instructions of every engine and fails beyond the limits.
+pub(crate) fn gate(entrants: &[Entrant]) -> Result<()> {
+    let mut beyond = Vec::new();
+    for library in LIBRARIES {
+        let [raw, ours] = sides(entrants, library)?;
+        for (what, step, over_max, ratio_max) in GATES {
+            let ratio_max = if *library == "sqlite" { 1.10 } else { ratio_max };
+            let raw = per_step(raw, Count::Instructions, step, true)?;
+            let ours = per_step(ours, Count::Instructions, step, true)?;
+            let (over, ratio) = (ours - raw, ours / raw);
+            let within = over <= over_max || ratio <= ratio_max;
+            println!(
+                "{library:<8} {what:<5} raw {raw:>6.0}  ours {ours:>6.0} instructions  over {over:>4.0}  ratio {ratio:.3}  {}",
+                if within { "ok" } else { "BEYOND THE LIMIT" }
+            );
+            if !within {
+                beyond.push(format!("{library} {what}"));
+            }
+        }
+    }
+    if beyond.is_empty() { Ok(()) } else { Err(format!("beyond the limit: {}", beyond.join(", "))) }
 }

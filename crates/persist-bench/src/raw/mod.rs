@@ -1,4 +1,4 @@
-//! The raw libraries, called by hand as a careful user would, with the settings that our engines use.
+//! The raw libraries, called by hand as a careful user would.
 
 pub(crate) mod lmdb;
 #[cfg(feature = "rocksdb")]

@@ -1,27 +1,28 @@
 //! RocksDB by hand.
 
-use std::hint::black_box;
 use std::path::Path;
 
 use persist_api::BeatHeader;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ChecksumType, CompactOptions, DB, DBCompressionType,
-    Options, ReadOptions, WriteBatch, WriteOptions,
+    Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
 };
 
-use crate::rows::Row;
-use crate::side::{Result, Side, text};
+use crate::contender::{Ack, Contender, Reader, Result, Seen, Settings, after, text};
+use crate::rows::{Key, Prefix, Row};
 
 /// A database with one column family; the header lies under the empty key.
 pub(crate) struct Rocks {
     db: DB,
+    with_header: bool,
 }
 
 impl Rocks {
-    /// Creates the database.
-    pub(crate) fn create(home: &Path) -> Result<Self> {
+    /// Opens or creates the database.
+    pub(crate) fn open(home: &Path, settings: &Settings) -> Result<Self> {
         let mut table = BlockBasedOptions::default();
-        table.set_block_cache(&Cache::new_lru_cache(64 << 20));
+        let cache_bytes = usize::try_from(settings.cache_bytes).unwrap_or(usize::MAX);
+        table.set_block_cache(&Cache::new_lru_cache(cache_bytes));
         table.set_bloom_filter(10.0, false);
         table.set_checksum_type(ChecksumType::CRC32c);
         table.set_cache_index_and_filter_blocks(true);
@@ -30,23 +31,37 @@ impl Rocks {
         options.create_if_missing(true);
         options.set_block_based_table_factory(&table);
         options.set_compression_type(DBCompressionType::None);
-        Ok(Self { db: DB::open(&options, home).map_err(text)? })
+        Ok(Self { db: DB::open(&options, home).map_err(text)?, with_header: settings.with_header })
     }
 }
 
-impl Side for Rocks {
-    fn beat(&mut self, rows: &[Row]) -> Result<()> {
+impl Contender for Rocks {
+    fn commit(&self, rows: &[Row], ack: Ack) -> Result<()> {
         let mut batch = WriteBatch::default();
-        for (key, value) in rows {
-            batch.put(key, value);
+        for row in rows {
+            batch.put(row.key, &row.value);
         }
-        batch.put([], BeatHeader::default().encode());
+        if self.with_header {
+            batch.put([], BeatHeader::default().encode());
+        }
         let mut options = WriteOptions::default();
-        options.set_sync(true);
+        options.set_sync(ack != Ack::Unsynced);
         self.db.write_opt(batch, &options).map_err(text)
     }
 
-    fn settle(&mut self) -> Result<()> {
+    fn sync(&self) -> Result<()> {
+        self.db.flush_wal(true).map_err(text)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader + '_>> {
+        Ok(Box::new(RocksReader(self.db.snapshot())))
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        self.db.flush().map_err(text)
+    }
+
+    fn settle(&self) -> Result<()> {
         self.db.flush().map_err(text)?;
         let mut whole = CompactOptions::default();
         whole.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
@@ -54,32 +69,59 @@ impl Side for Rocks {
         Ok(())
     }
 
-    fn gets(&mut self, keys: &[Vec<u8>]) -> Result<u64> {
-        let snapshot = self.db.snapshot();
-        let mut bytes = 0;
+    fn compact(self: Box<Self>) -> Result<Box<dyn Contender>> {
+        self.settle()?;
+        Ok(self)
+    }
+}
+
+struct RocksReader<'d>(Snapshot<'d>);
+
+impl RocksReader<'_> {
+    fn rows(&self, options: ReadOptions, seen: &mut Seen) -> Result<()> {
+        let mut iterator = self.0.raw_iterator_opt(options);
+        iterator.seek_to_first();
+        while let Some((key, value)) = iterator.item() {
+            seen.row(key, value);
+            iterator.next();
+        }
+        iterator.status().map_err(text)
+    }
+}
+
+impl Reader for RocksReader<'_> {
+    fn gets(&mut self, keys: &[Key]) -> Result<Seen> {
+        let mut seen = Seen::default();
         for key in keys {
-            if let Some(value) = snapshot.get_pinned(key).map_err(text)? {
-                bytes += black_box(&*value).len() as u64;
+            if let Some(value) = self.0.get_pinned(key).map_err(text)? {
+                seen.value(&value);
             }
         }
-        Ok(bytes)
+        Ok(seen)
     }
 
-    fn scans(&mut self, times: u32) -> Result<(u64, u64)> {
-        let snapshot = self.db.snapshot();
-        let (mut rows, mut bytes) = (0, 0);
-        for _ in 0..times {
+    fn scan(&mut self) -> Result<Seen> {
+        let mut seen = Seen::default();
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound([0]);
+        self.rows(options, &mut seen)?;
+        Ok(seen)
+    }
+
+    fn prefixes(&mut self, prefixes: &[Prefix]) -> Result<Seen> {
+        let mut seen = Seen::default();
+        for prefix in prefixes {
             let mut options = ReadOptions::default();
-            options.set_iterate_lower_bound([0]);
-            let mut iterator = snapshot.raw_iterator_opt(options);
-            iterator.seek_to_first();
-            while let Some((key, value)) = iterator.item() {
-                rows += 1;
-                bytes += (black_box(key).len() + black_box(value).len()) as u64;
-                iterator.next();
+            options.set_iterate_lower_bound(*prefix);
+            if let Some(end) = after(*prefix) {
+                options.set_iterate_upper_bound(end);
             }
-            iterator.status().map_err(text)?;
+            self.rows(options, &mut seen)?;
         }
-        Ok((rows, bytes))
+        Ok(seen)
+    }
+
+    fn value(&mut self, key: &Key) -> Result<Option<Vec<u8>>> {
+        self.0.get(key).map_err(text)
     }
 }

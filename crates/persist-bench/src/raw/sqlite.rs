@@ -1,100 +1,162 @@
 //! SQLite by hand.
 
-use std::hint::black_box;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use persist_api::{BeatHeader, Durability};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Params};
 
-use crate::rows::Row;
-use crate::side::{Result, Side, text};
+use crate::contender::{Ack, Contender, Reader, Result, Seen, Settings, after, text};
+use crate::rows::{Key, Prefix, Row};
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS record (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS beat (id INTEGER PRIMARY KEY, header BLOB NOT NULL);";
 
 /// A writer and a reader connection in WAL mode.
 pub(crate) struct Sqlite {
-    writer: Connection,
-    reader: Connection,
-    last: BeatHeader,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+    last: Mutex<BeatHeader>,
+    with_header: bool,
 }
 
 impl Sqlite {
-    /// Creates the database.
-    pub(crate) fn create(home: &Path) -> Result<Self> {
+    /// Opens or creates the database.
+    pub(crate) fn open(home: &Path, settings: &Settings) -> Result<Self> {
+        let cache_kib = settings.cache_bytes / 1024;
+        // Our engine does not map the file, so the library under it, compared with it, does not either.
+        let mmap_bytes: u64 = if settings.with_header { 0 } else { 1 << 34 };
+        let synchronous = if settings.bulk { "NORMAL" } else { "FULL" };
         let open = || -> Result<Connection> {
             let connection = Connection::open(home.join("raw.sqlite")).map_err(text)?;
-            connection
-                .execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cell_size_check=ON; PRAGMA cache_size=-65536;")
-                .map_err(text)?;
+            let pragmas = format!(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA cell_size_check=ON;
+                 PRAGMA cache_size=-{cache_kib}; PRAGMA mmap_size={mmap_bytes};"
+            );
+            connection.execute_batch(&pragmas).map_err(text)?;
             connection.set_prepared_statement_cache_capacity(16);
             Ok(connection)
         };
         let writer = open()?;
-        writer
-            .execute_batch(
-                "CREATE TABLE record (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-                 CREATE TABLE beat (id INTEGER PRIMARY KEY, header BLOB NOT NULL);",
-            )
-            .map_err(text)?;
-        Ok(Self { writer, reader: open()?, last: BeatHeader::default() })
+        writer.execute_batch(TABLES).map_err(text)?;
+        Ok(Self {
+            writer: Mutex::new(writer),
+            reader: Mutex::new(open()?),
+            last: Mutex::default(),
+            with_header: settings.with_header,
+        })
     }
 }
 
-impl Side for Sqlite {
-    fn beat(&mut self, rows: &[Row]) -> Result<()> {
-        // SQLite skips the page when a row is overwritten with what it holds, so the header differs from beat to beat.
-        self.last = self.last.next(1, Durability::Durable, None).map_err(text)?;
-        let run = |sql: &str| {
-            self.writer.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map_err(text)
-        };
-        run("BEGIN IMMEDIATE")?;
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run(connection: &Connection, sql: &str, with: impl Params) -> Result<()> {
+    connection.prepare_cached(sql).and_then(|mut it| it.execute(with)).map(drop).map_err(text)
+}
+
+impl Contender for Sqlite {
+    fn commit(&self, rows: &[Row], _ack: Ack) -> Result<()> {
+        let writer = held(&self.writer);
+        run(&writer, "BEGIN IMMEDIATE", [])?;
         {
-            let mut put = self
-                .writer
-                .prepare_cached("REPLACE INTO record (key, value) VALUES (?1, ?2)")
-                .map_err(text)?;
-            for (key, value) in rows {
-                put.execute((key, value)).map_err(text)?;
+            let mut put =
+                writer.prepare_cached("REPLACE INTO record (key, value) VALUES (?1, ?2)").map_err(text)?;
+            for row in rows {
+                put.execute((&row.key, &*row.value)).map_err(text)?;
             }
         }
-        self.writer
-            .prepare_cached("REPLACE INTO beat (id, header) VALUES (0, ?1)")
-            .and_then(|mut put| put.execute([self.last.encode().as_slice()]))
-            .map_err(text)?;
-        run("COMMIT").map(drop)
+        if self.with_header {
+            // SQLite skips the page when a row is overwritten with what it holds, so the header differs each time.
+            let mut last = held(&self.last);
+            *last = last.next(1, Durability::Durable, None).map_err(text)?;
+            run(&writer, "REPLACE INTO beat (id, header) VALUES (0, ?1)", [last.encode().as_slice()])?;
+        }
+        run(&writer, "COMMIT", [])
     }
 
-    fn settle(&mut self) -> Result<()> {
-        self.writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(text)
+    fn sync(&self) -> Result<()> {
+        self.checkpoint()
     }
 
-    fn gets(&mut self, keys: &[Vec<u8>]) -> Result<u64> {
-        let txn = self.reader.unchecked_transaction().map_err(text)?;
-        let mut get = self.reader.prepare_cached("SELECT value FROM record WHERE key = ?1").map_err(text)?;
-        let mut bytes = 0;
+    fn reader(&self) -> Result<Box<dyn Reader + '_>> {
+        let reader = held(&self.reader);
+        run(&reader, "BEGIN", [])?;
+        Ok(Box::new(SqliteReader(reader)))
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        held(&self.writer).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(text)
+    }
+
+    fn compact(self: Box<Self>) -> Result<Box<dyn Contender>> {
+        held(&self.writer).execute_batch("VACUUM").map_err(text)?;
+        self.checkpoint()?;
+        Ok(self)
+    }
+}
+
+struct SqliteReader<'c>(MutexGuard<'c, Connection>);
+
+impl Drop for SqliteReader<'_> {
+    fn drop(&mut self) {
+        // Ending a transaction that only read cannot fail in a way that matters here.
+        let _ = run(&self.0, "COMMIT", []);
+    }
+}
+
+impl SqliteReader<'_> {
+    fn rows(&self, sql: &str, with: impl Params, seen: &mut Seen) -> Result<()> {
+        let mut some = self.0.prepare_cached(sql).map_err(text)?;
+        let mut found = some.query(with).map_err(text)?;
+        while let Some(row) = found.next().map_err(text)? {
+            let key = row.get_ref(0).map_err(text)?.as_blob().map_err(text)?;
+            let value = row.get_ref(1).map_err(text)?.as_blob().map_err(text)?;
+            seen.row(key, value);
+        }
+        Ok(())
+    }
+}
+
+const GET: &str = "SELECT value FROM record WHERE key = ?1";
+
+impl Reader for SqliteReader<'_> {
+    fn gets(&mut self, keys: &[Key]) -> Result<Seen> {
+        let mut get = self.0.prepare_cached(GET).map_err(text)?;
+        let mut seen = Seen::default();
         for key in keys {
             let mut found = get.query([key]).map_err(text)?;
             if let Some(row) = found.next().map_err(text)? {
-                let value = row.get_ref(0).map_err(text)?.as_blob().map_err(text)?;
-                bytes += black_box(value).len() as u64;
+                seen.value(row.get_ref(0).map_err(text)?.as_blob().map_err(text)?);
             }
         }
-        drop(get);
-        txn.commit().map_err(text)?;
-        Ok(bytes)
+        Ok(seen)
     }
 
-    fn scans(&mut self, times: u32) -> Result<(u64, u64)> {
-        let mut all =
-            self.reader.prepare_cached("SELECT key, value FROM record ORDER BY key").map_err(text)?;
-        let (mut rows, mut bytes) = (0, 0);
-        for _ in 0..times {
-            let mut found = all.query([]).map_err(text)?;
-            while let Some(row) = found.next().map_err(text)? {
-                let key = row.get_ref(0).map_err(text)?.as_blob().map_err(text)?;
-                let value = row.get_ref(1).map_err(text)?.as_blob().map_err(text)?;
-                rows += 1;
-                bytes += (black_box(key).len() + black_box(value).len()) as u64;
+    fn scan(&mut self) -> Result<Seen> {
+        let mut seen = Seen::default();
+        self.rows("SELECT key, value FROM record ORDER BY key", [], &mut seen)?;
+        Ok(seen)
+    }
+
+    fn prefixes(&mut self, prefixes: &[Prefix]) -> Result<Seen> {
+        let mut seen = Seen::default();
+        for prefix in prefixes {
+            if let Some(end) = after(*prefix) {
+                let sql = "SELECT key, value FROM record WHERE key >= ?1 AND key < ?2 ORDER BY key";
+                self.rows(sql, [prefix, &end], &mut seen)?;
+            } else {
+                let sql = "SELECT key, value FROM record WHERE key >= ?1 ORDER BY key";
+                self.rows(sql, [prefix], &mut seen)?;
             }
         }
-        Ok((rows, bytes))
+        Ok(seen)
+    }
+
+    fn value(&mut self, key: &Key) -> Result<Option<Vec<u8>>> {
+        let mut get = self.0.prepare_cached(GET).map_err(text)?;
+        get.query_row([key], |row| row.get(0)).optional().map_err(text)
     }
 }

@@ -1,0 +1,107 @@
+//! What must not grow: counts that are the same for the same program, so that a build can fail over them.
+
+use crate::contender::{Entrant, Result, text};
+use crate::entrants::find;
+use crate::valgrind::{Count, Step, per_step};
+use crate::workloads::{Counted, count};
+
+/// A count with its limit.
+struct Limit {
+    engine: &'static str,
+    what: What,
+    max: f64,
+}
+
+/// What is counted. Commits are durable; rows have keys of 16 and values of 100 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Syncs that a commit makes, counted by strace.
+    Syncs { rows: usize },
+    /// Writes that a commit makes.
+    Writes { rows: usize },
+    /// Bytes that a commit writes for each byte of payload.
+    Bytes { rows: usize },
+    /// Allocations of a commit of a hundred rows.
+    Allocations,
+    /// Instructions of a get, of a row of a scan, of a commit of a hundred rows.
+    Instructions(Step),
+}
+
+const fn limit(engine: &'static str, what: What, max: f64) -> Limit {
+    Limit { engine, what, max }
+}
+
+/// The limits. A change that makes a figure smaller makes its limit smaller too; one that makes it larger has to say why.
+const LIMITS: &[Limit] = &[
+    limit("persist-sqlite", What::Syncs { rows: 100 }, 1.1),
+    limit("persist-sqlite", What::Writes { rows: 100 }, 60.0),
+    limit("persist-sqlite", What::Bytes { rows: 100 }, 10.0),
+    limit("persist-sqlite", What::Allocations, 60.0),
+    limit("persist-sqlite", What::Instructions(Step::Get), 5_000.0),
+    limit("persist-sqlite", What::Instructions(Step::Row), 2_000.0),
+    limit("persist-lmdb", What::Syncs { rows: 100 }, 1.0),
+    limit("persist-lmdb", What::Writes { rows: 100 }, 10.0),
+    limit("persist-lmdb", What::Bytes { rows: 100 }, 10.0),
+    limit("persist-lmdb", What::Allocations, 60.0),
+    limit("persist-lmdb", What::Instructions(Step::Get), 2_000.0),
+    limit("persist-lmdb", What::Instructions(Step::Row), 200.0),
+];
+
+/// Counts everything and fails beyond the limits.
+pub(crate) fn run(entrants: &[Entrant]) -> Result<()> {
+    let mut beyond = Vec::new();
+    let mut traced: Vec<(&str, usize, Counted)> = Vec::new();
+    for Limit { engine, what, max } in LIMITS {
+        let entrant = find(entrants, engine)?;
+        let figure = match *what {
+            What::Syncs { rows } => trace(&mut traced, entrant, rows)?.syncs(),
+            What::Writes { rows } => trace(&mut traced, entrant, rows)?.writes(),
+            What::Bytes { rows } => trace(&mut traced, entrant, rows)?.amplification(),
+            What::Allocations => per_step(entrant, Count::Allocations, Step::Commit, false)?,
+            What::Instructions(step) => per_step(entrant, Count::Instructions, step, false)?,
+        };
+        let within = figure <= *max;
+        let (what, unit) = what.words();
+        println!(
+            "{engine:<15} {what:<32} {figure:>12.2} {unit:<12} at most {max:>10.2}  {}",
+            if within { "ok" } else { "BEYOND THE LIMIT" }
+        );
+        if !within {
+            beyond.push(format!("{engine}: {what}"));
+        }
+    }
+    for (engine, rows, counted) in &traced {
+        if !counted.power_safe() {
+            beyond.push(format!("{engine}: commits of {rows} are acknowledged before they are synced"));
+        }
+    }
+    if beyond.is_empty() { Ok(()) } else { Err(format!("beyond the limit: {}", beyond.join(", "))) }
+}
+
+/// Runs strace once for each size.
+fn trace<'e>(
+    traced: &mut Vec<(&'e str, usize, Counted)>,
+    entrant: &'e Entrant,
+    rows: usize,
+) -> Result<Counted> {
+    let known = traced.iter().find(|(name, size, _)| *name == entrant.name && *size == rows);
+    if let Some((_, _, counted)) = known {
+        return Ok(*counted);
+    }
+    let home = tempfile::tempdir().map_err(text)?;
+    let counted = count(entrant, home.path(), rows)?;
+    traced.push((entrant.name, rows, counted));
+    Ok(counted)
+}
+
+impl What {
+    fn words(self) -> (String, &'static str) {
+        match self {
+            Self::Syncs { rows } => (format!("syncs, commit of {rows}"), ""),
+            Self::Writes { rows } => (format!("writes, commit of {rows}"), ""),
+            Self::Bytes { rows } => (format!("bytes, commit of {rows}"), "÷ payload"),
+            Self::Allocations => ("allocations, commit of 100".to_owned(), ""),
+            Self::Instructions(step) => (format!("{step:?}").to_lowercase(), "instructions"),
+        }
+    }
+}

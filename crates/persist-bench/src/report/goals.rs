@@ -1,0 +1,207 @@
+//! What the engine of our own must show, and what was measured.
+
+use super::summary::{find, paired};
+use crate::record::{Record, Samples};
+use crate::stats::Spread;
+use crate::workloads::Workload;
+
+/// The engine that the goals are about.
+pub(crate) const OURS: &str = "flatfile";
+
+/// A goal with what was measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Goal {
+    /// What is compared.
+    pub(crate) what: String,
+    /// The bound, in words.
+    pub(crate) bound: String,
+    /// What the best power-safe peer gave in the same run, where that says something.
+    pub(crate) peer: Option<(String, Spread)>,
+    /// What was measured; `None`: not measured yet.
+    pub(crate) measured: Option<Spread>,
+    /// Whether the median is within the bound.
+    pub(crate) reached: Option<bool>,
+}
+
+/// A bound.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(max) => value <= max,
+            Self::AtLeast(min) => value >= min,
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::AtMost(max) => format!("≤ {max}"),
+            Self::AtLeast(min) => format!("≥ {min}"),
+        }
+    }
+}
+
+fn goal(what: impl Into<String>, bound: Bound, unit: &str, measured: Option<Spread>) -> Goal {
+    Goal {
+        what: what.into(),
+        bound: format!("{} {unit}", bound.words()).trim().to_owned(),
+        peer: None,
+        measured,
+        reached: measured.map(|spread| bound.holds(spread.median)),
+    }
+}
+
+/// All goals.
+#[must_use]
+pub(crate) fn all(samples: &[(&'static Workload, Samples)]) -> Vec<Goal> {
+    let of = |name: &str| {
+        let found = samples.iter().find(|(workload, _)| workload.name == name);
+        found.map_or(&[][..], |(_, samples)| &samples.records[..])
+    };
+    let mut goals = commits(of("commit"));
+    goals.extend(calls(of("syscalls")));
+    goals.extend(writers(of("writers")));
+    goals.extend(loads(of("bulk"), of("growth")));
+    goals.extend(reads(of("read")));
+    goals.extend(opens(of("open"), of("growth")));
+    goals.extend(sizes(of("bulk"), of("growth")));
+    goals
+}
+
+fn ratio(records: &[Record], case: &str, engine: &str) -> Option<Spread> {
+    find(records, case, engine)?.ratio
+}
+
+fn value(records: &[Record], case: &str, engine: &str) -> Option<Spread> {
+    Some(find(records, case, engine)?.value)
+}
+
+/// The rivals of a run that sync what they acknowledge.
+fn rivals(records: &[Record]) -> Vec<&str> {
+    let mut names: Vec<&str> = records.iter().map(|record| record.engine.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.retain(|name| {
+        *name != OURS && *name != "sled" && *name != "memory" && !name.starts_with("persist-")
+    });
+    names
+}
+
+/// The rival with the least figure.
+fn best(records: &[Record], figure: impl Fn(&str) -> Option<Spread>) -> Option<(String, Spread)> {
+    let all = rivals(records).into_iter().filter_map(|name| Some((name.to_owned(), figure(name)?)));
+    all.min_by(|(_, a), (_, b)| a.median.total_cmp(&b.median))
+}
+
+fn commits(records: &[Record]) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for (rows, max) in [(1, 1.10), (10, 1.10), (100, 1.20), (1_000, 1.50)] {
+        for mark in ["", " with root"] {
+            let case = format!("N={rows}{mark}");
+            let measured = ratio(records, &case, OURS);
+            let mut line = goal(format!("durable commit ÷ raw, {case}"), Bound::AtMost(max), "", measured);
+            if mark.is_empty() {
+                line.peer = best(records, |name| ratio(records, &case, name));
+            } else {
+                (line.bound, line.reached) = ("for information".to_owned(), None);
+            }
+            goals.push(line);
+        }
+    }
+    goals
+}
+
+fn calls(records: &[Record]) -> Vec<Goal> {
+    let line = |what: &str, case: &str, max| {
+        let mut line = goal(what, Bound::AtMost(max), "", value(records, case, OURS));
+        line.peer = best(records, |name| value(records, case, name));
+        line
+    };
+    vec![
+        line("syncs a commit, N=100", "N=100 syncs", 1.0),
+        line("writes a commit, N=100", "N=100 writes", 1.0),
+        line("bytes ÷ payload, N=100", "N=100 bytes", 1.08),
+    ]
+}
+
+fn writers(records: &[Record]) -> Vec<Goal> {
+    // The samples are nanoseconds a put, so that a gain is the slower over the faster.
+    let gain = |name: &str| paired(records, ("writers=1", name), ("writers=8", name));
+    let against = paired(records, ("writers=8", "rocksdb"), ("writers=8", OURS));
+    let mut alone = goal("8 writers ÷ 1 writer", Bound::AtLeast(4.0), "", gain(OURS));
+    alone.peer = gain("rocksdb").map(|gain| ("rocksdb".to_owned(), gain));
+    vec![alone, goal("8 writers ÷ RocksDB's 8 writers", Bound::AtLeast(1.5), "", against)]
+}
+
+fn loads(bulk: &[Record], growth: &[Record]) -> Vec<Goal> {
+    let peer = best(bulk, |name| value(bulk, "random", name));
+    let against = peer.as_ref().and_then(|(name, _)| paired(bulk, ("random", name), ("random", OURS)));
+    let mut load =
+        goal("bulk load, random keys, order included ÷ best peer's speed", Bound::AtLeast(3.0), "", against);
+    load.peer = peer.map(|(name, spread)| (format!("{name}, ns a row"), spread));
+    let rows =
+        |spread: Spread| Spread { median: 1e3 / spread.median, min: 1e3 / spread.max, max: 1e3 / spread.min };
+    let speed = value(bulk, "random", OURS).map(rows);
+    let tenfold = paired(growth, ("10000000 rows", OURS), ("1000000 rows", OURS));
+    let tenfold =
+        tenfold.map(|it| Spread { median: it.median * 10.0, min: it.min * 10.0, max: it.max * 10.0 });
+    vec![
+        load,
+        goal("bulk load, random keys, order included", Bound::AtLeast(1.5), "M rows/s", speed),
+        goal("time of 10 M rows ÷ 1 M rows", Bound::AtMost(12.0), "", tenfold),
+    ]
+}
+
+fn reads(records: &[Record]) -> Vec<Goal> {
+    let ours_over = |case: &str| paired(records, (case, OURS), (case, "lmdb"));
+    let theirs_over = |case: &str| paired(records, (case, "lmdb"), (case, OURS));
+    let floor = |case: &str| ratio(records, case, OURS);
+    let scan_floor =
+        floor("scan").map(|it| Spread { median: 1.0 / it.median, min: 1.0 / it.max, max: 1.0 / it.min });
+    vec![
+        goal("get ÷ LMDB's time", Bound::AtMost(1.0), "", ours_over("get")),
+        goal("get ÷ boxed hash map in memory", Bound::AtMost(2.5), "", floor("get")),
+        goal("scan ÷ LMDB's speed", Bound::AtLeast(1.3), "", theirs_over("scan")),
+        goal("scan ÷ BTreeMap's speed", Bound::AtLeast(1.0), "", scan_floor),
+        goal("prefix of 100 rows ÷ LMDB's time", Bound::AtMost(1.0), "", ours_over("prefix of 100 rows")),
+        goal("miss ÷ hit", Bound::AtMost(1.0), "", paired(records, ("miss", OURS), ("get", OURS))),
+    ]
+}
+
+fn opens(open: &[Record], growth: &[Record]) -> Vec<Goal> {
+    let tail = "checkpoint and a tail of 1000 beats";
+    let clean = "closed well";
+    let mut with_tail = goal(
+        "open with a checkpoint and a tail of 1,000 beats",
+        Bound::AtMost(10.0),
+        "ms",
+        value(open, tail, OURS),
+    );
+    with_tail.peer = best(open, |name| value(open, tail, name));
+    let mut closed = goal("open, closed well", Bound::AtMost(10.0), "ms", value(open, clean, OURS));
+    closed.peer = best(open, |name| value(open, clean, name));
+    let at = |rows: &str| (format!("{rows} rows, open, closed well"), OURS);
+    let (large, small) = (at("10000000"), at("1000000"));
+    let growth = paired(growth, (&large.0, large.1), (&small.0, small.1));
+    vec![with_tail, closed, goal("open of 10 M rows ÷ 1 M rows, closed well", Bound::AtMost(1.5), "", growth)]
+}
+
+fn sizes(bulk: &[Record], growth: &[Record]) -> Vec<Goal> {
+    let disk = "random, disk after compaction";
+    let mut kept = goal(
+        "allocated blocks after compaction ÷ keys + values",
+        Bound::AtMost(1.10),
+        "",
+        value(bulk, disk, OURS),
+    );
+    kept.peer = best(bulk, |name| value(bulk, disk, name));
+    let memory = value(growth, "10000000 rows, peak memory", OURS);
+    let mut peak = goal("peak RssAnon of a load of 10 M rows", Bound::AtMost(256.0), "MiB", memory);
+    peak.peer = best(growth, |name| value(growth, "10000000 rows, peak memory", name));
+    vec![kept, peak]
+}

@@ -1,0 +1,56 @@
+//! Reads and durable single writes in one stream.
+
+use std::time::Instant;
+
+use crate::contender::{Ack, Contender, Entrant, Result};
+use crate::limit::nanoseconds;
+use crate::record::{Raw, Sample};
+use crate::rounds::{Case, interleave};
+use crate::rows::{KEY_BYTES, Key, Row, VALUE_BYTES, fresh};
+use crate::session::{Purpose, Session};
+
+/// Name, operations of a sample, writes among twenty.
+const MIXES: [(&str, usize, usize); 2] = [("50/50", 400, 10), ("95/5", 4_000, 1)];
+const RAW_TIMES: usize = 100;
+
+pub(super) fn run(session: &mut Session) -> Result<()> {
+    let durable = session.durable();
+    for (name, operations, writes) in MIXES {
+        let operations = session.plan.steps(operations);
+        let case = Case::new(session, "mixed", name);
+        interleave(session, &case, &durable, |session, entrant, _| {
+            sample(session, entrant, operations, writes)
+        });
+    }
+    Ok(())
+}
+
+fn sample(session: &mut Session, entrant: &Entrant, operations: usize, writes: usize) -> Result<Sample> {
+    let keys = session.data.skewed_keys(&mut session.random, operations);
+    let values = fresh(&mut session.random, operations, VALUE_BYTES);
+    // Writes replace popular rows.
+    let values: Vec<Row> = values.into_iter().zip(&keys).map(|(row, key)| Row { key: *key, ..row }).collect();
+    session.store(entrant, Purpose::Writing)?;
+    let before = session.raw.commits(KEY_BYTES + VALUE_BYTES, RAW_TIMES / 2)?;
+    let spent = stream(session.stores.get(entrant, Purpose::Writing)?, &keys, &values, writes)?;
+    let after = session.raw.commits(KEY_BYTES + VALUE_BYTES, RAW_TIMES / 2)?;
+    #[allow(clippy::cast_precision_loss, reason = "thousands")]
+    let each = spent / operations as f64;
+    Ok(Sample::beside("ns an operation", each, Raw::of_series(before, after)))
+}
+
+/// Every read opens a snapshot of its own, so that it sees the write before.
+fn stream(store: &dyn Contender, keys: &[Key], values: &[Row], writes: usize) -> Result<f64> {
+    let clock = Instant::now();
+    for (at, (key, row)) in keys.iter().zip(values).enumerate() {
+        if at % 20 < writes {
+            store.commit(std::slice::from_ref(row), Ack::Durable)?;
+        } else {
+            let seen = store.reader()?.gets(std::slice::from_ref(key))?;
+            if seen.rows != 1 {
+                return Err("a row is missing".to_owned());
+            }
+        }
+    }
+    Ok(nanoseconds(clock.elapsed()))
+}
