@@ -1,4 +1,21 @@
-//! Immutable sorted runs.
+//! Immutable sorted runs: the records of a span of frames, by key, newest version first.
+//!
+//! A run is one file, `branch.ckp.<number>`, of blocks (`block`) in this order:
+//!
+//! ```text
+//! head                              once, at offset 0 (`head`); written last, before the sync
+//! groups     data blocks            one or more, of about 4 KiB (`data`)
+//!            filter block           over the distinct keys of the group (`filter`)
+//!            index block            where the data blocks of the group lie, and the fences between them (`fences`)
+//! range blocks                      none or more (`ranges`)
+//! header blocks                     none or more: `count` beat headers of 72 bytes each, 56 a block, oldest first
+//! top index block                   where the groups lie, and the fences between them (`fences`)
+//! foot                              once, at the very end: the same payload as the head
+//! ```
+//!
+//! A get reads a line of one filter, two lists of fences and one data block; it allocates nothing. Each block is checked the
+//! first time that a handle reads it. Every block counts the records before it, so that a run can be made anew from its data
+//! blocks alone (`rebuild`), and it is known whether any are missing.
 
 mod block;
 mod check;

@@ -48,8 +48,7 @@ impl Run {
             let (last, _) = last.ok_or_else(|| place.malformed(self))?;
             let ends = range.is_after_end(last);
             for row in from..place.data.count {
-                // By the table: where a record begins then does not depend on the one before, so that the processor
-                // fetches several at a time.
+                // By the table: where a record begins then does not depend on the one before.
                 let (key, version) = place.data.row(row).ok_or_else(|| place.malformed(self))?;
                 if ends && range.is_after_end(key) {
                     return Ok(ControlFlow::Continue(()));
