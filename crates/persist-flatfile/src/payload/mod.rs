@@ -188,13 +188,11 @@ impl Payloads {
     /// # Errors
     /// `Corrupt` naming file and offset, `Io`.
     pub(crate) fn read(&self, place: &PayloadRef) -> Result<Payload> {
-        match self.files.get(&place.segment) {
-            Some(file) => file.read(place),
-            None => {
-                let name = PathBuf::from(Kind::Payload.name(place.segment));
-                Err(corrupt("read_payload", &name, place.offset, "the payload segment is missing"))
-            }
+        if let Some(file) = self.files.get(&place.segment) {
+            return file.read(place);
         }
+        let name = PathBuf::from(Kind::Payload.name(place.segment));
+        Err(corrupt("read_payload", &name, place.offset, "the payload segment is missing"))
     }
 }
 

@@ -134,7 +134,7 @@ fn zeros_are_where_the_filled_mark_says_and_steps_grow() {
     }
     assert_eq!(lens, [8192, 16_384, 20_480, 20_480]);
     // The writer outruns the filler: it goes on behind what the writer took.
-    segment.append(0, &[1; 30_001]).unwrap();
+    segment.append(0, &vec![1; 30_001]).unwrap();
     assert!(segment.wants_fill());
     segment.fill(20_000).unwrap();
     let bytes = std::fs::read(segment.path()).unwrap();

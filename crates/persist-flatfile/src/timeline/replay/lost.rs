@@ -210,6 +210,10 @@ impl Walk<'_> {
                 continue;
             }
             len = len.saturating_add(used - from);
+            if !here {
+                // The whole file goes; what is known to be lost in it was reported.
+                self.walked.retain(|walked| walked.segment != listed.number);
+            }
             self.aside.push(Aside { segment: listed.number, tail: here.then_some((from, used)) });
         }
         self.go_on_in = false;

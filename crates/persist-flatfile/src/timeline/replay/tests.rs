@@ -238,6 +238,32 @@ fn a_torn_tail_is_moved_aside_and_the_next_segment_says_where_the_old_one_ends()
 }
 
 #[test]
+fn damage_may_be_followed_by_a_torn_tail() {
+    let mut rig = Rig::new();
+    for n in 0..8_u64 {
+        if n == 4 || n == 7 {
+            rig.timeline.roll().unwrap();
+        }
+        rig.commit(1);
+    }
+    rig.write_head(false);
+    rig.append(1).unwrap();
+    rig.append(1).unwrap();
+    // Frame 8 was durable; 9 and 10 were not, of them 10 got to the disk.
+    let mut image = rig.disk.image();
+    image.get_mut(&segment(3)).unwrap()[100..300].fill(7);
+    let (mut again, found) = Rig::reopen(TestDisk::of(&image));
+    assert_eq!(found.frames, rig.written[..7]);
+    assert_eq!((found.damage.len(), found.damage[0].frames), (1, FrameSpan::new(7, 8)));
+    assert_eq!((found.torn.len(), found.torn[0].frame, found.torn[0].frames), (1, 9, 1));
+    again.commit(1);
+    assert_eq!(again.written.last().unwrap().0, 9);
+    let third = read(&again.disk).unwrap();
+    assert_eq!((third.frames, third.torn.len()), (again.written, 0));
+    assert_eq!((third.damage.len(), third.damage[0].frames), (1, FrameSpan::new(7, 8)));
+}
+
+#[test]
 fn garbage_behind_the_end_is_moved_aside_and_zeros_are_not() {
     for (garbage, torn) in [(0, 0), (0x5a, 1)] {
         let rig = small();
