@@ -1,1 +1,371 @@
-//! The beats that no run holds yet, in memory.
+//! The beats that no run holds yet, in memory: the bodies of their frames, as they were written, and ways to find records
+//! in them.
+//!
+//! A commit only appends a body. Indexes are made when somebody reads, by that thread or by the maintenance thread, and
+//! cover only what was appended since the last time. Nobody who reads waits for one who writes, nor the other way round.
+
+mod appended;
+mod index;
+mod order;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use persist_api::{BeatHeader, BeatNo};
+
+use crate::cover::{Cover, Covering, Cut, Mark};
+use crate::lost::Lost;
+use crate::run::{Stored, hash};
+use crate::timeline::{FrameSpan, Op, Ops};
+
+use appended::Appended;
+use index::Index;
+use order::Order;
+pub(crate) use order::{Chunk, prefix_of};
+
+/// Where a record lies: the slot (counted from 1) in the high half, the offset in its body in the low half. The greater
+/// of two is the newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(pub(crate) u64);
+
+impl Place {
+    #[inline]
+    fn new(slot: u32, offset: u32) -> Self {
+        Self((u64::from(slot) + 1) << 32 | u64::from(offset))
+    }
+
+    #[inline]
+    fn slot(self) -> u32 {
+        u32::try_from((self.0 >> 32).wrapping_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    #[inline]
+    fn offset(self) -> usize {
+        usize::try_from(self.0 & 0xffff_ffff).unwrap_or(usize::MAX)
+    }
+}
+
+/// One beat.
+pub(crate) struct Slot {
+    pub(crate) header: BeatHeader,
+    /// Holds the operations, encoded.
+    bytes: Box<[u8]>,
+    /// Where they lie there.
+    body: Range<usize>,
+}
+
+impl Slot {
+    #[inline]
+    fn body(&self) -> &[u8] {
+        self.bytes.get(self.body.clone()).unwrap_or_default()
+    }
+}
+
+/// What a reader may see of a table: records with a smaller place, and marks of beats up to `at`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sight {
+    pub(crate) below: u64,
+    pub(crate) at: BeatNo,
+}
+
+impl Sight {
+    /// The slots before `slots`, which belong to beats up to `at`.
+    pub(crate) fn slots(slots: u32, at: BeatNo) -> Self {
+        Self { below: (u64::from(slots) + 1) << 32, at }
+    }
+
+    fn slot_count(self) -> u32 {
+        u32::try_from((self.below >> 32).saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a mark is to be seen.
+    #[inline]
+    pub(crate) fn sees(&self, mark: &Mark) -> bool {
+        // Damage lies between two slots: behind everything of the one before.
+        mark.beat <= self.at && (mark.order < self.below || mark.order >> 32 < self.below >> 32)
+    }
+}
+
+/// What a table says about a key.
+#[derive(Debug)]
+pub(crate) enum Found<'t> {
+    /// Nothing: older tables decide.
+    Nothing,
+    /// This is the newest.
+    Record(Stored<'t>),
+    /// It was deleted by a range.
+    Covered,
+    /// A beat that cannot be read may have written it.
+    Damaged(Arc<Lost>),
+}
+
+/// Estimated bytes of a slot and of an indexed record besides the bytes of their frames.
+const SLOT_BYTES: u64 = 160;
+const RECORD_BYTES: u64 = 16;
+/// Marks that are looked at one by one before they are put in order.
+const LOOSE_MARKS: u32 = 32;
+
+/// A memtable.
+#[derive(Default)]
+pub(crate) struct Memtable {
+    slots: Appended<Slot>,
+    marks: Appended<Covering>,
+    records: AtomicU64,
+    bytes: AtomicU64,
+    /// The frame before the first one here.
+    after: u64,
+    index: Index,
+    /// Slots that the index covers; changed by the holder of `indexing` only.
+    indexed: AtomicU32,
+    indexing: Mutex<()>,
+    order: Mutex<Order>,
+    /// The first marks in order, and how many they are.
+    cover: Mutex<(u32, Arc<Cover>)>,
+    has_lost: AtomicBool,
+    /// The newest frame here.
+    upto: AtomicU64,
+}
+
+impl Memtable {
+    /// An empty table for the frames after `after`.
+    pub(crate) fn new(after: u64) -> Self {
+        Self { after, upto: AtomicU64::new(after), ..Self::default() }
+    }
+
+    /// The frames that it holds.
+    pub(crate) fn span(&self) -> FrameSpan {
+        FrameSpan { after: self.after, upto: self.upto.load(Ordering::Acquire) }
+    }
+
+    /// Appends a beat: its encoded operations. One thread at a time. `false` when the table can take no more beats.
+    pub(crate) fn push(
+        &self,
+        header: BeatHeader,
+        frame: u64,
+        body: Box<[u8]>,
+        ops: u64,
+        has_ranges: bool,
+    ) -> bool {
+        let range = 0..body.len();
+        self.push_slot(Slot { header, bytes: body, body: range }, frame, ops, has_ranges)
+    }
+
+    /// Appends a beat whose operations lie somewhere in `bytes`.
+    pub(crate) fn push_frame(
+        &self,
+        header: BeatHeader,
+        frame: u64,
+        bytes: Box<[u8]>,
+        body: Range<usize>,
+        ops: u64,
+    ) -> bool {
+        self.push_slot(Slot { header, bytes, body }, frame, ops, true)
+    }
+
+    fn push_slot(&self, slot: Slot, frame: u64, ops: u64, may_have_ranges: bool) -> bool {
+        let at = self.slots.len();
+        if may_have_ranges {
+            for (offset, op) in Ops::new(slot.body()) {
+                if let Op::DeleteRange { start, end } = op {
+                    let order = Place::new(at, u32::try_from(offset).unwrap_or(u32::MAX)).0;
+                    let mark = Mark { order, beat: slot.header.beat, lost: None };
+                    self.marks.push(Covering { start: Cut::start(start), end: Cut::end(end), mark });
+                }
+            }
+        }
+        self.records.fetch_add(ops, Ordering::Relaxed);
+        let bytes = slot.bytes.len() as u64;
+        let bytes = bytes.saturating_add(SLOT_BYTES).saturating_add(ops.saturating_mul(RECORD_BYTES));
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.upto.fetch_max(frame, Ordering::AcqRel);
+        self.slots.push(slot).is_some()
+    }
+
+    /// Notes that the frames behind the newest slot, up to `upto`, cannot be read.
+    pub(crate) fn push_lost(&self, lost: Arc<Lost>, upto: u64) {
+        let order = (u64::from(self.slots.len()) + 1) << 32;
+        let mark = Mark { order: order.saturating_sub(1), beat: lost.beat, lost: Some(lost) };
+        self.marks.push(Covering { start: Cut::Begin, end: Cut::End, mark });
+        self.bytes.fetch_add(SLOT_BYTES, Ordering::Relaxed);
+        self.has_lost.store(true, Ordering::Release);
+        self.upto.fetch_max(upto, Ordering::AcqRel);
+    }
+
+    /// Whether any beat here is lost.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.has_lost.load(Ordering::Acquire)
+    }
+
+    /// Estimated bytes of memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many operations were appended.
+    pub(crate) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn marks_len(&self) -> u32 {
+        self.marks.len()
+    }
+
+    pub(crate) fn slots_len(&self) -> u32 {
+        self.slots.len()
+    }
+
+    pub(crate) fn slots(&self) -> impl DoubleEndedIterator<Item = &Slot> {
+        self.slots.range(0, u32::MAX).map(|(_, slot)| slot)
+    }
+
+    /// True if there is neither a beat nor damage.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.len() == 0 && self.marks.len() == 0
+    }
+
+    /// How many slots belong to beats up to `beat`. Beats never go back.
+    pub(crate) fn slots_upto(&self, beat: BeatNo) -> u32 {
+        let (mut low, mut high) = (0, self.slots.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.slots.get(middle).is_some_and(|slot| slot.header.beat <= beat) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// The header of the newest of the first `slots` beats.
+    pub(crate) fn header(&self, slots: u32) -> Option<BeatHeader> {
+        Some(self.slots.get(slots.checked_sub(1)?)?.header)
+    }
+
+    #[inline]
+    fn op_at(&self, place: Place) -> Option<Op<'_>> {
+        Op::read(self.slots.get(place.slot())?.body(), place.offset()).ok().map(|(op, _)| op)
+    }
+
+    #[inline]
+    fn key_at(&self, place: Place) -> &[u8] {
+        match self.op_at(place) {
+            Some(Op::Put { key, .. } | Op::PutLarge { key, .. } | Op::Delete { key }) => key,
+            Some(Op::DeleteRange { .. }) | None => &[],
+        }
+    }
+
+    /// The record at a place: its key, its beat and its content.
+    #[inline]
+    pub(crate) fn record_at(&self, place: Place) -> Option<(&[u8], BeatNo, Stored<'_>)> {
+        let slot = self.slots.get(place.slot())?;
+        let (key, stored) = match Op::read(slot.body(), place.offset()).ok()?.0 {
+            Op::Put { key, value } => (key, Stored::Inline(value)),
+            Op::PutLarge { key, payload } => (key, Stored::Large(payload)),
+            Op::Delete { key } => (key, Stored::Deleted),
+            Op::DeleteRange { .. } => return None,
+        };
+        Some((key, slot.header.beat, stored))
+    }
+
+    /// The places of the records of some slots, oldest first.
+    fn places(&self, from: u32, upto: u32) -> impl Iterator<Item = Place> {
+        self.slots.range(from, upto).flat_map(|(at, slot)| {
+            Ops::new(slot.body()).filter_map(move |(offset, op)| {
+                let place = Place::new(at, u32::try_from(offset).ok()?);
+                (!matches!(op, Op::DeleteRange { .. })).then_some(place)
+            })
+        })
+    }
+
+    /// Operations that are not in the hash index yet, at most.
+    pub(crate) fn indexed_slots(&self) -> u32 {
+        self.indexed.load(Ordering::Acquire)
+    }
+
+    /// Puts the slots before `upto` into the hash index.
+    pub(crate) fn index_upto(&self, upto: u32) {
+        if self.indexed.load(Ordering::Acquire) >= upto {
+            return;
+        }
+        let _alone = self.indexing.lock();
+        let from = self.indexed.load(Ordering::Acquire);
+        let upto = upto.min(self.slots.len());
+        for place in self.places(from, upto) {
+            self.index.add(hash(self.key_at(place)), place);
+        }
+        self.indexed.fetch_max(upto, Ordering::AcqRel);
+    }
+
+    /// Looks a key up.
+    pub(crate) fn get(&self, key: &[u8], hash: u64, sight: Sight) -> Found<'_> {
+        self.index_upto(sight.slot_count());
+        let record = self.index.find(hash, |place| {
+            if place.0 >= sight.below {
+                return None;
+            }
+            let (found, _, stored) = self.record_at(place)?;
+            (found == key).then_some((place, stored))
+        });
+        if self.marks.len() > 0
+            && let Some(mark) = self.newest_mark(key, sight)
+            && record.as_ref().is_none_or(|(place, _)| place.0 < mark.order)
+        {
+            return mark.lost.map_or(Found::Covered, Found::Damaged);
+        }
+        record.map_or(Found::Nothing, |(_, stored)| Found::Record(stored))
+    }
+
+    /// The newest mark over a key.
+    fn newest_mark(&self, key: &[u8], sight: Sight) -> Option<Mark> {
+        let (ordered, cover) = self.cover(false);
+        let loose = self.marks.range(ordered, u32::MAX).rev().map(|(_, covering)| covering);
+        let mut loose = loose.filter(|covering| sight.sees(&covering.mark));
+        let found = loose.find(|covering| covering.start.is_before(key) && !covering.end.is_before(key));
+        found
+            .map(|covering| covering.mark.clone())
+            .or_else(|| cover.over(key).iter().find(|mark| sight.sees(mark)).cloned())
+    }
+
+    /// The marks in order, and how many they are; with `whole` all of them.
+    fn cover(&self, whole: bool) -> (u32, Arc<Cover>) {
+        let mut cover = self.cover.lock();
+        let all = self.marks.len();
+        let allowed = if whole { 0 } else { LOOSE_MARKS.max(cover.0 / 8) };
+        if all - cover.0.min(all) > allowed {
+            let marks: Vec<Covering> =
+                self.marks.range(0, all).map(|(_, covering)| covering.clone()).collect();
+            *cover = (all, Arc::new(Cover::of(&marks, |order| order >> 32)));
+        }
+        cover.clone()
+    }
+
+    /// All marks in order.
+    pub(crate) fn whole_cover(&self) -> Arc<Cover> {
+        if self.marks.len() == 0 {
+            return Arc::default();
+        }
+        self.cover(true).1
+    }
+
+    /// The marks as they came.
+    pub(crate) fn coverings(&self) -> impl Iterator<Item = &Covering> {
+        self.marks.range(0, u32::MAX).map(|(_, covering)| covering)
+    }
+
+    /// Sorted chunks that hold every record of the slots that are seen (and maybe newer ones), newest chunk first.
+    pub(crate) fn chunks(&self, sight: Sight) -> Vec<Arc<Chunk>> {
+        let mut order = self.order.lock();
+        order.extend(self, sight.slot_count().min(self.slots.len()));
+        order.chunks()
+    }
+
+    /// All records in one sorted chunk.
+    pub(crate) fn sorted(&self) -> Arc<Chunk> {
+        let mut order = self.order.lock();
+        order.extend(self, self.slots.len());
+        order.unite(self)
+    }
+}

@@ -1,0 +1,450 @@
+//! What engine, beats and maintenance share: the published state, the writer, and what holds them together.
+//!
+//! Locks, in the order in which they are taken: `compacting`, `merging`, `flushing`, `head`, `log`, `published`. Nobody keeps
+//! `published` for longer than it takes to copy or replace a pointer, nor `log` for longer than a commit takes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use persist_api::{
+    BeatGate, BeatHeader, BeatNo, BeatReceipt, CheckpointStat, Durability, Error, ErrorKind, Health, Limits,
+    Quiet, Result, Stats, ViewLedger,
+};
+use persist_io::{DirLock, Disk};
+
+use crate::beat::Staged;
+use crate::log::{Log, Recovered};
+use crate::maintain::{Due, Job};
+use crate::memtable::Memtable;
+use crate::options::{Settings, Upkeep};
+use crate::payload::{Payload, Payloads};
+use crate::payload_ref::PayloadRef;
+use crate::reader::Reader;
+use crate::state::{Published, State};
+use crate::timeline::FrameBuilder;
+use crate::timeline::head::HeadWriter;
+
+/// So many full memtables may wait for their runs; then commits wait.
+const FROZEN_MAX: usize = 3;
+/// Bytes of the head.
+const HEAD_BYTES: u64 = 8192;
+/// So many range deletes make a memtable full.
+const MARKS_MAX: u32 = 1024;
+
+/// An open store.
+pub(crate) struct Core {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) home: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) limits: Limits,
+    pub(crate) store: u64,
+    pub(crate) gate: BeatGate,
+    pub(crate) health: Health,
+    pub(crate) ledger: ViewLedger,
+    pub(crate) due: Due,
+    pub(crate) published: Mutex<Published>,
+    pub(crate) log: Mutex<Log>,
+    pub(crate) head: Mutex<HeadWriter>,
+    /// A used builder, for the next beat.
+    spare: Mutex<Option<FrameBuilder>>,
+    /// Held while a memtable becomes a run.
+    pub(crate) flushing: Mutex<()>,
+    /// Held while runs are merged.
+    pub(crate) merging: Mutex<()>,
+    /// Held by the compaction that was asked for.
+    pub(crate) compacting: Mutex<()>,
+    pub(crate) next_run: AtomicU32,
+    /// The frame at which room was last looked for in vain.
+    full_at: AtomicU64,
+    pub(crate) recovered: Recovered,
+    pub(crate) lock: Arc<DirLock>,
+}
+
+/// What recovery hands over.
+pub(crate) struct Parts {
+    pub(crate) store: u64,
+    pub(crate) published: Published,
+    pub(crate) log: Log,
+    pub(crate) head: HeadWriter,
+    pub(crate) next_run: u32,
+    pub(crate) recovered: Recovered,
+}
+
+impl Core {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        home: PathBuf,
+        settings: Settings,
+        limits: Limits,
+        parts: Parts,
+        lock: Arc<DirLock>,
+    ) -> Self {
+        Self {
+            disk,
+            home,
+            settings,
+            limits,
+            store: parts.store,
+            gate: BeatGate::default(),
+            health: Health::default(),
+            ledger: ViewLedger::new(limits.views_max),
+            due: Due::default(),
+            published: Mutex::new(parts.published),
+            log: Mutex::new(parts.log),
+            head: Mutex::new(parts.head),
+            spare: Mutex::default(),
+            flushing: Mutex::default(),
+            merging: Mutex::default(),
+            compacting: Mutex::default(),
+            next_run: AtomicU32::new(parts.next_run),
+            full_at: AtomicU64::new(u64::MAX),
+            recovered: parts.recovered,
+            lock,
+        }
+    }
+
+    /// What is committed.
+    pub(crate) fn published(&self) -> Published {
+        self.published.lock().clone()
+    }
+
+    /// The header of the newest beat.
+    pub(crate) fn beat_header(&self) -> BeatHeader {
+        self.published.lock().header
+    }
+
+    /// A reader at the newest beat.
+    pub(crate) fn newest(&self) -> Reader {
+        Reader::newest(&self.published())
+    }
+
+    /// A reader at an earlier beat.
+    ///
+    /// # Errors
+    /// `Stale`.
+    pub(crate) fn earlier(&self, beat: BeatNo) -> Result<Reader> {
+        Reader::earlier(&self.published(), beat, self.settings.history_beats)
+    }
+
+    /// Replaces the state by a changed one. What is committed stays.
+    pub(crate) fn switch(&self, change: impl FnOnce(&mut State)) {
+        let mut published = self.published.lock();
+        let mut state = State::clone(&published.state);
+        change(&mut state);
+        published.state = Arc::new(state);
+    }
+
+    /// A number for a new run.
+    pub(crate) fn take_run_number(&self) -> Result<u32> {
+        let take = |number: u32| number.checked_add(1);
+        self.next_run
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
+            .map_err(|_| Error::new(ErrorKind::Full, "write_run", "the numbers of runs are used up"))
+    }
+
+    /// A builder for a new beat.
+    pub(crate) fn spare_frame(&self) -> FrameBuilder {
+        self.spare.lock().take().unwrap_or_default()
+    }
+
+    /// Takes back what a beat used. With `undo`, large values were staged that nothing refers to.
+    pub(crate) fn end_beat(&self, mut frame: FrameBuilder, undo: bool) {
+        // After a failed write or sync the frame may be there all the same, and its values with it.
+        if undo && !self.health.is_poisoned() {
+            // What cannot be removed is dead weight until the next compaction, no more.
+            let _ = self.log.lock().payload.abort();
+        }
+        frame.clear();
+        *self.spare.lock() = Some(frame);
+    }
+
+    /// Writes a large value of the open beat.
+    pub(crate) fn stage_large(&self, value: &[u8]) -> Result<PayloadRef> {
+        self.health.check("put_record")?;
+        self.admit("put_record", value.len() as u64, self.settings.reserve())?;
+        let staged = self.log.lock().payload.stage(value);
+        staged.inspect_err(|_| self.health.poison())
+    }
+
+    /// Reads a large value of the open beat.
+    pub(crate) fn read_staged(&self, payload: &PayloadRef) -> Result<Payload> {
+        let begun = self.log.lock().payload.begun().find(|file| file.number() == payload.segment).cloned();
+        match begun {
+            Some(file) => file.read(payload),
+            None => self.published().state.payloads.read(payload),
+        }
+    }
+
+    /// Commits a beat: one write, and for a durable one a sync.
+    ///
+    /// # Errors
+    /// `Full` at the ceiling, with nothing written. `Io`, `Full` from the disk: the engine is then poisoned. `Poisoned`.
+    pub(crate) fn commit(&self, staged: &mut Staged) -> Result<BeatReceipt> {
+        self.health.check("commit_beat")?;
+        self.wait_for_flushes()?;
+        let reserve = if staged.has_puts { self.settings.reserve() } else { 0 };
+        self.admit("commit_beat", staged.frame.frame_len(), reserve)?;
+        let durability = staged.header.durability.max(Durability::Buffered);
+        let (full, ahead) = {
+            let mut log = self.log.lock();
+            let frame = log.append(staged, durability).inspect_err(|_| self.health.poison())?;
+            self.publish(&mut log, staged, frame);
+            let full =
+                log.active.bytes() >= self.settings.memtable_bytes || log.active.marks_len() >= MARKS_MAX;
+            if full {
+                self.roll(&mut log);
+            }
+            (full, log.ahead.wanted())
+        };
+        if full || ahead {
+            self.upkeep(Job::Flush);
+        }
+        Ok(BeatReceipt { header: staged.header, reached: durability })
+    }
+
+    /// Shows an appended beat to readers.
+    fn publish(&self, log: &mut Log, staged: &Staged, frame: u64) {
+        let begun: Vec<_> = log.payload.begun().cloned().collect();
+        log.payload.keep();
+        let body = staged.frame.body().into();
+        log.active.push(staged.header, frame, body, staged.frame.ops(), staged.has_ranges);
+        let mut published = self.published.lock();
+        if !begun.is_empty() {
+            let mut state = State::clone(&published.state);
+            let mut payloads = Payloads::clone(&state.payloads);
+            begun.into_iter().for_each(|file| payloads = payloads.with(file));
+            state.payloads = Arc::new(payloads);
+            published.state = Arc::new(state);
+        }
+        published.slots = log.active.slots_len();
+        published.header = staged.header;
+        published.frame = frame;
+    }
+
+    /// Ends the active memtable and its segment, if there is anything in them.
+    pub(crate) fn roll(&self, log: &mut Log) {
+        if log.active.is_empty() {
+            return;
+        }
+        // A segment that could not be made is tried again by the next append, which then says why.
+        let _ = log.timeline.roll();
+        let fresh = Arc::new(Memtable::new(log.active.span().upto));
+        let full = std::mem::replace(&mut log.active, Arc::clone(&fresh));
+        let mut published = self.published.lock();
+        let mut state = State::clone(&published.state);
+        state.active = fresh;
+        state.frozen.insert(0, full);
+        published.state = Arc::new(state);
+        published.slots = 0;
+    }
+
+    /// Waits while too many memtables are full.
+    fn wait_for_flushes(&self) -> Result<()> {
+        if self.settings.upkeep == Upkeep::Inline {
+            return Ok(());
+        }
+        let room = || self.published.lock().state.frozen.len() < FROZEN_MAX;
+        if !room() {
+            self.due.until(|| (room() || self.health.is_poisoned()).then_some(()));
+        }
+        self.health.check("commit_beat")
+    }
+
+    /// Checks that `bytes` more fit below the ceiling, `reserve` aside; compacts when they do not.
+    fn admit(&self, op: &'static str, bytes: u64, reserve: u64) -> Result<()> {
+        let max = self.settings.store_bytes_max;
+        if max == u64::MAX {
+            return Ok(());
+        }
+        let fits = |used: u64| used.saturating_add(bytes).saturating_add(reserve) <= max;
+        let used = self.disk_bytes()?;
+        if fits(used) || (self.reclaim()? && fits(self.disk_bytes()?)) {
+            return Ok(());
+        }
+        let context = format!(
+            "{bytes} bytes do not fit: {used} are used, {reserve} kept for deletes; the ceiling is {max}"
+        );
+        Err(Error::new(ErrorKind::Full, op, context))
+    }
+
+    /// Gives up history and dead bytes to make room; false when that was tried since the last commit.
+    fn reclaim(&self) -> Result<bool> {
+        let frame = self.published.lock().frame;
+        if self.full_at.swap(frame, Ordering::AcqRel) == frame {
+            return Ok(false);
+        }
+        let Some(_alone) = self.compacting.try_lock() else { return Ok(false) };
+        crate::compaction::compact(self, 0, &Quiet).map(|_| true)
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn disk_bytes(&self) -> Result<u64> {
+        let timeline = self.log.lock().timeline.disk_bytes();
+        let state = self.published().state;
+        let runs = state.runs.iter().map(|run| run.run.stat().file_len);
+        let mut bytes = runs.fold(timeline.saturating_add(HEAD_BYTES), u64::saturating_add);
+        for file in state.payloads.iter() {
+            bytes = bytes.saturating_add(file.len()?);
+        }
+        Ok(bytes)
+    }
+
+    /// Makes every beat durable.
+    ///
+    /// # Errors
+    /// `Io`: the engine is then poisoned. `Poisoned`.
+    pub(crate) fn sync(&self, op: &'static str) -> Result<BeatNo> {
+        self.health.check(op)?;
+        let mut log = self.log.lock();
+        log.timeline.sync().inspect_err(|_| self.health.poison())?;
+        Ok(self.beat_header().beat)
+    }
+
+    /// Sees that a job gets done: by a thread, or now.
+    pub(crate) fn upkeep(&self, job: Job) {
+        match self.settings.upkeep {
+            Upkeep::Threads => self.due.ask(job),
+            Upkeep::Inline => self.work(job),
+        }
+    }
+
+    /// Does a job. A failure poisons the engine, or is left to whoever comes next.
+    pub(crate) fn work(&self, job: Job) {
+        if self.health.is_poisoned() {
+            self.due.finished();
+            return;
+        }
+        let done = match job {
+            Job::Flush => self.flush_and_fill(),
+            Job::Merge => crate::compaction::merge_due(self),
+        };
+        if let Err(error) = done
+            && (job == Job::Flush || error.kind() == ErrorKind::Io)
+        {
+            self.health.poison();
+        }
+        self.due.finished();
+    }
+
+    fn flush_and_fill(&self) -> Result<()> {
+        let ahead = self.log.lock().ahead.clone();
+        // Zeros that cannot be written now do no harm; a sync that failed has poisoned the timeline, which says so.
+        let _ = ahead.work();
+        let mut flushed = false;
+        while crate::flush::flush_oldest(self, u64::MAX)?.is_some() {
+            flushed = true;
+            self.due.finished();
+            let _ = ahead.work();
+        }
+        if flushed {
+            self.upkeep(Job::Merge);
+        }
+        Ok(())
+    }
+
+    /// Makes runs of all beats committed so far.
+    ///
+    /// # Errors
+    /// `Io`, `Full`: the engine is then poisoned.
+    pub(crate) fn checkpoint(&self) -> Result<CheckpointStat> {
+        let (beat, upto) = {
+            let mut log = self.log.lock();
+            self.roll(&mut log);
+            let published = self.published.lock();
+            (published.header.beat, published.frame)
+        };
+        let mut stat = CheckpointStat { beat, bytes: 0 };
+        loop {
+            let flushed = crate::flush::flush_oldest(self, upto).inspect_err(|_| self.health.poison())?;
+            self.due.finished();
+            let Some(bytes) = flushed else { break };
+            stat.bytes = stat.bytes.saturating_add(bytes);
+        }
+        if stat.bytes > 0 {
+            self.upkeep(Job::Merge);
+        }
+        Ok(stat)
+    }
+
+    /// Begins the work that recovery has left.
+    ///
+    /// # Errors
+    /// `Io`, `Full`.
+    pub(crate) fn settle(&self) -> Result<()> {
+        if self.published.lock().state.frozen.is_empty() {
+            return Ok(());
+        }
+        self.upkeep(Job::Flush);
+        self.health.check("open")
+    }
+
+    /// Figures; cheap.
+    pub(crate) fn stats(&self) -> Result<Stats> {
+        let published = self.published();
+        let state = &published.state;
+        let tables = state.tables().fold(0_u64, |sum, table| sum.saturating_add(table.bytes()));
+        let (current, timeline) = {
+            let log = self.log.lock();
+            (log.timeline.current_bytes(), log.timeline.disk_bytes())
+        };
+        let runs = state.runs.iter().map(|run| run.run.stat().file_len).sum();
+        let mut payloads = 0_u64;
+        for file in state.payloads.iter() {
+            payloads = payloads.saturating_add(file.len()?);
+        }
+        let mut stats = Stats {
+            beat: published.header.beat,
+            records: None,
+            bytes_on_disk: self.disk_bytes()?,
+            engine: vec![
+                ("frames", published.frame),
+                ("memtables", state.tables().count() as u64),
+                ("memtable_bytes", tables),
+                ("runs", state.runs.len() as u64),
+                ("run_bytes", runs),
+                ("timeline_bytes", timeline),
+                ("timeline_segment_bytes", current),
+                ("payload_segments", state.payloads.iter().count() as u64),
+                ("payload_bytes", payloads),
+                ("recovered_frames", self.recovered.frames),
+                ("recovered_bytes_aside", self.recovered.bytes_aside),
+                ("recovered_damaged_spans", self.recovered.damaged_spans),
+                ("recovered_notes", self.recovered.notes),
+                ("recovered_runs_rebuilt", self.recovered.rebuilt),
+                ("poisoned", u64::from(self.health.is_poisoned())),
+            ],
+            ..Stats::default()
+        };
+        self.ledger.fill(&mut stats);
+        Ok(stats)
+    }
+
+    /// Writes what is known now into the head; with `clean`, that nothing more will be written.
+    ///
+    /// # Errors
+    /// `Io`, `Full`.
+    pub(crate) fn write_head(&self, clean: bool) -> Result<()> {
+        let mut writer = self.head.lock();
+        let head = {
+            let log = self.log.lock();
+            log.head(&self.published(), self.store, clean)
+        };
+        if clean { writer.write_both(&head) } else { writer.write(&head) }
+    }
+
+    /// Makes everything durable and says so in the head. The engine is of no more use for writing.
+    ///
+    /// # Errors
+    /// `Io`, `Full`.
+    pub(crate) fn close(&self) -> Result<()> {
+        if self.health.is_poisoned() {
+            return Ok(());
+        }
+        self.sync("close")?;
+        let closed = self.write_head(true);
+        self.health.poison();
+        closed
+    }
+}

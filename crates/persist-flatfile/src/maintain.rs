@@ -1,0 +1,125 @@
+//! Work that can wait: who does it, and when.
+//!
+//! With `maintenance=threads` two threads sleep until something is due: one makes runs of full memtables and prepares
+//! segments ahead, one merges runs. With `maintenance=inline` whoever makes work due does it, so that the same calls always
+//! lead to the same disk operations.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex};
+use persist_api::{Error, ErrorKind, Result};
+
+use crate::core::Core;
+use crate::options::Upkeep;
+
+/// What can be due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// Full memtables wait for their run, or the timeline wants room ahead.
+    Flush,
+    /// There may be runs to merge.
+    Merge,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    flush: bool,
+    merge: bool,
+    stop: bool,
+    /// Counts what was finished, so that nobody misses it.
+    finished: u64,
+}
+
+impl State {
+    fn flag(&mut self, job: Job) -> &mut bool {
+        match job {
+            Job::Flush => &mut self.flush,
+            Job::Merge => &mut self.merge,
+        }
+    }
+}
+
+/// The list of what is due.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Due {
+    /// Asks for a job.
+    pub(crate) fn ask(&self, job: Job) {
+        let mut state = self.state.lock();
+        if !std::mem::replace(state.flag(job), true) {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Ends every wait for jobs.
+    pub(crate) fn stop(&self) {
+        self.state.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    /// Tells those who wait in [`Due::until`] to look again.
+    pub(crate) fn finished(&self) {
+        let mut state = self.state.lock();
+        state.finished = state.finished.wrapping_add(1);
+        self.changed.notify_all();
+    }
+
+    /// Waits until `done` answers, looking again whenever a job was finished.
+    pub(crate) fn until<T>(&self, mut done: impl FnMut() -> Option<T>) -> T {
+        let mut state = self.state.lock();
+        loop {
+            let seen = state.finished;
+            drop(state);
+            if let Some(answer) = done() {
+                return answer;
+            }
+            state = self.state.lock();
+            while state.finished == seen {
+                self.changed.wait(&mut state);
+            }
+        }
+    }
+
+    /// Waits for a job; false when there will be none.
+    fn wait(&self, job: Job) -> bool {
+        let mut state = self.state.lock();
+        loop {
+            if state.stop {
+                return false;
+            }
+            if std::mem::take(state.flag(job)) {
+                return true;
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+}
+
+/// Starts the threads, if there are to be any.
+///
+/// # Errors
+/// `Io` when the system gives no thread.
+pub(crate) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
+    if core.settings.upkeep == Upkeep::Inline {
+        return Ok(Vec::new());
+    }
+    [(Job::Flush, "flatfile-flush"), (Job::Merge, "flatfile-merge")]
+        .into_iter()
+        .map(|(job, name)| {
+            let core = Arc::clone(core);
+            let work = move || {
+                while core.due.wait(job) {
+                    core.work(job);
+                }
+            };
+            std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
+                Error::new(ErrorKind::Io, "open", format!("no thread: {error}")).with_source(error)
+            })
+        })
+        .collect()
+}

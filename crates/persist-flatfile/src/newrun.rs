@@ -1,0 +1,213 @@
+//! Making a run of older tables.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use persist_api::{BeatHeader, BeatNo, Result};
+use persist_io::Disk;
+
+use crate::cover::{Cover, Covering, Cut, Mark};
+use crate::lost::Lost;
+use crate::payload_ref::PayloadRef;
+use crate::retain::Retained;
+use crate::run::{RangeDelete, RangeKind, Run, RunHead, RunWriter, Stored};
+
+/// Records between two reports of progress.
+const STEP: u64 = 4096;
+
+/// Moves large values.
+pub(crate) trait Relocate {
+    /// Puts a value somewhere else, or answers where it is.
+    fn place(&mut self, payload: &PayloadRef) -> Result<PayloadRef>;
+
+    /// Makes what was moved durable.
+    fn finish(&mut self) -> Result<()>;
+}
+
+/// What goes into a new run.
+pub(crate) struct Plan<'t> {
+    pub(crate) head: RunHead,
+    pub(crate) rows: Retained<'t>,
+    pub(crate) ranges: Vec<RangeDelete>,
+    /// Oldest first.
+    pub(crate) headers: Vec<BeatHeader>,
+}
+
+impl Plan<'_> {
+    /// Writes the run and opens it; it is durable then. `step` is called now and then with how many versions were read.
+    ///
+    /// # Errors
+    /// `Io`, `Full`, `Corrupt` in an old table, and what `step` and `relocate` say. The unfinished run is then removed.
+    pub(crate) fn write(
+        mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        mut relocate: Option<&mut dyn Relocate>,
+        step: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Arc<Run>> {
+        let mut writer = RunWriter::create(disk, dir, self.head)?;
+        let mut due = 0;
+        while let Some(row) = self.rows.next()? {
+            if self.rows.read >= due {
+                step(self.rows.read)?;
+                due = self.rows.read.saturating_add(STEP);
+            }
+            let stored = match (&row.stored, &mut relocate) {
+                (Stored::Large(payload), Some(relocate)) => Stored::Large(relocate.place(payload)?),
+                (stored, _) => *stored,
+            };
+            writer.add(row.key, row.beat, &stored)?;
+        }
+        self.ranges.iter().for_each(|range| writer.range(range));
+        self.headers.iter().for_each(|header| writer.header(header));
+        // A run that is found must find its values.
+        relocate.map_or(Ok(()), Relocate::finish)?;
+        writer.finish()?;
+        Run::open(disk, dir, self.head.number)
+    }
+}
+
+/// The marks of several tables, newest table first, that a run with a certain floor keeps.
+pub(crate) fn kept_ranges(tables: &[Vec<Covering>], floor: BeatNo, oldest: bool) -> Vec<RangeDelete> {
+    // Number them all through, the oldest first.
+    let mut all = Vec::new();
+    for table in tables.iter().rev() {
+        let mut marks: Vec<&Covering> = table.iter().collect();
+        marks.sort_by_key(|range| range.mark.order);
+        for range in marks {
+            let mark = Mark { order: all.len() as u64, ..range.mark.clone() };
+            all.push(Covering { mark, start: range.start.clone(), end: range.end.clone() });
+        }
+    }
+    let cover = Cover::of(&all, |order| order);
+    let mut kept: Vec<(Cut, Cut, Mark)> = Vec::new();
+    let mut touching: Vec<usize> = Vec::new();
+    for (start, end, marks) in cover.fragments() {
+        let mut here = Vec::new();
+        for mark in chosen(marks, floor, oldest) {
+            let goes_on = touching.iter().copied().find(|at| {
+                kept.get(*at).is_some_and(|(_, until, other)| until == start && is_same(other, mark))
+            });
+            match goes_on.and_then(|at| Some((at, kept.get_mut(at)?))) {
+                Some((at, (_, until, _))) => {
+                    *until = end.clone();
+                    here.push(at);
+                }
+                None => {
+                    here.push(kept.len());
+                    kept.push((start.clone(), end.clone(), mark.clone()));
+                }
+            }
+        }
+        touching = here;
+    }
+    kept.iter().filter_map(|(start, end, mark)| range_delete(start, end, mark)).collect()
+}
+
+/// Of the marks over the same keys, newest first: losses, one delete a beat above the floor, and the newest at or below it
+/// unless there is nothing older to hide.
+fn chosen(marks: &[Mark], floor: BeatNo, oldest: bool) -> impl Iterator<Item = &Mark> {
+    let mut last = None;
+    let mut below = oldest;
+    marks.iter().filter(move |mark| {
+        if mark.lost.is_some() {
+            return true;
+        }
+        let keep =
+            if mark.beat <= floor { !std::mem::replace(&mut below, true) } else { last != Some(mark.beat) };
+        last = Some(mark.beat);
+        keep
+    })
+}
+
+fn is_same(one: &Mark, two: &Mark) -> bool {
+    one.beat == two.beat && one.lost == two.lost
+}
+
+fn range_delete(start: &Cut, end: &Cut, mark: &Mark) -> Option<RangeDelete> {
+    Some(RangeDelete {
+        start: start.as_start()?.map(<[u8]>::to_vec),
+        end: end.as_end()?.map(<[u8]>::to_vec),
+        beat: mark.beat,
+        kind: mark.lost.as_deref().map_or(RangeKind::Deleted, Lost::kind),
+    })
+}
+
+/// Of headers in the order of their frames, those that views in the window need: the last one of each beat, from the
+/// newest at or below the floor on.
+pub(crate) fn kept_headers(headers: impl Iterator<Item = BeatHeader>, floor: BeatNo) -> Vec<BeatHeader> {
+    let mut kept: Vec<BeatHeader> = Vec::new();
+    for header in headers {
+        let replaced = |last: &mut BeatHeader| last.beat == header.beat || header.beat <= floor;
+        while kept.pop_if(replaced).is_some() {}
+        kept.push(header);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covering(start: &[u8], end: &[u8], order: u64, beat: u64) -> Covering {
+        Covering {
+            start: Cut::At(start.to_vec(), false),
+            end: Cut::At(end.to_vec(), false),
+            mark: Mark { order, beat: BeatNo(beat), lost: None },
+        }
+    }
+
+    fn ranges(tables: &[Vec<Covering>], floor: u64, oldest: bool) -> Vec<(Vec<u8>, Vec<u8>, u64)> {
+        let key = |bound: std::ops::Bound<Vec<u8>>| match bound {
+            std::ops::Bound::Included(key) | std::ops::Bound::Excluded(key) => key,
+            std::ops::Bound::Unbounded => panic!("unbounded"),
+        };
+        let kept = kept_ranges(tables, BeatNo(floor), oldest);
+        kept.into_iter().map(|range| (key(range.start), key(range.end), range.beat.0)).collect()
+    }
+
+    #[test]
+    fn ranges_at_the_floor_are_joined_and_go_with_the_oldest_table() {
+        let newer = vec![covering(b"c", b"m", 9, 5)];
+        let older = vec![covering(b"a", b"z", 1, 2), covering(b"d", b"e", 2, 3)];
+        let tables = [newer, older];
+        let all = ranges(&tables, 0, false);
+        assert_eq!(
+            all,
+            [
+                (b"a".to_vec(), b"z".to_vec(), 2),
+                (b"c".to_vec(), b"m".to_vec(), 5),
+                (b"d".to_vec(), b"e".to_vec(), 3)
+            ]
+        );
+        assert_eq!(
+            ranges(&tables, 4, true),
+            [(b"c".to_vec(), b"m".to_vec(), 5)],
+            "what lies below the floor has nothing to hide"
+        );
+        let below = ranges(&tables, 5, false);
+        assert_eq!(
+            below,
+            [
+                (b"a".to_vec(), b"c".to_vec(), 2),
+                (b"c".to_vec(), b"m".to_vec(), 5),
+                (b"m".to_vec(), b"z".to_vec(), 2)
+            ]
+        );
+        assert_eq!(ranges(&tables, 5, true), []);
+    }
+
+    #[test]
+    fn headers_of_the_window_stay() {
+        let header =
+            |beat: u64, commits: u64| BeatHeader { beat: BeatNo(beat), commits, ..BeatHeader::default() };
+        let all = [header(1, 1), header(2, 1), header(2, 2), header(3, 1), header(4, 1)];
+        let beats = |floor: u64| {
+            let kept = kept_headers(all.into_iter(), BeatNo(floor));
+            kept.iter().map(|header| (header.beat.0, header.commits)).collect::<Vec<_>>()
+        };
+        assert_eq!(beats(0), [(1, 1), (2, 2), (3, 1), (4, 1)]);
+        assert_eq!(beats(2), [(2, 2), (3, 1), (4, 1)]);
+        assert_eq!(beats(9), [(4, 1)]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Reading at one beat.
+
+use std::sync::Arc;
+
+use persist_api::{BeatHeader, BeatNo, Direction, Error, ErrorKind, KeyRange, Result, Value};
+
+use crate::cover::Cover;
+use crate::error::SCHEME;
+use crate::lost::Lost;
+use crate::memtable::{Found, Memtable, Sight};
+use crate::merge::{Rows, readable};
+use crate::payload::Payload;
+use crate::run::{Stored, hash};
+use crate::state::{Published, State};
+
+/// A beat of a state.
+pub(crate) struct Reader {
+    state: Arc<State>,
+    header: BeatHeader,
+    /// What is seen of the active memtable.
+    active: Sight,
+    /// What is seen of the frozen ones, where it is not all.
+    frozen: Vec<Sight>,
+    has_lost: bool,
+}
+
+impl Reader {
+    /// Reads the newest beat.
+    pub(crate) fn newest(published: &Published) -> Self {
+        let at = published.header.beat;
+        let has_lost = published.state.has_lost();
+        Self {
+            state: Arc::clone(&published.state),
+            header: published.header,
+            active: Sight::slots(published.slots, at),
+            frozen: Vec::new(),
+            has_lost,
+        }
+    }
+
+    /// Reads an earlier beat; `Stale` where it is not kept.
+    ///
+    /// # Errors
+    /// `Stale`; `Corrupt` where its header cannot be read.
+    pub(crate) fn earlier(published: &Published, beat: BeatNo, window: u64) -> Result<Self> {
+        let stale = |what: String| {
+            Err(Error::new(ErrorKind::Stale, "view_at", what).with_engine(SCHEME).with_beat(beat))
+        };
+        let newest = published.header.beat;
+        if beat == newest {
+            return Ok(Self::newest(published));
+        }
+        let oldest = published.state.floor().0.max(newest.0.saturating_sub(window));
+        if beat > newest || beat.0 < oldest {
+            return stale(format!("beats {oldest} to {newest} are kept"));
+        }
+        let state = &published.state;
+        let active = state.active.slots_upto(beat).min(published.slots);
+        let frozen: Vec<u32> = state.frozen.iter().map(|table| table.slots_upto(beat)).collect();
+        let tables =
+            std::iter::once(&state.active).chain(&state.frozen).zip(std::iter::once(&active).chain(&frozen));
+        let in_tables = tables.filter_map(|(table, slots)| table.header(*slots)).next();
+        let header = match in_tables {
+            Some(header) => Some(header),
+            None => state.header_in_runs(beat)?,
+        };
+        let Some(header) = header.filter(|header| header.beat == beat) else {
+            if beat.0 == 0 {
+                return Ok(Self { header: BeatHeader::default(), ..Self::newest(published) }
+                    .limited(active, &frozen));
+            }
+            return stale("there is no such beat".to_owned());
+        };
+        Ok(Self { header, ..Self::newest(published) }.limited(active, &frozen))
+    }
+
+    fn limited(mut self, active: u32, frozen: &[u32]) -> Self {
+        let at = self.header.beat;
+        self.active = Sight::slots(active, at);
+        self.frozen = frozen.iter().map(|slots| Sight::slots(*slots, at)).collect();
+        self
+    }
+
+    /// The header of the beat.
+    pub(crate) fn header(&self) -> &BeatHeader {
+        &self.header
+    }
+
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    fn tables(&self) -> impl Iterator<Item = (&Memtable, Sight)> {
+        let all = Sight { below: u64::MAX, at: self.header.beat };
+        let frozen = self.state.frozen.iter().enumerate();
+        let frozen = frozen.map(move |(at, table)| (&**table, self.frozen.get(at).copied().unwrap_or(all)));
+        std::iter::once((&*self.state.active, self.active)).chain(frozen)
+    }
+
+    /// Reads one record.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`.
+    pub(crate) fn get(&self, op: &'static str, key: &[u8]) -> Result<Option<Value<'_>>> {
+        let hash = hash(key);
+        for (table, sight) in self.tables() {
+            match table.get(key, hash, sight) {
+                Found::Nothing => {}
+                Found::Record(stored) => return self.value(&stored),
+                Found::Covered => return Ok(None),
+                Found::Damaged(lost) => return Err(lost.error(op)),
+            }
+        }
+        let at = self.header.beat;
+        for run in &self.state.runs {
+            let version = run.run.get(key, hash, at)?;
+            if !run.cover.is_empty()
+                && let Some(mark) = run.cover.over(key).iter().find(|mark| mark.beat <= at)
+            {
+                match &mark.lost {
+                    Some(lost) if version.is_none_or(|version| version.beat <= mark.beat) => {
+                        return Err(lost.error(op));
+                    }
+                    None if version.is_none_or(|version| version.beat < mark.beat) => return Ok(None),
+                    Some(_) | None => {}
+                }
+            }
+            if let Some(version) = version {
+                return self.value(&version.stored);
+            }
+        }
+        Ok(None)
+    }
+
+    fn value<'v>(&'v self, stored: &Stored<'v>) -> Result<Option<Value<'v>>> {
+        Ok(match stored {
+            Stored::Inline(value) => Some(Value::borrowed(value)),
+            Stored::Large(payload) => Some(Value::pinned(self.state.payloads.read(payload)?)),
+            Stored::Deleted => None,
+        })
+    }
+
+    /// Reads a large value.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`.
+    pub(crate) fn large(&self, payload: &crate::payload_ref::PayloadRef) -> Result<Payload> {
+        self.state.payloads.read(payload)
+    }
+
+    /// The rows of all tables, not sought yet.
+    pub(crate) fn rows(&self, direction: Direction) -> Rows<'_> {
+        let mut rows = Rows::new(direction);
+        let mut number = 0;
+        for (table, sight) in self.tables() {
+            rows.add_table(number, table, sight);
+            number += 1;
+        }
+        for run in &self.state.runs {
+            rows.add_run(number, &run.run, &run.cover, self.header.beat);
+            number += 1;
+        }
+        rows
+    }
+
+    /// The part of a range that can be read although beats were lost, and what to say behind it.
+    pub(crate) fn readable<'r>(
+        &self,
+        range: &'r KeyRange<'_>,
+        direction: Direction,
+    ) -> (KeyRange<'r>, Option<Arc<Lost>>) {
+        if !self.has_lost {
+            return (range.borrowed(), None);
+        }
+        let tables = self.tables().map(|(table, sight)| (table.whole_cover(), sight));
+        let all = Sight { below: u64::MAX, at: self.header.beat };
+        let runs = self.state.runs.iter().map(|run| (Arc::clone(&run.cover), all));
+        let covers: Vec<(Arc<Cover>, Sight)> = tables.chain(runs).collect();
+        readable(range, direction, &covers)
+    }
+}

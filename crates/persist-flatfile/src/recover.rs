@@ -1,0 +1,219 @@
+//! Opening: what is there becomes a state to read and a place to go on writing.
+//!
+//! Nothing that verifies is given up, and nothing is changed in place. What is done here is done again, with the same outcome,
+//! when a crash comes in between.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+
+use persist_api::{BeatHeader, BeatNo, Error, ErrorKind, Observer, Result};
+use persist_io::Disk;
+
+use crate::core::Parts;
+use crate::home::Home;
+use crate::log::{Log, Recovered};
+use crate::lost::Lost;
+use crate::memtable::Memtable;
+use crate::options::{Settings, Upkeep};
+use crate::payload::{PayloadWriter, Payloads};
+use crate::runs::{Runs, find_runs};
+use crate::state::{LiveRun, Published, State};
+use crate::timeline::aside::clear_up;
+use crate::timeline::head::{HeadFound, HeadWriter, read_head};
+use crate::timeline::replay::{Damage, Found, ReplayFrom, Replayed, replay};
+use crate::timeline::{GoOn, Timeline};
+
+/// The tag of a new store: it tells its frames from those of every other store. With inline upkeep it is made of the path, so
+/// that everything stays repeatable.
+pub(crate) fn new_store_tag(upkeep: Upkeep, dir: &Path) -> u64 {
+    let tag = match upkeep {
+        Upkeep::Threads => RandomState::new().build_hasher().finish(),
+        Upkeep::Inline => crate::run::hash(dir.as_os_str().as_encoded_bytes()),
+    };
+    tag.max(1)
+}
+
+/// Creates an empty store. It is there, durably, once its head is written.
+///
+/// # Errors
+/// `Io`, `Full`.
+pub(crate) fn create(disk: &Arc<dyn Disk>, dir: &Path, settings: &Settings) -> Result<Parts> {
+    let home = Home::look(&**disk, dir)?;
+    for name in &home.unfinished {
+        disk.remove_file(&dir.join(name))?;
+    }
+    for (kind, number) in &home.files {
+        disk.remove_file(&dir.join(kind.name(*number)))?;
+    }
+    let found = read_head(&**disk, dir)?;
+    let store = new_store_tag(settings.upkeep, dir);
+    let start = Start {
+        disk,
+        dir,
+        settings,
+        store,
+        go_on: GoOn::new_store(store),
+        runs: Vec::new(),
+        tail: Tail::new(0, settings.memtable_bytes, BeatHeader::default()),
+        payload_end: None,
+        next_run: 1,
+    };
+    start.parts(&found)
+}
+
+/// Opens a store.
+///
+/// # Errors
+/// `Corrupt` when there are bytes but nothing verifies, `Mismatch` for a later format, `Cancelled`, `Io`, `Full`.
+pub(crate) fn recover(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    settings: &Settings,
+    seen: &dyn Observer,
+) -> Result<Parts> {
+    let found = read_head(&**disk, dir)?;
+    let Runs { live, next_number, rebuilt, lost } = find_runs(&**disk, dir, found.head.as_ref(), seen)?;
+    let after = live.first().map_or(0, |run| run.head().span.upto);
+    let newest = live.iter().map(|run| *run.newest()).max_by_key(|header| header.beat);
+    let mut tail = Tail::new(after, settings.memtable_bytes, newest.unwrap_or_default());
+    tail.recovered.rebuilt = rebuilt;
+    tail.recovered.damaged_spans = lost;
+    tail.recovered.notes = found.damaged.len() as u64;
+    let from = ReplayFrom { head: found.head.as_ref(), store: None, after };
+    let ended = replay(&**disk, dir, from, seen, &mut |item| tail.take(item))?;
+    tail.end();
+    if live.is_empty() && tail.recovered.frames == 0 && tail.recovered.damaged_spans > 0 {
+        let what = "there are files of a store, but not one beat can be read; `persist doctor` says more";
+        return Err(Error::new(ErrorKind::Corrupt, "open", what).with_path(dir));
+    }
+    clear_up(&**disk, dir, &ended)?;
+    let payload_end = match (&ended.newest, &found.head) {
+        _ if !ended.payload_end_known => None,
+        (Some(newest), head) => {
+            Some(newest.payload_end.max(head.as_ref().map_or(newest.payload_end, |head| head.payload_end)))
+        }
+        (None, Some(head)) if head.clean => Some(head.payload_end),
+        (None, _) => None,
+    };
+    let start = Start {
+        disk,
+        dir,
+        settings,
+        store: ended.go_on.store,
+        go_on: ended.go_on,
+        runs: live.into_iter().map(|run| Arc::new(LiveRun::new(run))).collect(),
+        tail,
+        payload_end,
+        next_run: next_number,
+    };
+    start.parts(&found)
+}
+
+/// Everything that is needed to go on.
+struct Start<'s> {
+    disk: &'s Arc<dyn Disk>,
+    dir: &'s Path,
+    settings: &'s Settings,
+    store: u64,
+    go_on: GoOn,
+    /// Newest first.
+    runs: Vec<Arc<LiveRun>>,
+    tail: Tail,
+    payload_end: Option<crate::timeline::PayloadEnd>,
+    next_run: u32,
+}
+
+impl Start<'_> {
+    fn parts(self, found: &HeadFound) -> Result<Parts> {
+        let disk = self.disk;
+        let frame = self.go_on.last_frame;
+        let timeline = Timeline::resume(Arc::clone(disk), self.dir, self.go_on, self.settings.ahead())?;
+        let payloads = Payloads::open(&**disk, self.dir)?;
+        let bytes = self.settings.payload_segment_bytes();
+        let payload =
+            PayloadWriter::resume(Arc::clone(disk), self.dir, self.store, &payloads, self.payload_end, bytes);
+        let Tail { active, frozen, header, recovered, .. } = self.tail;
+        let active = Arc::new(active);
+        let state =
+            State { active: Arc::clone(&active), frozen, runs: self.runs, payloads: Arc::new(payloads) };
+        let published = Published { slots: active.slots_len(), state: Arc::new(state), header, frame };
+        let ahead = timeline.ahead();
+        let log = Log { timeline, payload, ahead, active };
+        let mut writer = HeadWriter::open(&**disk, self.dir, found)?;
+        let head = log.head(&published, self.store, false);
+        // Opening a store once more that was opened and not used changes nothing.
+        if found.head.as_ref() != Some(&head) || !found.damaged.is_empty() {
+            writer.write_both(&head)?;
+        }
+        Ok(Parts { store: self.store, published, log, head: writer, next_run: self.next_run, recovered })
+    }
+}
+
+/// The frames that no run holds, on their way into memory.
+struct Tail {
+    active: Memtable,
+    /// Full ones, newest first.
+    frozen: Vec<Arc<Memtable>>,
+    memtable_bytes: u64,
+    header: BeatHeader,
+    /// Damage whose end is not known yet.
+    lost: Option<Damage>,
+    recovered: Recovered,
+}
+
+impl Tail {
+    fn new(after: u64, memtable_bytes: u64, header: BeatHeader) -> Self {
+        Self {
+            active: Memtable::new(after),
+            frozen: Vec::new(),
+            memtable_bytes,
+            header,
+            lost: None,
+            recovered: Recovered::default(),
+        }
+    }
+
+    fn take(&mut self, found: Found) -> Result<()> {
+        match found {
+            Found::Frame(frame) => self.frame(frame),
+            Found::Damage(damage) => {
+                self.end();
+                self.lost = Some(damage);
+                self.recovered.damaged_spans += 1;
+            }
+            Found::Torn(torn) => {
+                self.recovered.bytes_aside = self.recovered.bytes_aside.saturating_add(torn.len);
+            }
+            Found::Note(_) => self.recovered.notes += 1,
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: Replayed) {
+        let header = frame.footer.header;
+        // The beats before this one are lost, and beats never go back.
+        self.settle_lost(BeatNo(header.beat.0.saturating_sub(1)).max(self.header.beat));
+        if self.active.bytes() >= self.memtable_bytes {
+            let fresh = Memtable::new(self.active.span().upto);
+            self.frozen.insert(0, Arc::new(std::mem::replace(&mut self.active, fresh)));
+        }
+        self.header = header;
+        self.recovered.frames += 1;
+        self.active.push_frame(header, frame.frame, frame.bytes, frame.body, frame.footer.ops);
+    }
+
+    /// Nothing follows: what is lost may have been any beat, so that no reader may overlook it.
+    fn end(&mut self) {
+        self.settle_lost(self.header.beat);
+    }
+
+    fn settle_lost(&mut self, beat: BeatNo) {
+        if let Some(damage) = self.lost.take() {
+            let file = damage.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let what = format!("{} (beats {} to {})", damage.what, damage.beat, damage.beat_upto);
+            let lost = Lost { beat, file, offset: damage.offset, what };
+            self.active.push_lost(Arc::new(lost), damage.frames.upto);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Which versions a new run keeps: those that a beat in the history window shows.
+//!
+//! Tables are merged version by version, newest first for each key. A version goes when something newer of the same beat,
+//! or of a beat at or below the floor, decides the same key: another version, or a range delete.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use persist_api::{BeatNo, Result};
+
+use crate::cover::{Cover, CoverCursor};
+use crate::memtable::{Chunk, Memtable, prefix_of};
+use crate::run::{Run, RunCursor, Stored};
+
+/// One version on its way into a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Versioned<'t> {
+    pub(crate) key: &'t [u8],
+    pub(crate) beat: BeatNo,
+    pub(crate) stored: Stored<'t>,
+    /// Its place among versions and marks of its table.
+    order: u64,
+}
+
+enum Input<'t> {
+    Table { table: &'t Memtable, chunk: Arc<Chunk>, at: usize },
+    Run(RunCursor<'t>),
+}
+
+impl<'t> Input<'t> {
+    fn next(&mut self) -> Result<Option<Versioned<'t>>> {
+        match self {
+            Self::Table { table, chunk, at } => {
+                let Some(place) = chunk.entries.get(*at).map(|entry| entry.place) else { return Ok(None) };
+                *at += 1;
+                Ok(table.record_at(place).map(|(key, beat, stored)| Versioned {
+                    key,
+                    beat,
+                    stored,
+                    order: place.0,
+                }))
+            }
+            Self::Run(cursor) => {
+                let row = cursor.next()?;
+                Ok(row.map(|(key, version)| Versioned {
+                    key,
+                    beat: version.beat,
+                    stored: version.stored,
+                    order: version.beat.0,
+                }))
+            }
+        }
+    }
+}
+
+struct Head<'t> {
+    row: Versioned<'t>,
+    prefix: u64,
+    input: Input<'t>,
+    cover: Option<CoverCursor>,
+}
+
+/// The versions of several tables that a run with a certain floor keeps, in order.
+pub(crate) struct Retained<'t> {
+    floor: BeatNo,
+    /// Nothing older exists, so that deletes at or below the floor have nothing left to hide.
+    oldest: bool,
+    /// By age of the table, newest first.
+    heads: Vec<Head<'t>>,
+    /// The heads that stand on a version, the next first.
+    order: Vec<usize>,
+    /// What was seen of the current key.
+    key: Option<&'t [u8]>,
+    decided: Option<BeatNo>,
+    /// Versions read so far.
+    pub(crate) read: u64,
+}
+
+impl<'t> Retained<'t> {
+    pub(crate) fn new(floor: BeatNo, oldest: bool) -> Self {
+        Self { floor, oldest, heads: Vec::new(), order: Vec::new(), key: None, decided: None, read: 0 }
+    }
+
+    /// Adds a memtable, older than all before.
+    pub(crate) fn add_table(&mut self, table: &'t Memtable) -> Result<()> {
+        let input = Input::Table { table, chunk: table.sorted(), at: 0 };
+        self.add(input, table.whole_cover())
+    }
+
+    /// Adds a run, older than all before.
+    pub(crate) fn add_run(&mut self, run: &'t Run, cover: &Arc<Cover>) -> Result<()> {
+        let mut cursor = run.cursor();
+        cursor.seek(Bound::Unbounded)?;
+        self.add(Input::Run(cursor), Arc::clone(cover))
+    }
+
+    fn add(&mut self, mut input: Input<'t>, cover: Arc<Cover>) -> Result<()> {
+        let first = input.next()?;
+        let row = first.unwrap_or(Versioned { key: &[], beat: BeatNo(0), stored: Stored::Deleted, order: 0 });
+        let cover = (!cover.is_empty()).then(|| CoverCursor::new(cover));
+        self.heads.push(Head { prefix: prefix_of(row.key, 0), row, input, cover });
+        if first.is_some() {
+            self.order.insert(0, self.heads.len() - 1);
+            self.sink();
+        }
+        Ok(())
+    }
+
+    /// Puts the first head where it belongs: by key, then the newer table first.
+    fn sink(&mut self) {
+        let mut at = 0;
+        while let Some(&[one, two]) = self.order.get(at..at + 2).and_then(|pair| pair.first_chunk()) {
+            let (Some(first), Some(second)) = (self.heads.get(one), self.heads.get(two)) else { break };
+            let keys = second.prefix.cmp(&first.prefix).then_with(|| second.row.key.cmp(first.row.key));
+            if keys.then(two.cmp(&one)).is_gt() {
+                break;
+            }
+            self.order.swap(at, at + 1);
+            at += 1;
+        }
+    }
+
+    /// The next version that is kept.
+    pub(crate) fn next(&mut self) -> Result<Option<Versioned<'t>>> {
+        while let Some(&at) = self.order.first() {
+            let Some(head) = self.heads.get_mut(at) else { break };
+            let row = head.row;
+            if let Some(next) = head.input.next()? {
+                head.prefix = prefix_of(next.key, 0);
+                head.row = next;
+                self.sink();
+            } else {
+                self.order.remove(0);
+            }
+            self.read += 1;
+            if self.keeps(&row, at) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    fn keeps(&mut self, row: &Versioned<'t>, table: usize) -> bool {
+        if self.key != Some(row.key) {
+            (self.key, self.decided) = (Some(row.key), None);
+        }
+        let floor = self.floor;
+        let decides = |beat: BeatNo| beat == row.beat || beat <= floor;
+        let replaced = self.decided.is_some_and(decides);
+        let dropped = replaced || self.is_covered(row, table, decides);
+        self.decided = Some(row.beat);
+        let pointless = row.stored == Stored::Deleted && self.oldest && row.beat <= self.floor;
+        !(dropped || pointless)
+    }
+
+    /// Whether a newer range delete decides the key in the version's stead.
+    fn is_covered(&mut self, row: &Versioned<'_>, table: usize, decides: impl Fn(BeatNo) -> bool) -> bool {
+        self.heads.iter_mut().enumerate().take(table + 1).any(|(at, head)| {
+            let Some(cover) = &mut head.cover else { return false };
+            let newer = |order: u64| at < table || order > row.order;
+            cover
+                .over(row.key)
+                .iter()
+                .any(|mark| mark.lost.is_none() && newer(mark.order) && decides(mark.beat))
+        })
+    }
+}

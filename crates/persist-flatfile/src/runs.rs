@@ -1,0 +1,199 @@
+//! Which runs are live: those that together hold the frames from the first on, without a gap.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use persist_api::{BeatNo, Error, ErrorKind, Observer, Result};
+use persist_io::Disk;
+
+use crate::error::SCHEME;
+use crate::home::Home;
+use crate::lost::Lost;
+use crate::names::Kind;
+use crate::run::{OnLoss, RangeDelete, Run, RunHead, RunWriter, rebuild};
+use crate::timeline::FrameSpan;
+use crate::timeline::aside::move_aside;
+use crate::timeline::head::Head;
+
+/// What was found.
+pub(crate) struct Runs {
+    /// Newest first.
+    pub(crate) live: Vec<Arc<Run>>,
+    /// No run ever had this number.
+    pub(crate) next_number: u32,
+    /// Runs that were made anew.
+    pub(crate) rebuilt: u64,
+    /// Spans of frames that no run holds.
+    pub(crate) lost: u64,
+}
+
+/// A run that does not open.
+struct Broken {
+    number: u32,
+    error: Error,
+}
+
+/// Opens the runs of a store, makes those anew whose index or ends are damaged, removes those that others supersede and what
+/// was never finished. Frames that should be in a run and are in none are marked as lost, in a run of their own.
+///
+/// # Errors
+/// `Corrupt` when no run that should be there can be read, `Mismatch`, `Cancelled`, `Io`, `Full`.
+pub(crate) fn find_runs(
+    disk: &dyn Disk,
+    dir: &Path,
+    head: Option<&Head>,
+    seen: &dyn Observer,
+) -> Result<Runs> {
+    let home = Home::look(disk, dir)?;
+    for name in &home.unfinished {
+        disk.remove_file(&dir.join(name))?;
+    }
+    let numbers = home.numbers(Kind::Run);
+    let named = head.iter().flat_map(|head| &head.runs).map(|run| run.number);
+    let greatest = numbers.iter().copied().chain(named).max().unwrap_or(0);
+    let mut found = Runs { live: Vec::new(), next_number: greatest.saturating_add(1), rebuilt: 0, lost: 0 };
+    let mut broken = Vec::new();
+    for number in numbers {
+        match Run::open(disk, dir, number) {
+            Ok(run) => found.live.push(run),
+            Err(error) if error.kind() == ErrorKind::Corrupt => broken.push(Broken { number, error }),
+            Err(error) => return Err(error),
+        }
+    }
+    found.repair(disk, dir, broken, seen)?;
+    found.settle(disk, dir)?;
+    found.fill_gaps(disk, dir, head)?;
+    found.live.reverse();
+    Ok(found)
+}
+
+impl Runs {
+    fn take_number(&mut self) -> Result<u32> {
+        let number = self.next_number;
+        self.next_number = number.checked_add(1).ok_or_else(|| {
+            Error::new(ErrorKind::Full, "open", "the numbers of runs are used up").with_engine(SCHEME)
+        })?;
+        Ok(number)
+    }
+
+    /// Makes broken runs anew where that can be done; the broken file is kept in `damaged/`.
+    fn repair(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        broken: Vec<Broken>,
+        seen: &dyn Observer,
+    ) -> Result<()> {
+        let mut first = None;
+        for Broken { number, error } in broken {
+            let to = self.take_number()?;
+            match rebuild(disk, dir, (number, to), OnLoss::Mark, seen) {
+                Ok(_) => {
+                    self.rebuilt += 1;
+                    self.live.push(Run::open(disk, dir, to)?);
+                }
+                Err(failed) if failed.kind() == ErrorKind::Corrupt => {
+                    first.get_or_insert(error);
+                    continue;
+                }
+                Err(failed) => return Err(failed),
+            }
+            move_aside(disk, dir, &dir.join(Kind::Run.name(number)))?;
+        }
+        // Where nothing else is there, what cannot be read was all.
+        match first {
+            Some(error) if self.live.is_empty() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Leaves out, and removes, runs whose frames are all in another one. The rest is put in order, oldest first.
+    fn settle(&mut self, disk: &dyn Disk, dir: &Path) -> Result<()> {
+        let newer = |run: &Run| (run.head().span.len(), run.head().number);
+        let mut all = std::mem::take(&mut self.live);
+        all.sort_by_key(|run| std::cmp::Reverse(newer(run)));
+        let mut superseded = Vec::new();
+        for run in all {
+            let span = run.head().span;
+            if self.live.iter().any(|other| other.head().span.covers(&span)) {
+                superseded.push(run);
+            } else {
+                self.live.push(run);
+            }
+        }
+        self.live.sort_by_key(|run| run.head().span);
+        for pair in self.live.windows(2) {
+            if let [older, newer] = pair
+                && newer.head().span.after < older.head().span.upto
+            {
+                let what = "two runs hold some of the same frames, and each holds others";
+                return Err(Error::new(ErrorKind::Corrupt, "open", what)
+                    .with_engine(SCHEME)
+                    .with_path(newer.path()));
+            }
+        }
+        for run in &superseded {
+            disk.remove_file(run.path())?;
+        }
+        if !superseded.is_empty() {
+            disk.sync_dir(dir)?;
+        }
+        Ok(())
+    }
+
+    /// Marks frames that are in no run although later ones are.
+    fn fill_gaps(&mut self, disk: &dyn Disk, dir: &Path, head: Option<&Head>) -> Result<()> {
+        let mut whole = Vec::new();
+        let mut upto = 0;
+        for run in std::mem::take(&mut self.live) {
+            let span = run.head().span;
+            if span.after > upto {
+                let last = BeatNo(run.head().first_beat.0.saturating_sub(1));
+                let gap = FrameSpan::new(upto, span.after);
+                let floor = whole.last().map_or(BeatNo(0), |run: &Arc<Run>| run.head().last_beat);
+                whole.push(self.mark_gap(disk, dir, gap, last.max(floor), head)?);
+            }
+            upto = span.upto;
+            whole.push(run);
+        }
+        self.live = whole;
+        Ok(())
+    }
+
+    /// Writes a run that says that frames are lost.
+    fn mark_gap(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        gap: FrameSpan,
+        beat: BeatNo,
+        head: Option<&Head>,
+    ) -> Result<Arc<Run>> {
+        self.lost += 1;
+        let number = self.take_number()?;
+        let named = head.and_then(|head| head.runs.iter().find(|run| gap.covers(&run.span)));
+        let lost = Lost {
+            beat,
+            file: Kind::Run.name(named.map_or(0, |run| run.number)),
+            offset: 0,
+            what: format!(
+                "the run with frames {} to {} is missing or cannot be read",
+                gap.after + 1,
+                gap.upto
+            ),
+        };
+        let mut writer = RunWriter::create(
+            disk,
+            dir,
+            RunHead { number, span: gap, first_beat: beat, last_beat: beat, floor: BeatNo(0) },
+        )?;
+        writer.range(&RangeDelete {
+            start: std::ops::Bound::Unbounded,
+            end: std::ops::Bound::Unbounded,
+            beat,
+            kind: lost.kind(),
+        });
+        writer.finish()?;
+        Run::open(disk, dir, number)
+    }
+}

@@ -1,0 +1,112 @@
+//! What there is to read: memtables and runs, newest first, and what of it a reader may see.
+
+use std::sync::Arc;
+
+use persist_api::{BeatHeader, BeatNo, Result};
+
+use crate::cover::{Cover, Covering, Cut, Mark};
+use crate::lost::Lost;
+use crate::memtable::Memtable;
+use crate::payload::Payloads;
+use crate::run::{RangeDelete, RangeKind, Run};
+
+/// A run that is being read, with its range deletes in order.
+pub(crate) struct LiveRun {
+    pub(crate) run: Arc<Run>,
+    pub(crate) cover: Arc<Cover>,
+    has_lost: bool,
+}
+
+impl LiveRun {
+    pub(crate) fn new(run: Arc<Run>) -> Self {
+        let ranges = Self::coverings_of(&run);
+        let has_lost = ranges.iter().any(|range| range.mark.lost.is_some());
+        Self { cover: Arc::new(Cover::of(&ranges, |order| order)), run, has_lost }
+    }
+
+    fn coverings_of(run: &Run) -> Vec<Covering> {
+        run.ranges().iter().map(covering).collect()
+    }
+
+    /// The marks as they are stored.
+    pub(crate) fn coverings(&self) -> Vec<Covering> {
+        Self::coverings_of(&self.run)
+    }
+}
+
+fn covering(range: &RangeDelete) -> Covering {
+    let lost = match &range.kind {
+        RangeKind::Deleted => None,
+        RangeKind::Damaged { file, offset, what } => {
+            Some(Arc::new(Lost { beat: range.beat, file: file.clone(), offset: *offset, what: what.clone() }))
+        }
+    };
+    Covering {
+        start: Cut::start(range.start.as_ref().map(Vec::as_slice)),
+        end: Cut::end(range.end.as_ref().map(Vec::as_slice)),
+        mark: Mark { order: range.beat.0, beat: range.beat, lost },
+    }
+}
+
+/// Everything that holds records. It never changes; a change makes a new one.
+#[derive(Clone)]
+pub(crate) struct State {
+    /// Where commits go.
+    pub(crate) active: Arc<Memtable>,
+    /// Full memtables that wait for their run, newest first.
+    pub(crate) frozen: Vec<Arc<Memtable>>,
+    /// Newest first.
+    pub(crate) runs: Vec<Arc<LiveRun>>,
+    /// Where large values are.
+    pub(crate) payloads: Arc<Payloads>,
+}
+
+impl State {
+    /// The oldest beat that can be shown exactly, as far as the runs go.
+    pub(crate) fn floor(&self) -> BeatNo {
+        self.runs.iter().map(|run| run.run.head().floor).max().unwrap_or_default()
+    }
+
+    /// Whether any beat is lost.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.tables().any(|table| table.has_lost()) || self.runs.iter().any(|run| run.has_lost)
+    }
+
+    /// The beats that are lost.
+    pub(crate) fn lost(&self) -> Vec<Arc<Lost>> {
+        if !self.has_lost() {
+            return Vec::new();
+        }
+        let in_tables = self.tables().flat_map(|table| table.coverings().cloned());
+        let in_runs = self.runs.iter().flat_map(|run| run.coverings());
+        in_tables.chain(in_runs).filter_map(|range| range.mark.lost).collect()
+    }
+
+    /// The memtables, newest first.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
+        std::iter::once(&self.active).chain(&self.frozen)
+    }
+
+    /// The newest header at or below a beat that the runs know.
+    pub(crate) fn header_in_runs(&self, beat: BeatNo) -> Result<Option<BeatHeader>> {
+        for run in &self.runs {
+            let headers = run.run.headers()?;
+            if let Some(header) = headers.into_iter().rev().find(|header| header.beat <= beat) {
+                return Ok(Some(header));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What is committed: the state and how much of its active memtable counts.
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub(crate) state: Arc<State>,
+    /// Slots of the active memtable.
+    pub(crate) slots: u32,
+    /// The newest beat.
+    pub(crate) header: BeatHeader,
+    /// Its frame.
+    pub(crate) frame: u64,
+}
