@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crc32c::crc32c;
 use persist_api::{Error, ErrorKind, Result};
@@ -29,7 +30,8 @@ pub(crate) struct PayloadWriter {
     begun: Vec<(Arc<PayloadFile>, Option<Current>)>,
     /// Files with bytes that are not synced.
     unsynced: Vec<Arc<PayloadFile>>,
-    greatest: u32,
+    /// The greatest number of a segment; shared with writers made by [`beside`](Self::beside).
+    greatest: Arc<AtomicU32>,
     failed: bool,
 }
 
@@ -56,9 +58,40 @@ impl PayloadWriter {
             mark,
             begun: Vec::new(),
             unsynced: Vec::new(),
-            greatest: files.greatest().max(end.map_or(0, |end| end.segment)),
+            greatest: Arc::new(AtomicU32::new(files.greatest().max(end.map_or(0, |end| end.segment)))),
             failed: false,
         }
+    }
+
+    /// Another writer for the same directory, that begins with a new segment and shares no segment with this one. For
+    /// compaction, which moves values while beats stage theirs.
+    pub(crate) fn beside(&self) -> Self {
+        Self {
+            disk: self.disk.clone(),
+            dir: self.dir.clone(),
+            store: self.store,
+            segment_bytes: self.segment_bytes,
+            current: None,
+            mark: PayloadEnd::default(),
+            begun: Vec::new(),
+            unsynced: Vec::new(),
+            greatest: self.greatest.clone(),
+            failed: false,
+        }
+    }
+
+    /// Sees that the next value begins a new segment. Answers a number: segments below it hold nothing that is written from
+    /// now on, and nothing of a beat that is open now.
+    pub(crate) fn roll(&mut self) -> u32 {
+        let next = self.greatest.load(Ordering::Acquire).saturating_add(1);
+        let open = self.current.as_ref().map(at).filter(|end| *end != self.mark).map(|end| end.segment);
+        let begun = self.begun.iter().flat_map(|(file, before)| {
+            let before = before.as_ref().map(|(file, _)| file.number);
+            before.into_iter().chain([file.number])
+        });
+        let first = begun.chain(open).fold(next, u32::min);
+        self.current = None;
+        first
     }
 
     fn check(&self) -> Result<()> {
@@ -108,12 +141,13 @@ impl PayloadWriter {
                 return Ok((file.clone(), from));
             }
         }
-        let number = self.greatest.checked_add(1).ok_or_else(|| {
+        let took = |number: u32| number.checked_add(1);
+        let taken = self.greatest.fetch_update(Ordering::AcqRel, Ordering::Acquire, took).ok();
+        let number = taken.and_then(took).ok_or_else(|| {
             Error::new(ErrorKind::Full, "write_payload", "the numbers of payload segments are used up")
                 .with_engine(SCHEME)
         })?;
         let file = Arc::new(PayloadFile::open(&*self.disk, &self.dir, number, FileMode::CreateNew)?);
-        self.greatest = number;
         file.file.write_at(0, &header(number, self.store))?;
         // Its name must be durable before a frame refers to it.
         self.disk.sync_dir(&self.dir)?;

@@ -18,3 +18,62 @@ impl Fixture for Flatfile {
 }
 
 persist_conformance::conformance!(Flatfile);
+persist_conformance::crash_classes!(crash, FlatfileDriver::default(), persist_api::OpenOptions::default());
+
+/// The same with tiny tables and everything done by the caller, so that every case rolls, flushes and merges.
+mod tiny {
+    use persist_api::OpenOptions;
+    use persist_conformance::Fixture;
+
+    use super::DRIVER;
+
+    pub(super) fn options() -> OpenOptions {
+        let knobs = [
+            ("maintenance", "inline"),
+            ("memtable_bytes", "4096"),
+            ("large_value_bytes", "128"),
+            ("segment_step_bytes", "4096"),
+        ];
+        let knobs = knobs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        OpenOptions { knobs: knobs.into(), ..OpenOptions::default() }
+    }
+
+    struct Tiny;
+
+    impl Fixture for Tiny {
+        fn driver(&self) -> &dyn persist_api::Driver {
+            &*DRIVER
+        }
+
+        fn options(&self) -> OpenOptions {
+            options()
+        }
+    }
+
+    persist_conformance::conformance!(Tiny);
+    persist_conformance::crash_classes!(crash, super::FlatfileDriver::default(), options());
+}
+
+/// Tiny tables with threads, so that flushes and merges go on beside everything else.
+mod busy {
+    use persist_api::OpenOptions;
+    use persist_conformance::Fixture;
+
+    use super::DRIVER;
+
+    struct Busy;
+
+    impl Fixture for Busy {
+        fn driver(&self) -> &dyn persist_api::Driver {
+            &*DRIVER
+        }
+
+        fn options(&self) -> OpenOptions {
+            let mut options = super::tiny::options();
+            options.knobs.remove("maintenance");
+            options
+        }
+    }
+
+    persist_conformance::conformance!(Busy);
+}
