@@ -49,20 +49,30 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     disk.sync_dir(parent_of(path))
 }
 
-/// Creates a directory and its missing parents, each name durable before the next is made.
+/// Creates a directory and its missing parents, each name durable before the next is made. The name of a directory that
+/// is there already is made durable too: who created it may have died before.
 ///
 /// # Errors
 /// `Io`.
 pub fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<()> {
-    if disk.list(path)?.is_some() {
-        return Ok(());
-    }
     let parent = parent_of(path);
+    if disk.list(path)?.is_some() {
+        return match disk.sync_dir(parent) {
+            // Who may not read a directory has hardly made a name in it.
+            Err(error) if is_denied(&error) => Ok(()),
+            done => done,
+        };
+    }
     if parent != path {
         create_dir_durably(disk, parent)?;
     }
     disk.create_dir(path)?;
     disk.sync_dir(parent)
+}
+
+fn is_denied(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// Syncs every file below a directory that no engine has open, then every directory, and last the name of the directory itself.

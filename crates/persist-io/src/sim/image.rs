@@ -37,6 +37,14 @@ impl CutPoint {
     pub fn cut(&self, seed: u64) -> Cut {
         Cut::new(self.tree.clone(), seed)
     }
+
+    /// The disk that a process leaves which is killed at this moment, the machine going on.
+    #[must_use]
+    pub fn killed(&self, seed: u64) -> SimDisk {
+        let mut tree = self.tree.clone();
+        tree.tidy_now(&BTreeMap::new());
+        SimDisk::of_tree(tree, seed)
+    }
 }
 
 /// The units of one file, the growth of a write before its sectors.

@@ -10,6 +10,8 @@
 //! - give the disk that a killed process leaves ([`SimDisk::killed`]),
 //! - and have its files damaged at rest ([`SimDisk::flip`], [`SimDisk::cut_file`]).
 //!
+//! [`explore`] does all of it for a given workload, one after the other, and judges what recovery makes of it.
+//!
 //! ```
 //! use persist_io::sim::{Crash, SimDisk};
 //! use persist_io::{Disk, FileMode};
@@ -38,6 +40,7 @@
 mod content;
 mod crash;
 mod disk;
+pub mod explore;
 mod fault;
 mod file;
 mod image;

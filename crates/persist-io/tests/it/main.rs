@@ -1,6 +1,8 @@
 //! The disk seam on a real file system.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
 
+mod explore;
+mod journal;
 mod sim;
 
 use std::ops::Deref;
