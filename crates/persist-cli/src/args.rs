@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Scan(commands::scan::Args),
     /// Check CEP frames completely and store each as one beat
     Ingest(commands::ingest::Args),
+    /// Check a branch directory of the original engine completely and import it
+    ImportBranch(commands::import_branch::Args),
     /// Give an ingested frame back, byte for byte as it came
     Emit(commands::emit::Args),
     /// Look into CEP frames without a store

@@ -44,6 +44,7 @@ fn run(command: &Command, global: &Global, out: &mut Out) -> Result<()> {
         Command::Del(args) => commands::del::run(args, global, out),
         Command::Scan(args) => commands::scan::run(args, global, out),
         Command::Ingest(args) => commands::ingest::run(args, global, out),
+        Command::ImportBranch(args) => commands::import_branch::run(args, global, out),
         Command::Emit(args) => commands::emit::run(args, global, out),
         Command::Frame(Frame::Verify(args)) => commands::frame_verify::run(args, global, out),
         Command::Frame(Frame::Show(args)) => commands::frame_show::run(args, out),

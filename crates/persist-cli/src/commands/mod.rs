@@ -14,6 +14,7 @@ mod frame_body;
 pub(crate) mod frame_show;
 pub(crate) mod frame_verify;
 pub(crate) mod get;
+pub(crate) mod import_branch;
 pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod man;

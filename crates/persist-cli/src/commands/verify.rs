@@ -132,7 +132,7 @@ fn print(outcome: &Outcome, out: &mut Out) -> Result<()> {
             engine_bytes: report.engine.bytes,
             damaged: outcome.damaged,
             unchecked: outcome.unchecked,
-            frames: frames.frames,
+            frames: frames.frames.saturating_add(frames.imported),
             frame_records: frames.records,
             cells: frames.cells,
             beat_root: match (outcome.has_root, frames.beat_root) {
@@ -145,7 +145,8 @@ fn print(outcome: &Outcome, out: &mut Out) -> Result<()> {
     }
     out.field("beat", report.beat)?;
     out.field("records", format_args!("{} read back, {}", report.records, size(report.engine.bytes)))?;
-    let FrameVerifyStat { frames: whole, records, cells, .. } = frames;
+    let FrameVerifyStat { records, cells, .. } = frames;
+    let whole = frames.frames.saturating_add(frames.imported);
     out.field(
         "frames",
         format_args!("{whole} with {records} records and {cells} cells; roots computed anew"),

@@ -13,6 +13,7 @@ mod conformance;
 mod demo;
 mod errors;
 mod frames;
+mod import_branch;
 mod ingest;
 mod kit;
 mod records;

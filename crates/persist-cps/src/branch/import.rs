@@ -36,7 +36,7 @@ pub struct BranchImported {
 /// Imports what a survey of the same branch found good. All checks of the branch come before the first write. A frame is
 /// one beat, so an import that is interrupted has brought whole frames, and the next one goes on from there.
 ///
-/// What is imported counts as newer than everything that the store holds already.
+/// What is imported counts as newer than everything that the store holds already. Nobody else may commit meanwhile.
 ///
 /// # Errors
 /// `Conflict` when the store has newer frames of this branch but lacks one that would have to come before; `TooLarge` when
@@ -99,8 +99,16 @@ impl Import<'_> {
         self.writer.last().beat.0.checked_add(1).map(BeatNo).ok_or_else(used_up)
     }
 
+    /// Commits what was made for the next beat.
     fn commit(&mut self, log: &BeatLog) -> Result<()> {
+        let expected = self.next_beat()?;
         let beat = self.writer.commit(log, self.durability)?.beat;
+        if beat != expected {
+            // Its records name the beat that it should have been.
+            let context =
+                format!("another commit took beat {expected}: nobody else may commit during an import");
+            return Err(Error::new(ErrorKind::Conflict, OP, context).with_beat(beat));
+        }
         let first = self.done.beats.map_or(beat, |(first, _)| first);
         self.done.beats = Some((first, beat));
         Ok(())
