@@ -4,15 +4,18 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::MmapOptions;
 use persist_api::{Error, Result};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::disk::{mapped_end, usize_of};
 use crate::{Disk, DiskFile, Entry, EntryKind, FileMode, Mapping, fully};
+
+use Flush::{Bytes, Names};
 
 /// The operating system's file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +34,34 @@ impl Drop for RealFile {
             // program holds a copy of the descriptor, and the lock with it. Nothing is lost if this fails.
             let _ = flock(&self.file, FlockOperation::Unlock);
         }
+    }
+}
+
+/// What to flush.
+#[derive(Clone, Copy)]
+enum Flush {
+    /// Bytes and length of a file.
+    Bytes,
+    /// Names in a directory.
+    Names,
+}
+
+/// Flushes down to the medium, once: the standard library would repeat a sync that a signal interrupted, and what the
+/// first one failed to write would count as written for the second.
+#[cfg(not(target_vendor = "apple"))]
+fn flush(file: &File, what: Flush) -> io::Result<()> {
+    match what {
+        Bytes => rustix::fs::fdatasync(file)?,
+        Names => rustix::fs::fsync(file)?,
+    }
+    Ok(())
+}
+
+/// Flushes down to the medium, once; a plain fsync stops at the drive's own memory here.
+#[cfg(target_vendor = "apple")]
+fn flush(file: &File, what: Flush) -> io::Result<()> {
+    match what {
+        Bytes | Names => Ok(rustix::fs::fcntl_fullfsync(file)?),
     }
 }
 
@@ -103,17 +134,24 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
-        // `sync_all` is a full flush on platforms that distinguish one.
-        File::open(path).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync_dir", path, error))
+        let fail = |error| Error::io("sync_dir", path, error);
+        let dir = File::open(path).map_err(fail)?;
+        flush(&dir, Names).map_err(fail)
     }
 
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
         let fail = |error| Error::io("lock", path, error);
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(fail)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        options.read(true).write(true).create(true).truncate(false);
+        // A link would make us lock, and write our name into, a file that is somewhere else.
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+        let file = options.open(path).map_err(fail)?;
+        if !file.metadata().map_err(fail)?.is_file() {
+            return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        }
+        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
             Ok(()) => Ok(Some(Box::new(RealFile { file, path: path.to_path_buf(), locked: true }))),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(fail(error.into())),
         }
     }
@@ -140,7 +178,7 @@ impl DiskFile for RealFile {
     }
 
     fn sync_data(&self) -> Result<()> {
-        self.file.sync_data().map_err(|error| Error::io("sync_file", &self.path, error))
+        flush(&self.file, Bytes).map_err(|error| Error::io("sync_file", &self.path, error))
     }
 
     fn map(&self, offset: u64, len: u64) -> Result<Mapping> {

@@ -6,12 +6,12 @@ use persist_api::{Error, ErrorKind, Result};
 
 use crate::{Disk, Entry, EntryKind, FileMode};
 
-/// Reads a file that is at most `max` bytes long; `None` when it does not exist.
+/// Reads a regular file that is at most `max` bytes long; `None` when it does not exist.
 ///
 /// # Errors
-/// `Corrupt` when it is longer, `Io`.
+/// `Corrupt` when it is longer, `Io`, also when it is a link, a directory, a pipe, …
 pub fn read_file(disk: &dyn Disk, path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    if !exists(disk, path)? {
+    if !is_regular("read_file", disk, path)? {
         return Ok(None);
     }
     let file = disk.open(path, FileMode::Read)?;
@@ -26,17 +26,27 @@ pub fn read_file(disk: &dyn Disk, path: &Path, max: u64) -> Result<Option<Vec<u8
     Ok(Some(bytes))
 }
 
-fn exists(disk: &dyn Disk, path: &Path) -> Result<bool> {
+/// Whether there is such a file; `Io` when there is something else of that name.
+fn is_regular(op: &'static str, disk: &dyn Disk, path: &Path) -> Result<bool> {
     let entries = disk.list(parent_of(path))?.unwrap_or_default();
-    Ok(entries.iter().any(|entry| Some(entry.name.as_os_str()) == path.file_name()))
+    match entries.into_iter().find(|entry| Some(entry.name.as_os_str()) == path.file_name()) {
+        None => Ok(false),
+        Some(Entry { kind: EntryKind::File, .. }) => Ok(true),
+        Some(_) => {
+            let cause = std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file");
+            Err(Error::io(op, path, cause))
+        }
+    }
 }
 
 /// Puts `bytes` in the place of the file at `path`, durably: after a crash the file holds the old bytes or the new ones,
 /// whole, and after this returns the new ones. Temporary file `<name>.new`, write, sync, rename, sync of the directory.
 ///
 /// # Errors
-/// `Io`, `Full`; the old file is then still there, unless only the last sync failed.
+/// `Io`, also when a link or anything else that is no regular file has the name; `Full`. The old file is then still there,
+/// unless only the last sync failed.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
+    is_regular("replace", disk, path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let temporary = path.with_file_name(name);

@@ -219,3 +219,31 @@ fn nothing_is_mapped_beyond_the_end() {
         }
     }
 }
+
+#[test]
+fn links_and_pipes_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (victim, link) = (dir.path().join("victim"), dir.path().join("lock"));
+    std::fs::write(&victim, b"mine").unwrap();
+    std::os::unix::fs::symlink(&victim, &link).unwrap();
+    assert_eq!(lock_dir(&RealDisk, dir.path()).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(replace(&RealDisk, &link, b"x").unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(read_file(&RealDisk, &link, 10).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(std::fs::read(&victim).unwrap(), b"mine");
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    std::fs::remove_file(&link).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&link).status().unwrap();
+    assert!(made.success());
+    // Opening a pipe would wait for its other end.
+    assert_eq!(lock_dir(&RealDisk, dir.path()).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(read_file(&RealDisk, &link, 10).unwrap_err().kind(), ErrorKind::Io);
+}
+
+#[test]
+fn a_directory_that_is_there_gets_a_durable_name_too() {
+    use persist_io::sim::{Crash, SimDisk};
+    let disk = SimDisk::new(1);
+    disk.create_dir("/home".as_ref()).unwrap();
+    create_dir_durably(&disk, "/home".as_ref()).unwrap();
+    assert!(disk.crash_image(&Crash::Nothing).list("/home".as_ref()).unwrap().is_some());
+}
