@@ -4,7 +4,7 @@
 use persist_cps::branch::{BranchSeverity as S, BranchSurvey};
 use persist_frame::Checksum;
 
-use crate::branch_kit::{Dir, Engine, codes, has, ids, plain, small, survey};
+use crate::branch_kit::{Dir, Engine, chunk, codes, has, ids, plain, small, survey};
 
 fn changed(change: impl FnOnce(&mut Dir)) -> BranchSurvey {
     let mut dir = small(Checksum::Crc32).dir;
@@ -54,6 +54,20 @@ fn old_frames_copied_behind_the_head_do_not_come_back() {
         assert_eq!(survey.keys[&b"a"[..]].blake3, *blake3::hash(b"second").as_bytes());
         assert!(codes(&survey).iter().all(|code| ["beyond_head", "frame_repeated"].contains(code)));
     }
+}
+
+#[test]
+fn an_old_frame_of_payloads_alone_does_not_come_back_either() {
+    // Nothing in the copy says that it stands in another place: all of its records are in branch.dat.
+    let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
+    engine.commit(1, &[chunk(b"key", 0, b"old", 3, 0)]);
+    let copy = engine.dir["branch.idx"].clone();
+    engine.commit(2, &[chunk(b"key", 0, b"new", 3, 0)]);
+    let newest = survey(&engine.dir).keys[&b"key\x00"[..]];
+    engine.dir.get_mut("branch.idx").unwrap().extend_from_slice(&copy);
+    let survey = survey(&engine.dir);
+    assert_eq!((ids(&survey), codes(&survey)), (vec![1, 2], vec!["frame_repeated"]));
+    assert_eq!(survey.keys[&b"key\x00"[..]], newest);
 }
 
 #[test]

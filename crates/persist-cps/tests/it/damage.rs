@@ -1,9 +1,11 @@
 //! Whatever happens to what ingestion kept, `verify` finds it.
 
-use persist_api::{BeatNo, ErrorKind, Severity};
-use persist_cps::{cell_key, frame_key, reassemble, record_key};
-use persist_frame::{FrameCaps, NewRecord, RecordKind, TrailerFields};
+use persist_api::{BeatNo, Durability, ErrorKind, Quiet, Severity};
+use persist_cps::branch::import_branch;
+use persist_cps::{blob_key, branch_key, cell_key, frame_key, reassemble, record_key};
+use persist_frame::{Checksum, FrameCaps, NewRecord, RecordKind, TrailerFields};
 
+use crate::branch_kit::{small, survey};
 use crate::kit::{Place, frame};
 
 fn filled() -> Place {
@@ -88,6 +90,37 @@ fn every_kind_of_damage_is_found() {
         "repeats is not kept",
     );
     found(|place| place.put(b"cell-long/x", b"short"), "too short");
+}
+
+#[test]
+fn every_kind_of_damage_to_what_was_imported_is_found() {
+    let dir = small(Checksum::Crc32).dir;
+    let survey = survey(&dir);
+    let (frame, blob) = (survey.frames[0], survey.blobs[0]);
+    let first = BeatNo(1);
+    let found = |change: &dyn Fn(&mut Place), what: &str| {
+        let mut place = Place::new();
+        import_branch(&mut place.writer, &place.store, &dir, &survey, Durability::Durable, &Quiet).unwrap();
+        assert_eq!(place.verify().1, []);
+        change(&mut place);
+        let (stat, findings) = place.verify();
+        assert!(stat.damaged > 0, "{what}");
+        assert!(findings.iter().any(|finding| finding.what.contains(what)), "{what}: {findings:?}");
+    };
+    let span =
+        |place: &Place| place.store.view().unwrap().get(&record_key(first, 0)).unwrap().unwrap().into_vec();
+    let flip = |place: &mut Place| {
+        let mut span = span(place);
+        *span.last_mut().unwrap() ^= 1;
+        place.put(&record_key(first, 0), &span);
+    };
+    found(&flip, "root is not that of the kept records");
+    found(&|place| place.delete(&record_key(first, 1)), "1 records are kept, the frame had 2");
+    found(&|place| place.delete(&cell_key(b"n", u64::MAX)), "cell of this record is missing");
+    found(&|place| place.delete(&branch_key(frame.idx_at, &frame.digest)), "mark that this frame");
+    found(&|place| place.put(&branch_key(frame.idx_at, &frame.digest), &[9; 8]), "mark that this frame");
+    found(&|place| place.put(&frame_key(first), b"persist-cps-branch-frame/1 beat=1"), "cannot be read");
+    found(&|place| place.put(&blob_key(&blob.hash), b"other"), "blob is not what its name says");
 }
 
 #[test]
