@@ -1,7 +1,8 @@
 //! The disk seam: everything that persist writes by itself goes through [`Disk`].
 //!
 //! A function that writes files takes `&dyn Disk`, so that a simulated disk can be put under it. [`RealDisk`] is the
-//! operating system's. On top, once for everybody: atomic [`replace`], durable directory creation, the advisory
+//! operating system's, [`sim::SimDisk`] one in memory that can fail in every way, and [`sim::explore`] the search that makes
+//! it do so. On top, once for everybody: atomic [`replace`], durable directory creation, the advisory
 //! directory lock with the holder's name. This is the only crate that calls the file system for writing.
 //!
 //! # Mappings
