@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use persist_api::{BeatHeader, CompactScope, Driver, Durability, Engine, OpenOptions, Quiet, Scan};
+use persist_api::{BeatHeader, CompactScope, Driver, Durability, Engine, OpenOptions, Quiet, Scan, View};
 use persist_flatfile::FlatfileDriver;
 
 const VALUE: [u8; 100] = [0x5a; 100];
@@ -34,6 +34,36 @@ fn beat(engine: &dyn Engine, last: &mut BeatHeader, durability: Durability, rows
     }
     beat.commit_beat().unwrap();
     *last = header;
+}
+
+/// Time that this thread spent on a processor, in seconds: what counts where others want the processors, too.
+fn cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
+}
+
+struct Timer(Instant, f64);
+
+impl Timer {
+    fn start() -> Self {
+        Self(Instant::now(), cpu())
+    }
+
+    /// Wall and processor time in seconds.
+    fn read(&self) -> (f64, f64) {
+        (self.0.elapsed().as_secs_f64(), cpu() - self.1)
+    }
+
+    fn each(&self, what: &str, count: u64) {
+        let (wall, cpu) = self.read();
+        let count = count as f64;
+        println!(
+            "{what}: {:.0} ns each, {:.0} ns of processor, {:.1} M/s",
+            wall * 1e9 / count,
+            cpu * 1e9 / count,
+            count / cpu / 1e6
+        );
+    }
 }
 
 fn anonymous_kib() -> u64 {
@@ -63,26 +93,69 @@ fn commits(engine: &dyn Engine, last: &mut BeatHeader, from: u64) {
         for durability in [Durability::Buffered, Durability::Durable] {
             let rounds = 300;
             let mut times = Vec::new();
+            let timer = Timer::start();
             for _ in 0..rounds {
                 let begun = Instant::now();
                 beat(engine, last, durability, next..next + rows);
                 times.push(begun.elapsed().as_secs_f64() * 1e6);
                 next += rows;
             }
-            println!("commit {durability} x{rows}: median {:.1} us", median(times));
+            let cpu = timer.read().1 * 1e6 / f64::from(rounds);
+            println!("commit {durability} x{rows}: median {:.1} us, {cpu:.1} us of processor", median(times));
         }
+    }
+}
+
+fn reads(view: &dyn View, rows: u64) {
+    for pass in 0..3 {
+        let gets = 300_000;
+        println!("pass {pass}");
+        let timer = Timer::start();
+        for n in 0..gets {
+            assert!(view.get_record(&key(mix(n + 77) % rows)).unwrap().is_some());
+        }
+        timer.each("get", gets);
+        let timer = Timer::start();
+        for n in 0..gets {
+            assert!(view.get_record(&key(mix(n) | 1 << 63)).unwrap().is_none());
+        }
+        timer.each("miss", gets);
+        let timer = Timer::start();
+        let mut seen = 0;
+        view.scan(Scan::all(), &mut |_, _| {
+            seen += 1;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        timer.each("scan", seen);
+        assert_eq!(seen, rows);
+        let timer = Timer::start();
+        let mut cursor = view.cursor(Scan::all()).unwrap();
+        let mut seen = 0;
+        while cursor.advance().unwrap() {
+            seen += cursor.key().len() as u64;
+        }
+        timer.each("cursor", seen / 16);
+        let timer = Timer::start();
+        for n in 0..10_000_u64 {
+            let start = key(mix(n) % rows);
+            let scan = Scan::range(persist_api::KeyRange::of(start.as_slice()..)).limit(100);
+            view.scan(scan, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        }
+        timer.each("100 rows", 10_000);
     }
 }
 
 fn main() {
     let mut args = std::env::args().skip(1);
+    println!("processor times are of the calling thread");
     let rows: u64 = args.next().map_or(1_000_000, |rows| rows.parse().unwrap());
     let guard = tempfile::tempdir().unwrap();
     let dir = args.next().map_or_else(|| guard.path().to_path_buf(), PathBuf::from);
     let engine = open(&dir);
     let mut last = BeatHeader::default();
 
-    let begun = Instant::now();
+    let timer = Timer::start();
     let mut most = 0;
     for from in (0..rows).step_by(10_000) {
         beat(&*engine, &mut last, Durability::Buffered, from..(from + 10_000).min(rows));
@@ -90,8 +163,8 @@ fn main() {
             most = most.max(anonymous_kib());
         }
     }
-    let took = begun.elapsed().as_secs_f64();
-    println!("load {rows}: {:.2} s, {:.2} M rows/s, most anonymous {} MiB", took, rows as f64 / took / 1e6, most >> 10);
+    timer.each("load", rows);
+    println!("most anonymous memory: {} MiB", most >> 10);
     println!("{:?}", engine.stats().unwrap().engine);
 
     let begun = Instant::now();
@@ -107,42 +180,7 @@ fn main() {
     );
 
     let view = engine.view().unwrap();
-    for pass in 0..2 {
-        let gets = 300_000;
-        let begun = Instant::now();
-        for n in 0..gets {
-            assert!(view.get_record(&key(mix(n + 77) % rows)).unwrap().is_some());
-        }
-        println!("get, pass {pass}: {:.0} ns", begun.elapsed().as_secs_f64() * 1e9 / gets as f64);
-        let begun = Instant::now();
-        for n in 0..gets {
-            assert!(view.get_record(&key(mix(n) | 1 << 63)).unwrap().is_none());
-        }
-        println!("miss, pass {pass}: {:.0} ns", begun.elapsed().as_secs_f64() * 1e9 / gets as f64);
-        let begun = Instant::now();
-        let mut seen = 0;
-        view.scan(Scan::all(), &mut |_, _| {
-            seen += 1;
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-        println!("scan, pass {pass}: {:.1} M rows/s", seen as f64 / begun.elapsed().as_secs_f64() / 1e6);
-        assert_eq!(seen, rows);
-        let begun = Instant::now();
-        let mut cursor = view.cursor(Scan::all()).unwrap();
-        let mut seen = 0;
-        while cursor.advance().unwrap() {
-            seen += cursor.key().len() as u64;
-        }
-        println!("cursor, pass {pass}: {:.1} M rows/s", seen as f64 / 16.0 / begun.elapsed().as_secs_f64() / 1e6);
-        let begun = Instant::now();
-        for n in 0..10_000_u64 {
-            let start = key(mix(n) % rows);
-            let scan = Scan::range(persist_api::KeyRange::of(start.as_slice()..)).limit(100);
-            view.scan(scan, &mut |_, _| ControlFlow::Continue(())).unwrap();
-        }
-        println!("100 rows, pass {pass}: {:.2} us", begun.elapsed().as_secs_f64() * 1e6 / 1e4);
-    }
+    reads(&*view, rows);
     drop(view);
 
     commits(&*engine, &mut last, rows);

@@ -10,7 +10,7 @@ use crate::lost::Lost;
 use crate::memtable::{Found, Memtable, Sight};
 use crate::merge::{Rows, readable};
 use crate::payload::Payload;
-use crate::run::{Stored, hash};
+use crate::run::{Run, Stored, hash};
 use crate::state::{Published, State};
 
 /// A beat of a state.
@@ -146,6 +146,15 @@ impl Reader {
     /// `Corrupt`, `Io`.
     pub(crate) fn large(&self, payload: &crate::payload_ref::PayloadRef) -> Result<Payload> {
         self.state.payloads.read(payload)
+    }
+
+    /// The run that holds all records, where there is nothing else to look at.
+    pub(crate) fn only_run(&self) -> Option<&Run> {
+        let nothing = |(table, sight): (&Memtable, Sight)| table.shows_nothing(sight);
+        match self.state.runs.as_slice() {
+            [run] if run.cover.is_empty() && self.tables().all(nothing) => Some(&run.run),
+            _ => None,
+        }
     }
 
     /// The rows of all tables, not sought yet.

@@ -90,8 +90,7 @@ impl State {
     /// The newest header at or below a beat that the runs know.
     pub(crate) fn header_in_runs(&self, beat: BeatNo) -> Result<Option<BeatHeader>> {
         for run in &self.runs {
-            let headers = run.run.headers()?;
-            if let Some(header) = headers.into_iter().rev().find(|header| header.beat <= beat) {
+            if let Some(header) = run.run.header(beat)? {
                 return Ok(Some(header));
             }
         }

@@ -14,7 +14,7 @@ use crate::merge::{Row, Rows};
 use crate::options::KEY_BYTES_MAX;
 use crate::payload::Payload;
 use crate::reader::Reader;
-use crate::run::Stored;
+use crate::run::{Run, Stored};
 
 pub(crate) struct FlatfileView {
     reader: Reader,
@@ -64,25 +64,72 @@ pub(crate) fn scan_rows(reader: &Reader, scan: &Scan<'_>, visit: &mut Visit<'_>)
     let (range, lost) = reader.readable(&scan.range, scan.direction);
     if !range.is_empty() {
         let mut left = scan.limit;
-        let mut rows = reader.rows(scan.direction);
-        rows.seek(&range)?;
-        while let Some(row) = rows.next()? {
-            if is_beyond(&range, scan.direction, row.key) {
-                break;
-            }
-            let flow = match row.stored {
-                _ if scan.keys_only => visit(row.key, &[]),
-                Stored::Inline(value) => visit(row.key, value),
-                Stored::Large(payload) => visit(row.key, reader.large(&payload)?.as_ref()),
-                Stored::Deleted => continue,
-            };
-            left -= 1;
-            if flow == ControlFlow::Break(()) || left == 0 {
-                return Ok(());
-            }
+        let done = match reader.only_run() {
+            Some(run) => scan_run(reader, run, &range, scan, &mut left, visit)?,
+            None => scan_merged(reader, &range, scan, &mut left, visit)?,
+        };
+        if done.is_break() {
+            return Ok(());
         }
     }
     lost.map_or(Ok(()), |lost| Err(lost.error("scan")))
+}
+
+/// Where one run has all records, it hands them to the visitor itself.
+fn scan_run(
+    reader: &Reader,
+    run: &Run,
+    range: &KeyRange<'_>,
+    scan: &Scan<'_>,
+    left: &mut u64,
+    visit: &mut Visit<'_>,
+) -> Result<ControlFlow<()>> {
+    let keys_only = scan.keys_only;
+    let mut failed = Ok(());
+    let flow = run.visit_at(range, scan.direction, reader.header().beat, |key, version| {
+        let flow = match version.stored {
+            Stored::Deleted => return ControlFlow::Continue(()),
+            _ if keys_only => visit(key, &[]),
+            Stored::Inline(value) => visit(key, value),
+            Stored::Large(payload) => match reader.large(&payload) {
+                Ok(value) => visit(key, value.as_ref()),
+                Err(error) => {
+                    failed = Err(error);
+                    ControlFlow::Break(())
+                }
+            },
+        };
+        *left -= 1;
+        if *left == 0 { ControlFlow::Break(()) } else { flow }
+    })?;
+    failed.map(|()| flow)
+}
+
+fn scan_merged(
+    reader: &Reader,
+    range: &KeyRange<'_>,
+    scan: &Scan<'_>,
+    left: &mut u64,
+    visit: &mut Visit<'_>,
+) -> Result<ControlFlow<()>> {
+    let mut rows = reader.rows(scan.direction);
+    rows.seek(range)?;
+    while let Some(row) = rows.next()? {
+        if is_beyond(range, scan.direction, row.key) {
+            break;
+        }
+        let flow = match row.stored {
+            _ if scan.keys_only => visit(row.key, &[]),
+            Stored::Inline(value) => visit(row.key, value),
+            Stored::Large(payload) => visit(row.key, reader.large(&payload)?.as_ref()),
+            Stored::Deleted => continue,
+        };
+        *left -= 1;
+        if flow.is_break() || *left == 0 {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
 }
 
 #[inline]

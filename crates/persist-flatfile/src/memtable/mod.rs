@@ -112,7 +112,6 @@ const LOOSE_MARKS: u32 = 32;
 pub(crate) struct Memtable {
     slots: Appended<Slot>,
     marks: Appended<Covering>,
-    records: AtomicU64,
     bytes: AtomicU64,
     /// The frame before the first one here.
     after: u64,
@@ -175,7 +174,6 @@ impl Memtable {
                 }
             }
         }
-        self.records.fetch_add(ops, Ordering::Relaxed);
         let bytes = slot.bytes.len() as u64;
         let bytes = bytes.saturating_add(SLOT_BYTES).saturating_add(ops.saturating_mul(RECORD_BYTES));
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -203,9 +201,9 @@ impl Memtable {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// How many operations were appended.
-    pub(crate) fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
+    /// True if a reader sees neither a record nor a mark here.
+    pub(crate) fn shows_nothing(&self, sight: Sight) -> bool {
+        sight.slot_count() == 0 && !self.has_lost() || self.is_empty()
     }
 
     pub(crate) fn marks_len(&self) -> u32 {
@@ -278,11 +276,6 @@ impl Memtable {
                 (!matches!(op, Op::DeleteRange { .. })).then_some(place)
             })
         })
-    }
-
-    /// Operations that are not in the hash index yet, at most.
-    pub(crate) fn indexed_slots(&self) -> u32 {
-        self.indexed.load(Ordering::Acquire)
     }
 
     /// Puts the slots before `upto` into the hash index.

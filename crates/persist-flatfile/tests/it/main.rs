@@ -24,6 +24,7 @@ persist_conformance::crash_classes!(crash, FlatfileDriver::default(), persist_ap
 mod tiny {
     use persist_api::OpenOptions;
     use persist_conformance::Fixture;
+    use persist_flatfile::FlatfileDriver;
 
     use super::DRIVER;
 
@@ -51,7 +52,7 @@ mod tiny {
     }
 
     persist_conformance::conformance!(Tiny);
-    persist_conformance::crash_classes!(crash, super::FlatfileDriver::default(), options());
+    persist_conformance::crash_classes!(crash, FlatfileDriver::default(), options());
 }
 
 /// Tiny tables with threads, so that flushes and merges go on beside everything else.
