@@ -54,3 +54,59 @@ impl Gather {
         self.last_took = took.unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Option<Duration> = Some(Duration::from_millis(3));
+
+    fn options() -> CommitOptions {
+        CommitOptions { gather: Duration::from_millis(1), ..CommitOptions::default() }
+    }
+
+    #[test]
+    fn who_is_alone_goes_at_once_and_is_not_timed() {
+        let mut gather = Gather::default();
+        for _ in 0..3 {
+            assert_eq!(gather.plan(1, &options()), None);
+            assert!(!gather.wants_time(1));
+            gather.note(1, 0, None);
+        }
+    }
+
+    #[test]
+    fn a_leader_waits_for_the_last_group_and_those_behind_it() {
+        let mut gather = Gather::default();
+        gather.note(1, 7, None);
+        assert_eq!(gather.plan(7, &options()), None, "nobody knows yet how long a beat takes");
+        assert!(gather.wants_time(7));
+        gather.note(7, 1, LONG);
+        assert_eq!(gather.plan(1, &options()), Some((8, Duration::from_millis(1))));
+        assert_eq!(gather.plan(8, &options()), None);
+        gather.note(8, 0, Some(Duration::from_micros(100)));
+        assert_eq!(gather.plan(1, &options()), Some((8, Duration::from_micros(50))));
+        let small = CommitOptions { beat_commits_max: 4, ..options() };
+        assert_eq!(gather.plan(3, &small), Some((4, Duration::from_micros(50))));
+        assert_eq!(gather.plan(4, &small), None);
+        let never = CommitOptions { gather: Duration::ZERO, ..options() };
+        assert_eq!(gather.plan(1, &never), None);
+    }
+
+    #[test]
+    fn waiting_in_vain_is_tried_less_and_less() {
+        let mut gather = Gather::default();
+        gather.note(8, 0, LONG);
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            gather.waited(true);
+            pauses.push((0..100).take_while(|_| gather.plan(1, &options()).is_none()).count());
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+        gather.waited(false);
+        assert!(gather.plan(1, &options()).is_some());
+        gather.waited(true);
+        assert!(gather.plan(1, &options()).is_none());
+        assert!(gather.plan(1, &options()).is_some(), "it begins anew");
+    }
+}

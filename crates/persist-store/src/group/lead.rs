@@ -186,13 +186,12 @@ impl Group {
         if want_lane {
             self.lane.notify_all();
         }
-        if want_room {
-            self.room.notify_all();
-        }
         match next {
-            Next::Nobody => {}
+            // Whoever leads makes room.
             Next::Thread(entry) => entry.turn.notify_one(),
             Next::Helper => self.helper.notify_one(),
+            Next::Nobody if want_room => self.room.notify_all(),
+            Next::Nobody => {}
         }
     }
 }

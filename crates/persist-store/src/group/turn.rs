@@ -68,6 +68,9 @@ impl Core {
                 queue = wait_for(&entry.turn, queue, left);
             } else {
                 queue.remove(entry);
+                if queue.want_room > 0 {
+                    self.group.room.notify_all();
+                }
                 entry.decide(Err(Failure::Error(behind_the_writer())));
             }
         }
@@ -143,7 +146,7 @@ impl Core {
     /// Commits what is left and ends the helper: the last handle is gone.
     pub(crate) fn finish_commits(&self) {
         self.group.lock().shut = true;
-        // Without a limit it cannot fail.
+        // The helper would do it too, if there was a thread to be had. Without a limit it cannot fail.
         let _ = self.drain(None);
         self.dismiss_helper();
     }

@@ -11,6 +11,8 @@ mod reads;
 mod recent;
 mod scan;
 mod spans;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::fmt;

@@ -1,35 +1,27 @@
-//! Transactions.
+//! Transactions: what one sees, what disturbs it, and how it ends.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
-use persist_api::{Caps, Direction, Durability, Error, ErrorKind, KeyRange, Result, Scan};
+use persist_api::{Caps, Durability, Error, ErrorKind, KeyRange, Result, Scan};
 use persist_store::{BeatLog, Cause, CommitOptions, Store, Transacted, Transaction};
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 use crate::fussy::{Fate, REFUSED, fussy};
 use crate::group::log;
-use crate::kit::{Content, content, fails, memory, only, open_memory, put};
+use crate::kit::{content, fails, memory, only, open_memory, put};
 
-const LEVEL: Durability = Durability::Durable;
-const THREADS: u8 = 6;
-const ROUNDS: u64 = 50;
-const ACCOUNTS: u8 = 6;
+pub const LEVEL: Durability = Durability::Durable;
 
 type Work = fn(&mut Transaction) -> Result<()>;
 
 /// Somebody else's commit.
-fn meanwhile(store: &Store, records: &[(&[u8], &[u8])]) {
+pub fn meanwhile(store: &Store, records: &[(&[u8], &[u8])]) {
     store.commit(log(records), LEVEL).unwrap().wait().unwrap();
 }
 
 #[track_caller]
-fn committed<T>(outcome: Transacted<T>) -> (T, u64) {
+pub fn committed<T>(outcome: Transacted<T>) -> (T, u64) {
     match outcome {
         Transacted::Committed(value, receipt) => (value, receipt.commit.0),
         Transacted::Unchanged(..) => panic!("nothing was staged"),
@@ -172,123 +164,6 @@ fn every_way_of_changing_counts() {
             assert_eq!(disturbed(&store, transacted, read), 2);
         }
     }
-}
-
-#[test]
-fn no_update_is_lost() {
-    let (_writer, store) = memory();
-    store.set_commit_options(CommitOptions { redos_max: u32::MAX, ..CommitOptions::default() });
-    let runs = AtomicU64::new(0);
-    let mut seen: Vec<u64> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|_| {
-                scope.spawn(|| {
-                    let add = |tx: &mut Transaction| {
-                        runs.fetch_add(1, Ordering::Relaxed);
-                        let count = tx.get(b"n")?.map_or(0, |n| u64::from_le_bytes((*n).try_into().unwrap()));
-                        tx.put(b"n", &(count + 1).to_le_bytes())?;
-                        Ok(count + 1)
-                    };
-                    (0..ROUNDS).map(|_| committed(store.transact(LEVEL, add).unwrap()).0).collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-    });
-    seen.sort_unstable();
-    assert_eq!(seen, (1..=u64::from(THREADS) * ROUNDS).collect::<Vec<_>>(), "each saw the one before it");
-    assert!(runs.load(Ordering::Relaxed) >= u64::from(THREADS) * ROUNDS);
-}
-
-/// Two doctors are on call, and each may leave only while the other is there.
-#[test]
-fn no_write_is_skewed() {
-    for first in [b"x", b"y"] {
-        let (mut writer, store) = memory();
-        put(&mut writer, &[(b"x", b"on call"), (b"y", b"on call")]);
-        let leave = |who: &'static [u8], tx: &mut Transaction| -> Result<bool> {
-            let mut there = 0;
-            for doctor in [b"x", b"y"] {
-                there += u32::from(tx.get(doctor)?.is_some());
-            }
-            if there > 1 {
-                tx.delete(who)?;
-            }
-            Ok(there > 1)
-        };
-        let second: &[u8] = if first == b"x" { b"y" } else { b"x" };
-        let runs = Cell::new(0);
-        let outcome = store.transact(LEVEL, |tx| {
-            let leaves = leave(first, tx)?;
-            runs.set(runs.get() + 1);
-            if runs.get() == 1 {
-                assert!(committed(store.transact(LEVEL, |tx| leave(second, tx)).unwrap()).0);
-            }
-            Ok(leaves)
-        });
-        assert!(matches!(outcome.unwrap(), Transacted::Unchanged(false, _)));
-        assert_eq!((content(&store.view().unwrap()).len(), runs.get()), (1, 2));
-    }
-}
-
-/// Each counts the rows of a range and adds one: what it counted must still be all when it commits.
-#[test]
-fn no_phantom_slips_in() {
-    let (_writer, store) = memory();
-    store.set_commit_options(CommitOptions { redos_max: u32::MAX, ..CommitOptions::default() });
-    thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let store = &store;
-            scope.spawn(move || {
-                for round in 0..ROUNDS {
-                    let outcome = store.transact(LEVEL, |tx| {
-                        let mut count = 0_u64;
-                        tx.scan_prefix(b"row", |_, _| {
-                            count += 1;
-                            ControlFlow::Continue(())
-                        })?;
-                        tx.put(
-                            &[b"row".as_slice(), &[thread], &round.to_be_bytes()].concat(),
-                            &count.to_be_bytes(),
-                        )
-                    });
-                    committed(outcome.unwrap());
-                }
-            });
-        }
-    });
-    let mut counts: Vec<_> = content(&store.view().unwrap()).into_values().collect();
-    counts.sort_unstable();
-    let expected: Vec<_> = (0..u64::from(THREADS) * ROUNDS).map(|n| n.to_be_bytes().to_vec()).collect();
-    assert_eq!(counts, expected);
-}
-
-#[test]
-fn transactions_of_one_group_are_judged_in_order() {
-    let (_writer, store, mind) = fussy();
-    mind.stop_after(0);
-    let runs = AtomicU64::new(0);
-    let add = |tx: &mut Transaction| {
-        runs.fetch_add(1, Ordering::SeqCst);
-        let count = tx.get(b"n")?.map_or(0, |n| n[0]);
-        tx.put(b"n", &[count + 1])
-    };
-    thread::scope(|scope| {
-        let leading = scope.spawn(|| meanwhile(&store, &[(b"other", b"")]));
-        mind.wait_until_stopped();
-        let threads = [(); 3].map(|()| scope.spawn(|| committed(store.transact(LEVEL, add).unwrap())));
-        // All three have read the same beat; let them queue.
-        while runs.load(Ordering::SeqCst) < 3 {
-            thread::yield_now();
-        }
-        mind.go();
-        leading.join().unwrap();
-        for thread in threads {
-            thread.join().unwrap();
-        }
-    });
-    assert_eq!(content(&store.view().unwrap())[b"n".as_slice()], [3]);
-    assert!(runs.load(Ordering::SeqCst) > 3);
 }
 
 #[test]
@@ -468,192 +343,4 @@ fn what_was_not_granted_is_refused() {
     committed(outcome.unwrap());
     store.close().unwrap();
     fails(store.transact(Durability::Volatile, |_| Ok(())), ErrorKind::Closed, &[]);
-}
-
-/// One step of a transaction, over few short keys.
-#[derive(Debug, Clone)]
-enum Step {
-    Put(Vec<u8>, u8),
-    Delete(Vec<u8>),
-    DeleteRange(KeyRange<'static>),
-    Get(Vec<u8>),
-    Scan(Scan<'static>, usize),
-}
-
-fn key() -> impl Strategy<Value = Vec<u8>> {
-    vec(0_u8..3, 0..3)
-}
-
-fn range() -> impl Strategy<Value = KeyRange<'static>> {
-    let bound = || {
-        (key(), 0..3).prop_map(|(key, kind)| match kind {
-            0 => Bound::Included(key),
-            1 => Bound::Excluded(key),
-            _ => Bound::Unbounded,
-        })
-    };
-    (bound(), bound()).prop_map(|(start, end)| KeyRange::owned(start, end))
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let scan = (range(), any::<bool>(), 0_u64..8, any::<bool>(), 1_usize..9).prop_map(
-        |(range, reverse, limit, keys_only, stop)| {
-            let direction = if reverse { Direction::Reverse } else { Direction::Forward };
-            let limit = if limit == 7 { u64::MAX } else { limit };
-            Step::Scan(Scan { range, direction, limit, keys_only }, stop)
-        },
-    );
-    prop_oneof![
-        (key(), any::<u8>()).prop_map(|(key, value)| Step::Put(key, value)),
-        key().prop_map(Step::Delete),
-        range().prop_map(Step::DeleteRange),
-        key().prop_map(Step::Get),
-        scan,
-    ]
-}
-
-/// What a scan shows of a model, and the part of the range that it has looked at.
-fn scan_model(model: &Content, scan: &Scan<'_>, stop: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let inside = model.iter().filter(|(key, _)| scan.range.contains(key));
-    let mut rows: Vec<_> = inside.map(|(key, value)| (key.clone(), value.clone())).collect();
-    if scan.direction == Direction::Reverse {
-        rows.reverse();
-    }
-    rows.truncate(stop.min(usize::try_from(scan.limit).unwrap_or(usize::MAX)));
-    if scan.keys_only {
-        for (_, value) in &mut rows {
-            value.clear();
-        }
-    }
-    rows
-}
-
-/// Applies a step to a model; what it reads.
-fn apply(model: &mut Content, step: &Step) -> Vec<(Vec<u8>, Vec<u8>)> {
-    match step {
-        Step::Put(key, value) => drop(model.insert(key.clone(), vec![*value])),
-        Step::Delete(key) => drop(model.remove(key)),
-        Step::DeleteRange(range) => model.retain(|key, _| !range.contains(key)),
-        Step::Get(key) => {
-            return model.get_key_value(key).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect();
-        }
-        Step::Scan(scan, stop) => return scan_model(model, scan, *stop),
-    }
-    Vec::new()
-}
-
-fn run(tx: &mut Transaction, step: &Step) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut read = Vec::new();
-    match step {
-        Step::Put(key, value) => tx.put(key, &[*value])?,
-        Step::Delete(key) => tx.delete(key)?,
-        Step::DeleteRange(range) => tx.delete_range(range)?,
-        Step::Get(key) => read.extend(tx.get(key)?.map(|value| (key.clone(), value.into_vec()))),
-        Step::Scan(scan, stop) => tx.scan(scan, |key, value| {
-            read.push((key.to_vec(), value.to_vec()));
-            if read.len() == *stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?,
-    }
-    Ok(read)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
-    /// A transaction shows what a copy of the store would show, and commits the same.
-    #[test]
-    fn it_sees_what_a_model_sees(
-        base in proptest::collection::btree_map(key(), vec(any::<u8>(), 0..3), 0..10),
-        steps in vec(step(), 0..20),
-    ) {
-        let (mut writer, store) = memory();
-        let records: Vec<(&[u8], &[u8])> = base.iter().map(|(key, value)| (&**key, &**value)).collect();
-        put(&mut writer, &records);
-        let mut model = base.clone();
-        store.transact(LEVEL, |tx| {
-            for step in &steps {
-                assert_eq!(run(tx, step)?, apply(&mut model, step), "{step:?}");
-            }
-            Ok(())
-        })?.into_value()?;
-        prop_assert_eq!(content(&store.view()?), model);
-    }
-
-    /// Whatever others do to it: it runs again unless running it now would show it the same.
-    #[test]
-    fn what_it_has_read_still_holds_when_it_commits(
-        base in proptest::collection::btree_map(key(), vec(any::<u8>(), 0..2), 0..8),
-        steps in vec(step(), 1..8),
-        others in vec(vec(step(), 1..4), 1..4),
-    ) {
-        let (mut writer, store) = memory();
-        let records: Vec<(&[u8], &[u8])> = base.iter().map(|(key, value)| (&**key, &**value)).collect();
-        put(&mut writer, &records);
-        let mut model = base.clone();
-        let mut reads = Vec::new();
-        let mut runs = 0;
-        store.transact(LEVEL, |tx| {
-            reads = steps.iter().map(|step| run(tx, step)).collect::<Result<Vec<_>>>()?;
-            runs += 1;
-            for other in others.iter().filter(|_| runs == 1) {
-                store.transact(LEVEL, |tx| other.iter().try_for_each(|step| run(tx, step).map(drop)))?.into_value()?;
-                for step in other {
-                    apply(&mut model, step);
-                }
-            }
-            tx.put(b"end", b"")
-        })?.into_value()?;
-        let now: Vec<_> = steps.iter().map(|step| apply(&mut model, step)).collect();
-        model.insert(b"end".to_vec(), Vec::new());
-        prop_assert_eq!(reads, now);
-        prop_assert_eq!(content(&store.view()?), model);
-    }
-}
-
-/// Money is moved about by many threads and watched by others: the sum is always the same.
-#[test]
-fn sums_are_kept_under_many_threads() {
-    let (mut writer, store) = memory();
-    store.set_commit_options(CommitOptions { redos_max: u32::MAX, ..CommitOptions::default() });
-    let accounts: Vec<[u8; 1]> = (0..ACCOUNTS).map(|n| [n]).collect();
-    put(&mut writer, &accounts.iter().map(|key| (key.as_slice(), [100].as_slice())).collect::<Vec<_>>());
-    let sum = |tx: &mut Transaction| -> Result<u64> {
-        let mut sum = 0;
-        tx.scan(&Scan::all(), |_, value| {
-            sum += u64::from(value[0]);
-            ControlFlow::Continue(())
-        })?;
-        Ok(sum)
-    };
-    let moved: BTreeMap<u8, u64> = thread::scope(|scope| {
-        let movers: Vec<_> = (0..4_u8)
-            .map(|thread| {
-                let store = &store;
-                scope.spawn(move || {
-                    let mut moved = 0;
-                    for round in 0..80_u8 {
-                        let (from, to) =
-                            ([(thread + round) % ACCOUNTS], [(thread * 2 + round / 3) % ACCOUNTS]);
-                        let outcome = store.transact(LEVEL, |tx| {
-                            let (left, right) = (tx.get(&from)?.unwrap()[0], tx.get(&to)?.unwrap()[0]);
-                            if left == 0 || right == u8::MAX || from == to {
-                                return Ok(0);
-                            }
-                            tx.put(&from, &[left - 1])?;
-                            tx.put(&to, &[right + 1])?;
-                            Ok(1)
-                        });
-                        moved += outcome.unwrap().into_value().unwrap();
-                    }
-                    (thread, moved)
-                })
-            })
-            .collect();
-        for _ in 0..50 {
-            assert_eq!(store.transact(LEVEL, sum).unwrap().into_value().unwrap(), 600);
-        }
-        movers.into_iter().map(|mover| mover.join().unwrap()).collect()
-    });
-    assert!(moved.values().sum::<u64>() > 0);
-    assert_eq!(store.transact(LEVEL, sum).unwrap().into_value().unwrap(), 600);
 }

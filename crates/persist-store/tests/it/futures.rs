@@ -1,0 +1,104 @@
+//! Commits as futures, without a runtime.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use persist_api::{Durability, ErrorKind};
+use persist_store::Store;
+
+use crate::fussy::{Fate, fussy};
+use crate::group::{log, numbers, queue};
+use crate::kit::fails;
+
+struct Unpark(Thread, AtomicU64);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.unpark();
+    }
+}
+
+/// An executor of a few lines.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current(), AtomicU64::new(0))));
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        thread::park();
+    }
+}
+
+#[test]
+fn a_future_is_committed_by_the_helper_and_told() {
+    let (_writer, store, mind) = fussy();
+    assert_eq!(numbers(&block_on(queue(&store, b"a", b"1")).unwrap()), (1, 1));
+    let both = async {
+        let (first, second) = (queue(&store, b"b", b"2"), queue(&store, b"c", b"3"));
+        (first.await.unwrap().commit.0, second.await.unwrap().commit.0)
+    };
+    assert_eq!(block_on(both), (2, 3));
+    mind.set_fate(Fate::Poisoned);
+    fails(block_on(queue(&store, b"d", b"")), ErrorKind::Io, &[]);
+}
+
+#[test]
+fn a_future_tells_its_last_waker_once_and_then_that_it_was_told() {
+    let (_writer, store, mind) = fussy();
+    mind.stop_after(0);
+    let wakers = [(); 2].map(|()| Arc::new(Unpark(thread::current(), AtomicU64::new(0))));
+    let mut pending = pin!(queue(&store, b"a", b"1"));
+    for waker in &wakers {
+        let waker = Waker::from(Arc::clone(waker));
+        assert!(pending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    mind.wait_until_stopped();
+    mind.go();
+    while wakers[1].1.load(Ordering::SeqCst) == 0 {
+        thread::park();
+    }
+    let waker = Waker::noop();
+    assert!(matches!(pending.as_mut().poll(&mut Context::from_waker(waker)), Poll::Ready(Ok(_))));
+    let Poll::Ready(again) = pending.as_mut().poll(&mut Context::from_waker(waker)) else { panic!("ready") };
+    fails(again, ErrorKind::Invalid, &["again"]);
+    assert_eq!(wakers.map(|waker| waker.1.load(Ordering::SeqCst)), [0, 1]);
+}
+
+#[test]
+fn a_waker_may_use_the_store() {
+    struct Again(Store);
+    impl Wake for Again {
+        fn wake(self: Arc<Self>) {
+            self.0.commit(log(&[(b"woken", b"")]), Durability::Durable).unwrap().wait().unwrap();
+        }
+    }
+    let (writer, store, mind) = fussy();
+    let waker = Waker::from(Arc::new(Again(store.clone())));
+    let mut pending = Box::pin(queue(&store, b"a", b"1"));
+    while pending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        thread::yield_now();
+    }
+    // The helper may be the one that drops the last handle.
+    drop((writer, waker, pending));
+    while mind.groups() != [1, 1] {
+        thread::yield_now();
+    }
+    drop(store);
+}
+
+#[test]
+fn started_it_is_committed_without_anybody_waiting() {
+    let (_writer, store, _mind) = fussy();
+    let pending = queue(&store, b"a", b"1");
+    pending.start();
+    while !pending.is_done() {
+        thread::yield_now();
+    }
+    assert_eq!(pending.wait().unwrap().commit.0, 1);
+}
