@@ -25,7 +25,7 @@ pub struct BackupStat {
 /// What `compact` may give up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct CompactScope {
-    /// How many of the newest beats must stay readable as history (capability HISTORY); 0: only the newest.
+    /// How many beats before the newest must stay readable as history (capability HISTORY); 0: only the newest must.
     pub keep_beats: u64,
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod history;
 mod laid;
 pub(crate) mod limits;
 pub(crate) mod locks;
+pub(crate) mod long_keys;
 pub(crate) mod model;
 pub(crate) mod negotiation;
 pub(crate) mod numbers;

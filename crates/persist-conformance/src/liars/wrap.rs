@@ -74,7 +74,7 @@ impl LyingEngine {
         self.inner.as_deref().ok_or_else(|| closed("engine"))
     }
 
-    fn wrapped(&self, inner: Box<dyn View>) -> Box<dyn View> {
+    fn wrapped(&self, inner: Box<dyn View>, past: bool) -> Box<dyn View> {
         let mut notes = self.ctx.notes();
         notes.views_ever += 1;
         notes.views_open += 1;
@@ -83,6 +83,7 @@ impl LyingEngine {
         let header = (self.ctx.hooks.header)(&self.ctx, own);
         Box::new(LyingView {
             own: own.beat.0,
+            past,
             opened_on: std::thread::current().id(),
             inner: Some(inner),
             ctx: Arc::clone(&self.ctx),
@@ -123,12 +124,12 @@ impl Engine for LyingEngine {
 
     fn view(&self) -> Result<Box<dyn View>> {
         let inner = (self.ctx.hooks.view)(&self.ctx, self.inner()?)?;
-        Ok(self.wrapped(inner))
+        Ok(self.wrapped(inner, false))
     }
 
     fn view_at(&self, beat: BeatNo) -> Result<Box<dyn View>> {
         let inner = (self.ctx.hooks.view_at)(&self.ctx, self.inner()?, beat)?;
-        Ok(self.wrapped(inner))
+        Ok(self.wrapped(inner, true))
     }
 
     fn checkpoint(&self) -> Result<CheckpointStat> {
@@ -317,6 +318,8 @@ pub(crate) struct LyingView {
     pub(crate) ctx: Arc<Ctx>,
     /// The beat that it really shows.
     pub(crate) own: u64,
+    /// It was asked for by its beat.
+    pub(crate) past: bool,
     pub(crate) opened_on: ThreadId,
     header: BeatHeader,
     late: OnceLock<BeatHeader>,

@@ -1,12 +1,15 @@
 //! Runs a sequence on two engines and compares every answer.
 
+use std::collections::BTreeMap;
+
 use persist_api::{
-    Beat, BeatHeader, Caps, CompactScope, Cursor, Durability, Engine, Error, ErrorKind, KeyRange,
-    OpenOptions, Quiet, Value, View,
+    Beat, BeatHeader, BeatNo, Caps, CompactScope, Cursor, Driver as _, Durability, Engine, Error, ErrorKind,
+    KeyRange, OpenOptions, Quiet, Value, View,
 };
 use persist_memory::MemoryDriver;
 
 use super::step::{End, Move, ScanSpec, Step, borrowed, value};
+use crate::cases::history::WINDOW;
 use crate::kit::{Stand, cursor_rows, level, rows};
 use crate::{CaseResult, Failure, Fixture, check, check_eq};
 
@@ -18,7 +21,10 @@ type Pair = (Box<dyn View>, Box<dyn View>);
 
 struct Run<'r> {
     at: Stand<'r>,
-    reference: MemoryDriver,
+    /// The reference at every beat.
+    past: BTreeMap<u64, Box<dyn View>>,
+    /// The earliest beat that must be there: `compact` gives up those before its newest.
+    compacted: u64,
     steps: &'r [Step],
     next: usize,
     views: Vec<Pair>,
@@ -28,9 +34,13 @@ struct Run<'r> {
 /// Runs the steps.
 pub(super) fn run(fixture: &dyn Fixture, steps: &[Step]) -> CaseResult {
     let at = Stand::new(fixture);
-    let mut run = Run { at, reference: MemoryDriver::new(), steps, next: 0, views: Vec::new(), backups: 0 };
+    let options = OpenOptions { views_max: Some(u64::MAX), ..OpenOptions::default() };
+    let reference = MemoryDriver::new().open("reference".as_ref(), &options, &Quiet)?;
+    let past = BTreeMap::from([(0, reference.view()?)]);
+    let (views, backups) = (Vec::new(), 0);
+    let mut run = Run { at, past, compacted: 0, steps, next: 0, views, backups };
     while run.next < run.steps.len() {
-        run.session()?;
+        run.session(&*reference)?;
     }
     Ok(())
 }
@@ -64,9 +74,8 @@ impl<'r> Run<'r> {
     }
 
     /// From one opening to the next.
-    fn session(&mut self) -> CaseResult {
+    fn session(&mut self, reference: &dyn Engine) -> CaseResult {
         let own = self.at.open()?;
-        let reference = self.reference.open_reference()?;
         while let Some(step) = self.peek_step() {
             match step {
                 Step::Reopen => {
@@ -79,11 +88,11 @@ impl<'r> Run<'r> {
                 | Step::Peek(_)
                 | Step::Poison
                 | Step::End(_) => {
-                    self.beat(&*own, &*reference)?;
+                    self.beat(&*own, reference)?;
                 }
                 step => {
                     self.next += 1;
-                    self.outside(step, &*own, &*reference, false)?;
+                    self.outside(step, &*own, reference, false)?;
                 }
             }
         }
@@ -103,7 +112,10 @@ impl<'r> Run<'r> {
                 Step::Reopen => return Ok(()),
                 Step::End(end) => {
                     self.next += 1;
-                    return finish(*end, own, one, two);
+                    finish(*end, own, one, two)?;
+                    let view = reference.view()?;
+                    self.past.insert(view.header().beat.0, view);
+                    return Ok(());
                 }
                 step => {
                     self.next += 1;
@@ -143,9 +155,12 @@ impl<'r> Run<'r> {
             Step::Compare(slot) => self.with(*slot, compare)?,
             Step::Checkpoint if caps.contains(Caps::CHECKPOINT) && !in_beat => drop(own.checkpoint()?),
             Step::Compact if caps.contains(Caps::COMPACTION) && !in_beat => {
-                if let Err(error) = own.compact(CompactScope::default(), &Quiet) {
-                    let fair = error.kind() == ErrorKind::Busy && !self.views.is_empty();
-                    check!(fair, "compact: {error}");
+                match own.compact(CompactScope::default(), &Quiet) {
+                    Ok(_) => self.compacted = own.view()?.header().beat.0,
+                    Err(error) => {
+                        let fair = error.kind() == ErrorKind::Busy && !self.views.is_empty();
+                        check!(fair, "compact: {error}");
+                    }
                 }
             }
             Step::Backup if caps.contains(Caps::BACKUP) => {
@@ -162,23 +177,27 @@ impl<'r> Run<'r> {
                     "what verify counts"
                 );
             }
+            Step::Past(back) if caps.contains(Caps::HISTORY) => self.compare_past(own, *back)?,
             _ => {}
         }
         Ok(())
     }
 
+    fn compare_past(&self, own: &dyn Engine, back: u64) -> CaseResult {
+        let newest = own.view()?.header().beat.0;
+        let beat = newest.saturating_sub(back);
+        match own.view_at(BeatNo(beat)) {
+            Ok(view) => self.past.get(&beat).map_or(Ok(()), |reference| compare(&*view, &**reference)),
+            Err(error) => {
+                let may_be_gone = beat < self.compacted || back > WINDOW || beat == 0;
+                check!(error.kind() == ErrorKind::Stale && may_be_gone, "beat {beat} of {newest}: {error}");
+                Ok(())
+            }
+        }
+    }
+
     fn with(&self, slot: usize, work: impl FnOnce(&dyn View, &dyn View) -> CaseResult) -> CaseResult {
         self.views.get(slot).map_or(Ok(()), |(own, reference)| work(&**own, &**reference))
-    }
-}
-
-trait Reference {
-    fn open_reference(&self) -> Result<Box<dyn Engine>, Error>;
-}
-
-impl Reference for MemoryDriver {
-    fn open_reference(&self) -> Result<Box<dyn Engine>, Error> {
-        persist_api::Driver::open(self, "reference".as_ref(), &OpenOptions::default(), &Quiet)
     }
 }
 

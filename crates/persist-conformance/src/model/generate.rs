@@ -56,6 +56,7 @@ impl Maker<'_> {
             95 => Step::Compact,
             96 => Step::Backup,
             97 => Step::Verify,
+            98..=99 if has(Caps::HISTORY) => Step::Past(self.rng.below(24)),
             _ => self.put(),
         }
     }

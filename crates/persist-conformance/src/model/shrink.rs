@@ -15,6 +15,7 @@ pub(super) fn shrink(trace: Trace, fails: &dyn Fn(&Trace) -> Option<Failure>) ->
         let before = best.trace.clone();
         best.remove_steps();
         best.remove_views();
+        best.remove_beats();
         best.simplify_steps();
         if best.trace == before || best.tries >= TRIES {
             return Some((best.trace, best.failure));
@@ -76,6 +77,25 @@ impl Best<'_> {
                 steps.iter().take(at).cloned().chain(after).collect()
             };
             if steps.get(at) != Some(&Step::View) || !self.take(without()) {
+                at += 1;
+            }
+        }
+    }
+
+    /// Leaves out one end of a beat at a time, with earlier beats asked for one nearer.
+    fn remove_beats(&mut self) {
+        let nearer = |step: Step| match step {
+            Step::Past(back) => Step::Past(back.saturating_sub(1)),
+            other => other,
+        };
+        let mut at = 0;
+        while at < self.trace.steps().len() {
+            let steps = self.trace.steps();
+            let without = || {
+                let after = steps.iter().skip(at + 1).cloned().map(nearer);
+                steps.iter().take(at).cloned().chain(after).collect()
+            };
+            if !matches!(steps.get(at), Some(Step::End(_))) || !self.take(without()) {
                 at += 1;
             }
         }

@@ -49,6 +49,8 @@ pub enum Step {
     Backup,
     /// Verifies and compares the counts.
     Verify,
+    /// Compares a view of an earlier beat, so many before the newest, where HISTORY is offered.
+    Past(u64),
 }
 
 /// How a beat ends.

@@ -87,6 +87,7 @@ impl fmt::Display for Step {
             Self::Compact => f.write_str("compact"),
             Self::Backup => f.write_str("backup"),
             Self::Verify => f.write_str("verify"),
+            Self::Past(back) => write!(f, "past {back}"),
         }
     }
 }
@@ -151,6 +152,7 @@ fn parse(words: &mut Words<'_>) -> Option<Step> {
         "compact" => Step::Compact,
         "backup" => Step::Backup,
         "verify" => Step::Verify,
+        "past" => Step::Past(words.next()?.parse().ok()?),
         _ => return None,
     })
 }

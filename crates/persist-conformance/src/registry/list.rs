@@ -389,6 +389,18 @@ registry! { ($)
         at_an_earlier_beat "V-8" [HISTORY];
         at_the_newest_beat "V-8" [HISTORY];
         at_a_beat_that_is_not_kept "V-8" [HISTORY];
+        before_the_first_beat "V-8" [HISTORY];
+        shows_every_beat_by_key "V-8" [HISTORY];
+        shows_every_beat_by_scan "V-8 R-6" [HISTORY ORDERED];
+        shows_the_header_of_the_beat "V-8 B-4" [HISTORY];
+        knows_deleted_ranges "V-8 B-9" [HISTORY DELETE_RANGE];
+        goes_on_beside_beats "V-8 V-1" [HISTORY];
+        is_kept_over_reopening "V-8 O-8" [HISTORY];
+        is_kept_by_a_checkpoint "V-8 M-1" [HISTORY CHECKPOINT];
+        is_kept_by_compact_as_asked "V-8 M-3" [HISTORY COMPACTION];
+        is_right_or_stale_after_compact "V-8 M-3" [HISTORY COMPACTION];
+        views_of_it_outlive_compact "V-8 V-1" [HISTORY COMPACTION];
+        ends_somewhere_and_stays_ended "V-8" [HISTORY];
     }
     durability {
         highest_on_offer_is_reached "B-12";
@@ -423,6 +435,11 @@ registry! { ($)
         full_store_reopens "L-2" [CEILING];
         deleting_makes_room "L-2" [CEILING];
         odd_arguments_break_nothing "L-3";
+    }
+    long_keys {
+        are_deleted "L-1 B-6" [LONG_KEYS];
+        bound_deleted_ranges "L-1 B-9" [LONG_KEYS DELETE_RANGE];
+        are_kept_over_reopening "L-1 O-8" [LONG_KEYS];
     }
     errors {
         conflict_speaks "L-4";

@@ -52,6 +52,13 @@ fn finds_a_view_that_moves() {
 }
 
 #[test]
+fn finds_history_that_is_lost() {
+    finds("history_forgets_what_was_deleted", 5);
+    finds("history_begins_with_the_open", 7);
+    finds("history_ends_with_a_checkpoint", 7);
+}
+
+#[test]
 fn finds_a_range_that_takes_later_puts() {
     finds("range_takes_later_puts", 6);
 }

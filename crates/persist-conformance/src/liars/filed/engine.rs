@@ -14,6 +14,7 @@ use super::beat::FiledBeat;
 use super::log::{self, Log, Ops, Payload, State};
 use super::view::FiledView;
 use super::{Held, MakeInner, SCHEME, offer, open_inner};
+use crate::cases::history::WINDOW;
 
 pub(crate) struct FiledEngine {
     make: MakeInner,
@@ -68,18 +69,39 @@ impl FiledEngine {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The newest state as the only record of a log.
-    fn snapshot(&self, published: &Published) -> Result<Vec<Payload>> {
-        if published.header.beat == BeatNo(0) {
-            return Ok(Vec::new());
+    /// The state at a beat, and which that is: the last one kept up to it.
+    fn past(&self, published: &Published, beat: BeatNo) -> Result<(Box<dyn Engine>, BeatHeader)> {
+        let past = open_inner(self.make, &self.options)?;
+        let mut header = BeatHeader::default();
+        for payload in &published.log.payloads {
+            if log::header_of(payload)?.beat > beat {
+                break;
+            }
+            header = log::apply(&*past, payload)?;
         }
-        Ok(vec![Ops::snapshot(&*self.inner.view()?, &published.header)?])
+        Ok((past, header))
     }
 
-    /// Replaces the log by the newest state alone.
-    fn rewrite(&self) -> Result<(u64, BeatNo)> {
+    /// The state so many beats ago as the first record of a log, and the beats since as the others.
+    fn snapshot(&self, published: &Published, keep: u64) -> Result<Vec<Payload>> {
+        let floor = BeatNo(published.header.beat.0.saturating_sub(keep));
+        let (past, header) = self.past(published, floor)?;
+        let mut payloads = Vec::new();
+        if header.beat > BeatNo(0) {
+            payloads.push(Ops::snapshot(&*past.view()?, &header)?);
+        }
+        for payload in &published.log.payloads {
+            if log::header_of(payload)?.beat > floor {
+                payloads.push(Arc::clone(payload));
+            }
+        }
+        Ok(payloads)
+    }
+
+    /// Gives up all beats but so many before the newest.
+    fn rewrite(&self, keep: u64) -> Result<(u64, BeatNo)> {
         let mut published = self.published();
-        let payloads = self.snapshot(&published)?;
+        let payloads = self.snapshot(&published, keep)?;
         log::write_new(&self.home, &payloads, true)?;
         published.log = log::open(&self.home)?;
         Ok((published.log.bytes, published.header.beat))
@@ -132,14 +154,7 @@ impl Engine for FiledEngine {
             return self.view();
         }
         let lease = self.ledger.open(beat)?;
-        let past = open_inner(self.make, &self.options)?;
-        let mut header = BeatHeader::default();
-        for payload in &published.log.payloads {
-            if header.beat >= beat {
-                break;
-            }
-            header = log::apply(&*past, payload)?;
-        }
+        let (past, header) = self.past(&published, beat)?;
         if header.beat != beat {
             let what = format!("beat {beat} is not kept");
             return Err(Error::new(ErrorKind::Stale, "view_at", what).with_engine(SCHEME));
@@ -148,7 +163,7 @@ impl Engine for FiledEngine {
     }
 
     fn checkpoint(&self) -> Result<CheckpointStat> {
-        let (bytes, beat) = self.rewrite()?;
+        let (bytes, beat) = self.rewrite(WINDOW)?;
         Ok(CheckpointStat { beat, bytes })
     }
 
@@ -161,7 +176,7 @@ impl Engine for FiledEngine {
         }
         step(seen, "backup", 0)?;
         let published = self.published();
-        let payloads = self.snapshot(&published)?;
+        let payloads = self.snapshot(&published, 0)?;
         step(seen, "backup", 1)?;
         std::fs::create_dir_all(into)
             .map_err(|error| Error::io("backup", into, error).with_engine(SCHEME))?;
@@ -169,10 +184,10 @@ impl Engine for FiledEngine {
         Ok(BackupStat { beat: published.header.beat, bytes })
     }
 
-    fn compact(&self, _scope: CompactScope, seen: &dyn Observer) -> Result<CompactStat> {
+    fn compact(&self, scope: CompactScope, seen: &dyn Observer) -> Result<CompactStat> {
         step(seen, "compact", 0)?;
         let bytes_before = self.published().log.bytes;
-        let (bytes_after, _) = self.rewrite()?;
+        let (bytes_after, _) = self.rewrite(scope.keep_beats)?;
         Ok(CompactStat { bytes_before, bytes_after: bytes_after.min(bytes_before) })
     }
 

@@ -63,7 +63,7 @@ liars! { BEATS:
             next.beat.0 == last.beat.0 + 1 && next.first_commit.0 + 1 == last.first_commit.0 + last.commits
         }) }
     every_beat_counts_one_commit "The header says one commit whatever the beat carried."
-        ["numbers::commits_adjoin" "headers::counts_many_commits" "backup::holds_the_header" "reopen::finds_the_header"] Full
+        ["backup::holds_the_header" "headers::counts_many_commits" "history::shows_the_header_of_the_beat" "numbers::commits_adjoin" "reopen::finds_the_header"] Full
         { header: |_, header| BeatHeader { commits: header.commits.min(1), ..header } }
     a_beat_must_have_commits "A beat without commits is refused."
         ["numbers::beat_without_commits"] Full
@@ -104,7 +104,7 @@ liars! { BEATS:
         ["numbers::importing_may_skip"] Full
         { header: |_, header| BeatHeader { first_commit: CommitNo(header.first_commit.0 & 0xFFFF_FFFF), ..header } }
     headers_have_no_root "A view's header never has a root."
-        ["headers::comes_back_with_root" "headers::root_of_zeros_is_a_root" "backup::holds_the_header" "reopen::finds_the_header"] Full
+        ["backup::holds_the_header" "headers::comes_back_with_root" "headers::root_of_zeros_is_a_root" "history::shows_the_header_of_the_beat" "reopen::finds_the_header"] Full
         { header: |_, header| BeatHeader { root: None, ..header } }
     a_root_of_zeros_is_none "A root of zeros is taken for none."
         ["headers::root_of_zeros_is_a_root"] Full
@@ -178,7 +178,7 @@ liars! { BEATS:
         ["beats::abort_does_not_leak_into_the_next_beat" "beats::aborted_beat_changes_nothing" "beats::aborted_number_is_free" "reopen::forgets_an_aborted_beat" "delete_range::is_undone_by_abort"] Full
         { abort: |beat| drop(beat.commit()) }
     aborting_keeps_ranges "Aborting does not bring deleted ranges back."
-        ["delete_range::is_undone_by_abort" "views::does_not_see_a_later_delete_range"] Full
+        ["delete_range::is_undone_by_abort" "history::knows_deleted_ranges" "views::does_not_see_a_later_delete_range"] Full
         { abort: |beat| commit_part(beat, |op| matches!(op, Op::Range(_))),
         get: |view, key| {
             let gone = view.ctx.notes().ranges.iter().any(|(beat, range)| *beat > view.own && range.contains(key));

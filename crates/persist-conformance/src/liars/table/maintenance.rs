@@ -53,7 +53,7 @@ liars! { MAINTENANCE:
             beat.commit()
         }, get: |view, key| if remembered(view, key, true) { Ok(None) } else { view.inner().get_record(key) } }
     checkpoint_moves_views "After a checkpoint, older views show the newest values."
-        ["checkpoint::beside_a_view"] Full
+        ["checkpoint::beside_a_view" "history::is_kept_by_a_checkpoint"] Full
         { get: |view, key| match view.later(key) {
             Some(Some(later)) if view.ctx.notes().checkpoints > 0 => found(later),
             _ => view.inner().get_record(key),

@@ -4,6 +4,7 @@
 mod beats;
 mod cursors;
 mod help;
+mod history;
 mod keeping;
 mod maintenance;
 mod open;
@@ -31,6 +32,7 @@ pub static LIARS: LazyLock<Vec<&'static Liar>> = LazyLock::new(|| {
         ranges::RANGES,
         cursors::CURSORS,
         views::VIEWS,
+        history::HISTORY,
         keeping::KEEPING,
         maintenance::MAINTENANCE,
         rest::REST,

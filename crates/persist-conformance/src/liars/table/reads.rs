@@ -28,7 +28,7 @@ pub(super) fn lent<'v>(bytes: Vec<u8>, ctx: &Arc<Ctx>, filled: u64) -> Value<'v>
 
 liars! { READS:
     absent_letters_give_the_next "A key of one letter that is absent gives the next letter's record."
-        ["reads::present_and_absent"] Full
+        ["history::shows_every_beat_by_key" "reads::present_and_absent"] Full
         { get: |view, key| match view.inner().get_record(key)? {
             None if key.len() == 1 && key.is_ascii() => {
                 let next = crate::kit::rows(view.inner(), Scan::range(KeyRange::of(key..)).limit(1))?;
@@ -37,7 +37,7 @@ liars! { READS:
             other => Ok(other),
         } }
     an_empty_store_can_not_be_read "Reading a store without beats is an error."
-        ["limits::too_large_poisons_its_beat_only" "open::home_name_may_hold_odd_characters" "reads::empty_store_has_nothing" "views::is_pinned_before_its_first_read"] Full
+        ["history::before_the_first_beat" "limits::too_large_poisons_its_beat_only" "open::home_name_may_hold_odd_characters" "reads::empty_store_has_nothing" "views::is_pinned_before_its_first_read"] Full
         { get: |view, key| if view.own == 0 { Err(fault(ErrorKind::Stale, "get_record")) } else { view.inner().get_record(key) } }
     keys_may_be_one_letter_short "A key short of its last letter is found."
         ["reads::prefix_is_not_the_key" "staging::delete_takes_one_key"] Full

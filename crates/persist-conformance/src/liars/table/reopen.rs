@@ -37,7 +37,7 @@ liars! { REOPEN:
             match view.inner().get_record(key)? { None if ghost => found("ghost"), other => Ok(other) }
         } }
     overwrites_are_lost_by_closing "After reopening, a record that was overwritten in later beats shows its first value."
-        ["reopen::finds_no_deleted_record" "reopen::finds_the_last_overwrite" "routes::through_a_checkpoint"] Full
+        ["history::is_kept_over_reopening" "reopen::finds_no_deleted_record" "reopen::finds_the_last_overwrite" "routes::through_a_checkpoint"] Full
         { commit: |beat| {
             for op in &beat.ops {
                 if let Op::Put(key, value) = op && key.len() > 2 {

@@ -202,7 +202,7 @@ liars! { SCANS:
             })
         } }
     deleted_rows_show_backwards "A row that was deleted shows in scans backwards."
-        ["scans::deleted_rows_are_skipped"] Full
+        ["history::shows_every_beat_by_scan" "scans::deleted_rows_are_skipped"] Full
         { scan: |view, scan, visit| {
             let ghosts: Vec<_> = view.ctx.notes().history.iter()
                 .filter(|(_, beats)| matches!(beats.last(), Some((beat, None)) if *beat <= view.own))

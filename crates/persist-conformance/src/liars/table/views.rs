@@ -8,18 +8,18 @@ use super::help::{altered, fault, found, liars};
 
 liars! { VIEWS:
     later_overwrites_show "A view sees later overwrites of another length."
-        ["checkpoint::beside_a_view" "compact::beside_a_view" "views::does_not_see_later_overwrites"] Full
+        ["checkpoint::beside_a_view" "compact::beside_a_view" "history::shows_every_beat_by_key" "views::does_not_see_later_overwrites"] Full
         { get: |view, key| match (view.inner().get_record(key)?, view.later(key)) {
             (Some(own), Some(Some(later))) if own.len() != later.len() && own.len() < 100 => found(later),
             (own, _) => Ok(own),
         } }
     later_deletes_show "A view sees later deletes."
-        ["compact::beside_a_view" "views::does_not_see_later_deletes"] Full
+        ["compact::beside_a_view" "history::shows_every_beat_by_key" "views::does_not_see_later_deletes"] Full
         { get: |view, key| match view.later(key) { Some(None) => Ok(None), _ => view.inner().get_record(key) } }
-    later_records_show "A view sees later records where it had none."
+    later_records_show "A view of the newest beat sees later records where it had none."
         ["views::does_not_see_later_records" "views::is_pinned_before_its_first_read" "views::readers_do_not_wait_for_the_writer"] Full
         { get: |view, key| match (view.inner().get_record(key)?, view.later(key)) {
-            (None, Some(Some(later))) => found(later),
+            (None, Some(Some(later))) if !view.past => found(later),
             (own, _) => Ok(own),
         } }
     views_wear_out "After thirty beats the scans of a view are empty."
@@ -29,7 +29,7 @@ liars! { VIEWS:
             altered(view, &scan, visit, |rows| if worn { rows.clear(); })
         } }
     later_rows_show_in_scans "A scan shows rows of a later beat that also deleted some."
-        ["views::scans_stay_at_their_beat"] Full
+        ["history::shows_every_beat_by_scan" "views::scans_stay_at_their_beat"] Full
         { scan: |view, scan, visit| {
             let later: Vec<_> = {
                 let notes = view.ctx.notes();
@@ -42,7 +42,7 @@ liars! { VIEWS:
             altered(view, &scan, visit, |rows| rows.extend(later))
         } }
     later_ranges_show "A view sees that a range was deleted later."
-        ["views::does_not_see_a_later_delete_range"] Full
+        ["history::knows_deleted_ranges" "views::does_not_see_a_later_delete_range"] Full
         { get: |view, key| {
             let gone = view.ctx.notes().ranges.iter().any(|(beat, range)| *beat > view.own && range.contains(key));
             if gone { Ok(None) } else { view.inner().get_record(key) }
@@ -51,7 +51,7 @@ liars! { VIEWS:
         ["views::header_stays"] Full
         { header_moves: true }
     headers_come_late "A view takes its header when it is first asked."
-        ["history::at_an_earlier_beat" "views::header_and_records_agree" "views::is_pinned_before_its_first_read" "views::opened_beside_a_beat_stays_before_it"] Full
+        ["history::at_an_earlier_beat" "history::shows_the_header_of_the_beat" "views::header_and_records_agree" "views::is_pinned_before_its_first_read" "views::opened_beside_a_beat_stays_before_it"] Full
         { header_is_late: true }
     views_share_a_cache "What an earlier view read of a key of one byte, a later view shows."
         ["views::is_not_one_that_was_dropped" "views::many_at_different_beats" "views::older_views_do_not_hold_back_newer" "views::shows_the_newest_beat"] Full
@@ -140,9 +140,12 @@ liars! { VIEWS:
             let writing = { let notes = ctx.notes(); notes.staged > 0 && notes.beat_opener == Some(std::thread::current().id()) };
             if writing { Err(fault(ErrorKind::Busy, "view")) } else { inner.view() }
         } }
-    history_shows_the_newest "view_at shows the newest beat whatever was asked for."
+    history_shows_the_newest "view_at shows the newest beat of a store that ever had one key, whatever was asked for."
         ["history::at_an_earlier_beat"] Full
-        { view_at: |ctx, inner, beat| if beat <= ctx.notes().newest.beat { inner.view() } else { inner.view_at(beat) } }
+        { view_at: |ctx, inner, beat| {
+            let alone = { let notes = ctx.notes(); notes.history.len() == 1 && beat <= notes.newest.beat };
+            if alone { inner.view() } else { inner.view_at(beat) }
+        } }
     history_lacks_the_newest "view_at does not know the newest beat."
         ["history::at_the_newest_beat"] Full
         { view_at: |ctx, inner, beat| if beat == ctx.notes().newest.beat { Err(fault(ErrorKind::Stale, "view_at")) } else { inner.view_at(beat) } }
