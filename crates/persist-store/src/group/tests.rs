@@ -261,6 +261,26 @@ fn a_budget_begins_when_the_writer_takes_the_lane() {
 }
 
 #[test]
+fn who_gives_up_makes_room() {
+    explore(|| {
+        let options = CommitOptions { queue_commits_max: 1, ..CommitOptions::default() };
+        let (mut writer, store) = open(options);
+        let beat = writer.begin(LEVEL).unwrap();
+        let held = queue(&store, 1);
+        let patient = store.clone();
+        let patient = thread::spawn(move || drop(queue(&patient, 2)));
+        while store.0.group.lock().want_room == 0 {
+            thread::yield_now();
+        }
+        store.set_commit_options(CommitOptions { wait: Duration::ZERO, ..store.commit_options() });
+        assert_eq!(held.wait().unwrap_err().kind(), ErrorKind::Busy);
+        patient.join().unwrap();
+        beat.commit().unwrap();
+        assert_eq!(writer.commit(&log(3), LEVEL).unwrap().commit.0, 3);
+    });
+}
+
+#[test]
 fn closing_commits_all_that_it_took() {
     explore(|| {
         let (writer, store) = open(CommitOptions::default());
