@@ -23,7 +23,7 @@ const RULES: [(&str, Rule); 9] = [
     ("source files: no long ones, no leftovers, no paths of a machine", sources_are_tidy),
 ];
 
-const ENGINES: [&str; 4] = ["persist-memory", "persist-sqlite", "persist-lmdb", "persist-rocksdb"];
+const ENGINES: [&str; 5] = ["persist-memory", "persist-flatfile", "persist-sqlite", "persist-lmdb", "persist-rocksdb"];
 const C_LIBRARIES: [&str; 3] = ["heed", "rusqlite", "rocksdb"];
 /// What may open a library by hand: a benchmark of our interface has to, to compare with it.
 const BENCHES: [&str; 2] = ["persist-bench", "persist-bench-peers"];

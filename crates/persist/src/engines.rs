@@ -26,6 +26,12 @@ pub const KNOWN_ENGINES: &[KnownEngine] = &[
         present: true,
     },
     KnownEngine {
+        scheme: "flatfile",
+        feature: Some("flatfile"),
+        about: "our own: one append and one sync a beat, every byte verified",
+        present: cfg!(feature = "flatfile"),
+    },
+    KnownEngine {
         scheme: "sqlite",
         feature: Some("sqlite"),
         about: "SQLite in WAL mode, bundled",
@@ -50,6 +56,8 @@ pub const KNOWN_ENGINES: &[KnownEngine] = &[
 pub fn drivers() -> Vec<Arc<dyn Driver>> {
     vec![
         Arc::new(persist_memory::MemoryDriver::new()),
+        #[cfg(feature = "flatfile")]
+        Arc::new(persist_flatfile::FlatfileDriver::default()),
         #[cfg(feature = "sqlite")]
         Arc::new(persist_sqlite::SqliteDriver),
         #[cfg(feature = "lmdb")]

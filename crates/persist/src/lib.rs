@@ -5,7 +5,7 @@
 //! use persist::{Durability, Scan};
 //! use std::ops::ControlFlow;
 //!
-//! // `sqlite:./dir`, `lmdb:./dir`, `rocksdb:./dir` keep their records on disk; `memory:` keeps them until the end.
+//! // `flatfile:./dir`, `sqlite:./dir`, `lmdb:./dir`, `rocksdb:./dir` keep their records on disk; `memory:` keeps them until the end.
 //! let opened = persist::open("memory:")?;
 //! println!("{} offers {}", opened.offer().library, opened.offer().caps.names());
 //! let (mut writer, store) = opened.negotiate(&persist::volatile_request())?;

@@ -12,7 +12,7 @@ use crate::watch::Watch;
 /// What to create.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The engine, unless --store names one [default: the first of sqlite, lmdb, rocksdb in this build]
+    /// The engine, unless --store names one [default: the first of flatfile, sqlite, lmdb, rocksdb in this build]
     #[arg(long, short, value_name = "ENGINE")]
     engine: Option<String>,
 }

@@ -12,7 +12,7 @@ const FIELDS: &str = "engine library home continued caps layers durability frame
 
 #[test]
 fn the_demo_works_again_and_again_on_every_engine() {
-    for engine in ["sqlite", "lmdb"] {
+    for engine in ["flatfile", "sqlite", "lmdb"] {
         let place = Place::new();
         let run = |args: &[&str]| {
             place.run(&[&["demo", "--json", "--records", "1200"], args].concat()).ok().object(FIELDS)
@@ -51,7 +51,7 @@ fn the_demo_says_what_it_did_and_where() {
     let place = Place::new();
     let text = place.run(&["demo", "--records", "600", "--dir", "here"]).ok();
     for part in [
-        "created here (sqlite)",
+        "created here (flatfile)",
         "payload_ref_inline.frame",
         "Merkle root",
         "the same after reopening",

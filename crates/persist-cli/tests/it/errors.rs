@@ -99,7 +99,7 @@ fn engines_that_are_not_here_are_named_with_their_feature() {
     }
     place.run(&["init", "--engine", "nonsense"]).fails(7, "nonsense");
     place.run(&["init", "--engine", "memory"]).fails(4, "durability volatile");
-    for engine in ["sqlite", "lmdb"] {
+    for engine in ["flatfile", "sqlite", "lmdb"] {
         place.run(&["init", "--engine", engine, "--knob", "nonsense=1"]).fails(1, "unknown knob");
     }
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing was created");
@@ -107,7 +107,7 @@ fn engines_that_are_not_here_are_named_with_their_feature() {
 
 #[test]
 fn a_store_that_another_process_holds_is_locked() {
-    for engine in ["sqlite", "lmdb"] {
+    for engine in ["flatfile", "sqlite", "lmdb"] {
         let place = Place::with(engine);
         let url = place.path().join("store").display().to_string();
         let held = persist::open(&url).unwrap().negotiate(&persist::default_request()).unwrap();

@@ -47,7 +47,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 fn the_real_branches_come_in_as_described_on_every_engine() {
     for (known, root) in branches() {
         let dir = root.display().to_string();
-        for engine in ["sqlite", "lmdb"] {
+        for engine in ["flatfile", "sqlite", "lmdb"] {
             let place = Place::with(engine);
             let report = place.run(&["import-branch", "--json", "--buffered", &dir]).ok().object(FIELDS);
             let frames = known["frames"].as_array().unwrap();

@@ -27,7 +27,7 @@ fn every_accepted_vector_goes_in_on_every_engine_and_comes_out_identical() {
         })
         .collect();
     let mut digests = Vec::new();
-    for engine in ["sqlite", "lmdb"] {
+    for engine in ["flatfile", "sqlite", "lmdb"] {
         let place = Place::with(engine);
         let mut args = vec!["ingest", "--json", "--buffered"];
         args.extend(accepted.iter().map(|(_, file)| file.as_str()));

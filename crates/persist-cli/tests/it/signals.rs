@@ -11,7 +11,10 @@ use crate::kit::Place;
 fn ctrl_c_ends_a_command_that_waits_for_input() {
     let place = Place::with("sqlite");
     let mut command = place.command(&["put", "key", "--stdin"]);
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Held open to the end: a closed input is an input that was read.
+    let input = child.stdin.take();
     // It holds the store once the lock file names it; from then on it listens to signals.
     let holder = format!("process {} ", child.id());
     while !std::fs::read_to_string(place.path().join("store/lock")).unwrap().starts_with(&holder) {
@@ -19,6 +22,7 @@ fn ctrl_c_ends_a_command_that_waits_for_input() {
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(17));
+    drop(input);
     assert_eq!(place.state().0, "0");
 }
 

@@ -12,11 +12,11 @@ fn engines_are_listed_with_their_limits() {
     let place = Place::new();
     let engines = place.run(&["engines", "--json"]).ok().objects();
     let names: Vec<_> = engines.iter().map(|engine| engine["engine"].as_str().unwrap()).collect();
-    assert_eq!(names, ["memory", "sqlite", "lmdb", "rocksdb"]);
+    assert_eq!(names, ["memory", "flatfile", "sqlite", "lmdb", "rocksdb"]);
     for engine in &engines {
         assert_fields(engine, "engine about present feature library format durability caps limits");
     }
-    assert_eq!(engines[2]["limits"]["key_bytes_max"], 511);
+    assert_eq!(engines[3]["limits"]["key_bytes_max"], 511);
     assert_eq!(
         (&engines[0]["durability"], &engines[1]["durability"]),
         (&json!("volatile"), &json!("durable"))
@@ -30,7 +30,7 @@ fn a_store_is_created_once_and_described() {
     let place = Place::new();
     let made = place.run(&["init", "--json"]).ok();
     let made = made.object("engine home store_id caps layers durability");
-    assert_eq!((&made["engine"], &made["home"]), (&json!("sqlite"), &json!("./store")));
+    assert_eq!((&made["engine"], &made["home"]), (&json!("flatfile"), &json!("./store")));
     place.run(&["init"]).fails(6, "a store exists here");
     let stats = place.run(&["stats", "--json"]).ok();
     let stats = stats.object(
@@ -49,7 +49,7 @@ fn a_store_is_created_once_and_described() {
 
 #[test]
 fn backups_open_by_themselves_with_the_same_content() {
-    for engine in ["sqlite", "lmdb"] {
+    for engine in ["flatfile", "sqlite", "lmdb"] {
         let place = Place::with(engine);
         place.run(&["put", "key", "value"]).ok();
         let frame = fixtures().join("frames/payload_ref_inline.frame").display().to_string();
@@ -69,7 +69,7 @@ fn backups_open_by_themselves_with_the_same_content() {
 
 #[test]
 fn checkpoint_and_compact_change_no_record() {
-    for engine in ["sqlite", "lmdb"] {
+    for engine in ["flatfile", "sqlite", "lmdb"] {
         let place = Place::with(engine);
         place.write("big", &vec![7; 300_000]);
         place.run(&["put", "big", "--file", "big"]).ok();
