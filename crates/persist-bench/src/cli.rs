@@ -10,7 +10,8 @@ use crate::workloads::{self, SLOW_DISK, WORKLOADS, Workload};
 use crate::{child, gates, machine, overhead, report};
 
 const HELP: &str = "\
-[run] [--quick | --full] [--only A,B] [--engines A,B] [--slow-disk] [--ungated] [--out DIR] [--dir DIR]
+[run] [--quick | --full] [--only A,B] [--engines A,B] [--slow-disk] [--ungated] [--rows N] [--rounds N]
+      [--out DIR] [--dir DIR]
                    workloads side by side; samples, results.md and plots go to --out (docs/bench; with --quick or
                    --ungated target/bench), stores live below --dir (the current directory). --only takes names or
                    goals, as P7. --ungated counts samples from bad moments too, so that its figures say nothing
@@ -72,6 +73,8 @@ impl Choice {
                 "--quick" => choice.plan = Plan::QUICK,
                 "--full" => choice.plan = Plan::FULL,
                 "--slow-disk" => slow = true,
+                "--rows" => choice.plan = choice.plan.with_rows(value()?.parse().map_err(text)?),
+                "--rounds" => choice.plan.rounds = value()?.parse().map_err(text)?,
                 "--ungated" => choice.plan.gated = false,
                 "--only" => {
                     let chosen = value()?.split(',').map(named).collect::<Result<Vec<_>>>();

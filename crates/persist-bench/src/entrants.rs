@@ -1,12 +1,14 @@
 //! Who takes part: engines of ours through one adapter, and the libraries under them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use persist_api::Driver;
 
 use crate::contender::{Contender, Entrant, Result, Settings};
 use crate::ours::Ours;
 use crate::raw;
+use crate::slow_disk::SlowDisk;
 
 /// Opens an engine of ours.
 fn ours<D: Driver>(driver: &D, home: &Path, settings: &Settings) -> Result<Box<dyn Contender>> {
@@ -16,10 +18,28 @@ fn ours<D: Driver>(driver: &D, home: &Path, settings: &Settings) -> Result<Box<d
     Ok(Box::new(Ours::open(driver, home, settings)?))
 }
 
+/// Opens our own engine, which takes its disk from us.
+fn flatfile(home: &Path, settings: &Settings) -> Result<Box<dyn Contender>> {
+    let driver = if settings.slow_disk {
+        persist_flatfile::FlatfileDriver::new(Arc::new(SlowDisk))
+    } else {
+        persist_flatfile::FlatfileDriver::default()
+    };
+    Ok(Box::new(Ours::open(&driver, home, settings)?))
+}
+
 /// Engines of ours that need no library beside Rust and a C compiler.
 #[must_use]
 pub fn engines() -> Vec<Entrant> {
     vec![
+        Entrant {
+            name: "flatfile",
+            settings: "persist-flatfile, our own engine, defaults; bulk: buffered beats, a sync and a checkpoint at the \
+                       end; at rest: checkpoint and compaction",
+            ours: true,
+            durable: true,
+            open: flatfile,
+        },
         Entrant {
             name: "memory",
             settings: "persist-memory: copy-on-write map; keeps nothing, so only its reads compare",

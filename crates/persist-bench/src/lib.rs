@@ -46,6 +46,7 @@ mod report;
 mod rounds;
 pub mod rows;
 mod session;
+mod slow_disk;
 mod stats;
 mod strace;
 mod valgrind;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::contender::{Result, text};
 use crate::rows::Random;
 
-/// Bytes of the segment, all written and synced before anything is measured.
-const SEGMENT_BYTES: u64 = 64 << 20;
+/// Bytes of the segment at least and at most, all written and synced before anything is measured.
+const SEGMENT_BYTES: (u64, u64) = (8 << 20, 64 << 20);
 /// A sync on the slow disk takes so much longer.
 pub(crate) const SLOW: Duration = Duration::from_millis(1);
 
@@ -19,26 +19,29 @@ pub(crate) const SLOW: Duration = Duration::from_millis(1);
 pub(crate) struct RawSegment {
     file: File,
     at: u64,
+    len: u64,
     noise: Vec<u8>,
     slow: bool,
 }
 
 impl RawSegment {
-    /// Creates and fills the segment `raw` in `dir`; with `slow`, each sync takes [`SLOW`] longer.
+    /// Creates and fills the segment `raw` in `dir`, as long as the payload of a store or a sensible part of it; with
+    /// `slow`, each sync takes [`SLOW`] longer.
     ///
     /// # Errors
     /// A sentence of the system.
     #[allow(clippy::disallowed_methods, reason = "the limit is the bare system call, under no seam")]
-    pub(crate) fn create(dir: &Path, slow: bool) -> Result<Self> {
+    pub(crate) fn create(dir: &Path, payload: u64, slow: bool) -> Result<Self> {
         let file = File::create_new(dir.join("raw")).map_err(text)?;
         let zeros = vec![0; 1 << 20];
-        for at in (0..SEGMENT_BYTES).step_by(zeros.len()) {
+        let len = payload.clamp(SEGMENT_BYTES.0, SEGMENT_BYTES.1) >> 20 << 20;
+        for at in (0..len).step_by(zeros.len()) {
             file.write_all_at(&zeros, at).map_err(text)?;
         }
         file.sync_all().map_err(text)?;
         let mut noise = vec![0; 2 << 20];
         Random(9).fill(&mut noise);
-        Ok(Self { file, at: 0, noise, slow })
+        Ok(Self { file, at: 0, len, noise, slow })
     }
 
     /// Nanoseconds of each of `times` writes of `bytes` bytes (at most 1 MiB plus a few) with a sync after each.
@@ -49,7 +52,7 @@ impl RawSegment {
         let bytes = bytes.min(self.noise.len() / 2);
         let mut spent = Vec::with_capacity(times);
         for turn in 0..times {
-            if self.at + bytes as u64 > SEGMENT_BYTES {
+            if self.at + bytes as u64 > self.len {
                 self.at = 0;
             }
             let start = turn % (self.noise.len() - bytes);
@@ -74,7 +77,7 @@ impl RawSegment {
         let mut left = bytes;
         while left > 0 {
             let piece = left.min(1 << 20);
-            if self.at + piece > SEGMENT_BYTES {
+            if self.at + piece > self.len {
                 self.at = 0;
             }
             let piece_len = usize::try_from(piece).unwrap_or(self.noise.len());

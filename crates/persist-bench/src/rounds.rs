@@ -29,7 +29,8 @@ impl Case {
     /// A case with the plan's number of rounds.
     pub(crate) fn new(session: &Session, workload: &'static str, name: impl Into<String>) -> Self {
         let rounds = session.plan.rounds;
-        Self { workload, name: name.into(), rows: session.plan.rows, rounds, rounds_min: ROUNDS_MIN }
+        let rounds_min = if session.plan.gated { ROUNDS_MIN } else { 1 };
+        Self { workload, name: name.into(), rows: session.plan.rows, rounds, rounds_min }
     }
 }
 

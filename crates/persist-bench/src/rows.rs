@@ -68,6 +68,12 @@ pub struct Data {
 }
 
 impl Data {
+    /// Bytes of all keys and values.
+    #[must_use]
+    pub fn payload(self) -> u64 {
+        self.rows * (KEY_BYTES + VALUE_BYTES) as u64
+    }
+
     fn groups(self) -> u64 {
         self.rows.div_ceil(ROWS_A_PREFIX).max(1)
     }

@@ -8,7 +8,7 @@ use crate::floor::Floor;
 use crate::limit::RawSegment;
 use crate::pressure::Meter;
 use crate::record::Record;
-use crate::rows::{Data, Random, Row, VALUE_BYTES};
+use crate::rows::{Data, Random, Row};
 
 /// Rows a transaction of a bulk load holds.
 pub(crate) const LOAD_ROWS: usize = 10_000;
@@ -24,8 +24,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     /// Steps of one sample, relative to the usual number.
     pub(crate) effort: f64,
-    /// Sizes that growth is shown over.
-    pub(crate) growth: &'static [u64],
+    /// Sizes that growth is shown over; 0 for none.
+    pub(crate) growth: [u64; 3],
     /// Good samples of each size.
     pub(crate) growth_rounds: usize,
     /// Samples from bad moments do not count. Without, a run says nothing; for trying the benchmarks on a busy machine.
@@ -39,7 +39,7 @@ impl Plan {
         rows: 100_000,
         rounds: 5,
         effort: 0.25,
-        growth: &[10_000, 100_000],
+        growth: [10_000, 100_000, 0],
         growth_rounds: 1,
         gated: true,
     };
@@ -49,7 +49,7 @@ impl Plan {
         rows: 1_000_000,
         rounds: 7,
         effort: 1.0,
-        growth: &[100_000, 1_000_000],
+        growth: [100_000, 1_000_000, 0],
         growth_rounds: 3,
         gated: true,
     };
@@ -57,10 +57,18 @@ impl Plan {
     pub(crate) const FULL: Self = Self {
         name: "full",
         rounds: 15,
-        growth: &[100_000, 1_000_000, 10_000_000],
+        growth: [100_000, 1_000_000, 10_000_000],
         growth_rounds: 3,
         ..Self::DEFAULT
     };
+
+    /// The same with stores of another size, and effort and growth to match.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "counts of millions")]
+    pub(crate) fn with_rows(self, rows: u64) -> Self {
+        let effort = (rows as f64 / Self::DEFAULT.rows as f64).min(1.0);
+        Self { rows, effort, growth: [rows / 10, rows, 0], ..self }
+    }
 
     /// A number of steps, fitted to the plan.
     #[must_use]
@@ -130,11 +138,12 @@ impl Session {
     /// A sentence of the system.
     pub(crate) fn new(entrants: Vec<Entrant>, plan: Plan, dir: &Path) -> Result<Self> {
         let dir = tempfile::tempdir_in(dir).map_err(text)?;
-        let raw = RawSegment::create(dir.path(), false)?;
+        let data = Data { rows: plan.rows };
+        let raw = RawSegment::create(dir.path(), data.payload(), false)?;
         Ok(Self {
             entrants,
             plan,
-            data: Data { rows: plan.rows },
+            data,
             raw,
             meter: Meter::default(),
             random: Random(1),
@@ -257,7 +266,7 @@ pub(crate) fn fill(
 fn check(store: &dyn Contender, data: Data) -> Result<()> {
     let mut reader = store.reader()?;
     let seen = reader.scan()?;
-    let bytes = data.rows * (crate::rows::KEY_BYTES + VALUE_BYTES) as u64;
+    let bytes = data.payload();
     if (seen.rows, seen.bytes) != (data.rows, bytes) {
         return Err(format!(
             "a scan found {} rows of {} bytes instead of {} of {bytes}",

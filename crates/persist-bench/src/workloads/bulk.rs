@@ -15,8 +15,11 @@ use crate::rounds::{Case, interleave};
 use crate::rows::{Data, KEY_BYTES, Random, VALUE_BYTES, fresh};
 use crate::session::{Session, fill};
 
-/// Bytes of the raw row: a million rows' payload.
-const RAW_BYTES: u64 = 116_000_000;
+/// Most bytes of the raw row: a million rows' payload.
+const RAW_BYTES_MAX: u64 = 116_000_000;
+
+/// Commits of each size after a load.
+const COMMITS: usize = 100;
 
 /// What the child tells.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -95,7 +98,7 @@ pub(super) fn further(
     round: u32,
     load: &Load,
 ) -> Vec<Record> {
-    let payload = (case.rows * (KEY_BYTES + VALUE_BYTES) as u64) as f64;
+    let payload = Data { rows: case.rows }.payload() as f64;
     let figures = [
         ("before ordering", Sample::beside("ns a row", load.put, load.raw)),
         ("peak memory", Sample::bare("MiB RssAnon", load.peak as f64 / f64::from(1 << 20))),
@@ -121,9 +124,10 @@ pub(super) fn further(
 pub(crate) fn child(entrant: &Entrant, home: &Path, rows: &str, order: &str, then: &str) -> Result<()> {
     let data = Data { rows: rows.parse().map_err(text)? };
     let raw_dir = tempfile::tempdir_in(home.parent().ok_or("no parent")?).map_err(text)?;
-    let mut raw = RawSegment::create(raw_dir.path(), false)?;
-    raw.stream(RAW_BYTES)?;
-    let raw_before = raw.stream(RAW_BYTES)?;
+    let raw_bytes = data.payload().min(RAW_BYTES_MAX);
+    let mut raw = RawSegment::create(raw_dir.path(), raw_bytes, false)?;
+    raw.stream(raw_bytes)?;
+    let raw_before = raw.stream(raw_bytes)?;
     let base = anonymous();
     let peak = Peak::watch();
     let store = (entrant.open)(home, &Settings { bulk: true, ..Settings::USUAL })?;
@@ -142,14 +146,14 @@ pub(crate) fn child(entrant: &Entrant, home: &Path, rows: &str, order: &str, the
         spent += clock.elapsed();
     }
     let peak = peak.end();
-    let raw_after = raw.stream(RAW_BYTES)?;
+    let raw_after = raw.stream(raw_bytes)?;
     let disk = allocated(home)?;
     let store = store.compact()?;
     store.close()?;
     let disk_compacted = allocated(home)?;
     let after = if then == "read" { Some(after(entrant, home, data, &mut raw)?) } else { None };
     #[allow(clippy::cast_precision_loss, reason = "counts of millions")]
-    let (count, scale) = (data.rows as f64, 116.0 / RAW_BYTES as f64);
+    let (count, scale) = (data.rows as f64, (KEY_BYTES + VALUE_BYTES) as f64 / raw_bytes as f64);
     let report = Load {
         put: put / count,
         ordered: nanoseconds(spent) / count,
@@ -219,7 +223,7 @@ fn commits(
     random: &mut Random,
     rows: usize,
 ) -> Result<(f64, Raw)> {
-    let batches: Vec<_> = (0..100).map(|_| fresh(random, rows, VALUE_BYTES)).collect();
+    let batches: Vec<_> = (0..COMMITS).map(|_| fresh(random, rows, VALUE_BYTES)).collect();
     let sample = super::commit::series(store, raw, &batches, Ack::Durable)?;
     Ok((sample.value, sample.raw.ok_or("no raw row")?))
 }

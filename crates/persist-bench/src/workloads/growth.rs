@@ -14,17 +14,17 @@ const LARGE_ONES: [&str; 4] = ["flatfile", "lmdb", "rocksdb", "fjall"];
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
     let wanted = session.plan.growth_rounds;
-    for rows in session.plan.growth {
+    for rows in session.plan.growth.into_iter().filter(|rows| *rows > 0) {
         let entrants: Vec<Entrant> = durable
             .iter()
-            .filter(|entrant| *rows < LARGE || LARGE_ONES.contains(&entrant.name))
+            .filter(|entrant| rows < LARGE || LARGE_ONES.contains(&entrant.name))
             .copied()
             .collect();
         let mut case = Case::new(session, "growth", format!("{rows} rows"));
-        (case.rows, case.rounds, case.rounds_min) = (*rows, wanted, wanted.min(3));
+        (case.rows, case.rounds, case.rounds_min) = (rows, wanted, wanted.min(3));
         let mut more = Vec::new();
         interleave(session, &case, &entrants, |session, entrant, round| {
-            let load = load(session, entrant, *rows, "random", true)?;
+            let load = load(session, entrant, rows, "random", true)?;
             more.extend(further(session, &case, entrant, round, &load));
             let pressure = session.meter.read();
             more.extend(load.after.iter().flat_map(|after| figures(&case, entrant, round, pressure, after)));

@@ -11,7 +11,6 @@ use crate::session::{Purpose, Session};
 
 /// Name, operations of a sample, writes among twenty.
 const MIXES: [(&str, usize, usize); 2] = [("50/50", 400, 10), ("95/5", 4_000, 1)];
-const RAW_TIMES: usize = 100;
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
@@ -31,9 +30,10 @@ fn sample(session: &mut Session, entrant: &Entrant, operations: usize, writes: u
     // Writes replace popular rows.
     let values: Vec<Row> = values.into_iter().zip(&keys).map(|(row, key)| Row { key: *key, ..row }).collect();
     session.store(entrant, Purpose::Writing)?;
-    let before = session.raw.commits(KEY_BYTES + VALUE_BYTES, RAW_TIMES / 2)?;
+    let raw_times = session.plan.steps(50);
+    let before = session.raw.commits(KEY_BYTES + VALUE_BYTES, raw_times)?;
     let spent = stream(session.stores.get(entrant, Purpose::Writing)?, &keys, &values, writes)?;
-    let after = session.raw.commits(KEY_BYTES + VALUE_BYTES, RAW_TIMES / 2)?;
+    let after = session.raw.commits(KEY_BYTES + VALUE_BYTES, raw_times)?;
     #[allow(clippy::cast_precision_loss, reason = "thousands")]
     let each = spent / operations as f64;
     Ok(Sample::beside("ns an operation", each, Raw::of_series(before, after)))

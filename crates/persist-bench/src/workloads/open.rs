@@ -30,10 +30,11 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
     }
     let case = Case::new(session, "open", "closed well");
     interleave(session, &case, &durable, |_, entrant, _| opened(entrant, &homes[entrant.name]));
-    let case = Case::new(session, "open", format!("checkpoint and a tail of {TAIL_BEATS} beats"));
+    let beats = session.plan.steps(TAIL_BEATS);
+    let case = Case::new(session, "open", format!("checkpoint and a tail of {beats} beats"));
     interleave(session, &case, &durable, |session, entrant, round| {
         let home = &homes[entrant.name];
-        tail(entrant, home, TAIL_BEATS, 1, &format!("checkpoint-{round}"))?;
+        tail(entrant, home, beats, 1, &format!("checkpoint-{round}"))?;
         let sample = opened(entrant, home)?;
         check(entrant, home, session.data)?;
         Ok(sample)

@@ -13,7 +13,7 @@ const PUTS: usize = 400;
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let settings = Settings { slow_disk: true, ..Settings::USUAL };
     let dir = session.new_home()?;
-    let mut raw = RawSegment::create(&dir, true)?;
+    let mut raw = RawSegment::create(&dir, session.data.payload(), true)?;
     let mut entrants = Vec::new();
     let mut stores = std::collections::BTreeMap::new();
     for entrant in session.durable() {

@@ -13,11 +13,12 @@ use crate::session::{Purpose, Session};
 /// How many threads write.
 pub(super) const WRITERS: [usize; 4] = [1, 2, 4, 8];
 const PUTS: usize = 3_200;
-const RAW_TIMES: usize = 100;
+/// Puts for each raw write beside them.
+const PUTS_A_RAW: usize = 64;
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
-    let puts = session.plan.steps(PUTS);
+    let puts = session.plan.steps(PUTS).max(4 * WRITERS[3]);
     for writers in WRITERS {
         let case = Case::new(session, "writers", format!("writers={writers}"));
         interleave(session, &case, &durable, |session, entrant, _| {
@@ -36,9 +37,10 @@ pub(super) fn sample(
     rows: &[Row],
     writers: usize,
 ) -> Result<Sample> {
-    let before = raw.commits(KEY_BYTES + VALUE_BYTES, RAW_TIMES / 2)?;
+    let raw_times = (rows.len() / PUTS_A_RAW).max(4);
+    let before = raw.commits(KEY_BYTES + VALUE_BYTES, raw_times)?;
     let spent = together(store, rows, writers)?;
-    let after = raw.commits(KEY_BYTES + VALUE_BYTES, RAW_TIMES / 2)?;
+    let after = raw.commits(KEY_BYTES + VALUE_BYTES, raw_times)?;
     #[allow(clippy::cast_precision_loss, reason = "thousands")]
     let each = spent / rows.len() as f64;
     Ok(Sample::beside("ns a put", each, Raw::of_series(before, after)))
@@ -49,10 +51,11 @@ fn together(store: &dyn Contender, rows: &[Row], writers: usize) -> Result<f64> 
     let mut spent = 0.0;
     store.with_shared(&mut |put| {
         let failed = Mutex::new(None);
-        let barrier = Barrier::new(writers + 1);
+        let shares: Vec<&[Row]> = rows.chunks(rows.len().div_ceil(writers)).collect();
+        let barrier = Barrier::new(shares.len() + 1);
         let mut clock = Instant::now();
         std::thread::scope(|scope| {
-            for share in rows.chunks(rows.len().div_ceil(writers)) {
+            for share in shares {
                 let (failed, barrier) = (&failed, &barrier);
                 scope.spawn(move || {
                     barrier.wait();
