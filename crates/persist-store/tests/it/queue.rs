@@ -3,13 +3,13 @@
 use std::thread;
 use std::time::Duration;
 
-use persist_api::{Durability, ErrorKind};
-use persist_store::{CommitOptions, Pending, Store};
+use persist_api::{Durability, ErrorKind, OpenOptions};
+use persist_store::{CommitOptions, Pending, Store, default_request};
 
 use crate::fussy::fussy;
 use crate::futures::block_on;
 use crate::group::{log, numbers, queue};
-use crate::kit::{content, fails, open_default, place, put};
+use crate::kit::{content, drivers, fails, look_at, open_default, place, put, toy};
 
 /// A budget that is used up at once.
 fn impatient(store: &Store) {
@@ -96,7 +96,9 @@ fn dropped_without_waiting_it_still_commits() {
         drop(queue(&store, &[n], b"v"));
     }
     drop((writer, store));
-    let (writer, store) = open_default(&place.home);
+    let patient = OpenOptions { close_wait: Duration::from_secs(60), ..OpenOptions::default() };
+    let opened = look_at(&drivers(&[toy()]), &place.home, None, &patient).unwrap();
+    let (writer, store) = opened.negotiate(&default_request()).unwrap();
     assert_eq!(content(&store.view().unwrap()).len(), 20);
     for n in 0..20_u8 {
         drop(queue(&store, &[n], b"w"));
