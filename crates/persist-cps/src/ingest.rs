@@ -1,6 +1,6 @@
 //! Ingestion into an open store: one frame, one beat, all or nothing.
 
-use persist_api::{BeatNo, Durability, Error, ErrorKind, Result};
+use persist_api::{Durability, Result};
 use persist_store::{Receipt, Store, Writer};
 
 use crate::note::FrameNote;
@@ -37,13 +37,7 @@ pub fn ingest(
 ) -> Result<Ingested> {
     let session = &store.grant().session;
     let plan = Plan::new(input, session.caps, options)?;
-    let beat =
-        writer.last().beat.0.checked_add(1).map(BeatNo).ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, "ingest", "the numbers of this store are used up")
-        })?;
-    let log = plan.log(beat, &session.limits)?;
+    let receipt = writer.commit_with(durability, |beat| plan.log(beat, &session.limits))?;
     let (note, opaque_records) = (*plan.note(), plan.opaque_records());
-    drop(plan);
-    let receipt = writer.commit(&log, durability)?;
     Ok(Ingested { receipt, note, opaque_records })
 }

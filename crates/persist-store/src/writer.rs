@@ -134,6 +134,24 @@ impl Writer {
         Ok(self.lane().write([log].into_iter(), durability)?.receipt(0))
     }
 
+    /// Makes a beat of one commit that can say which beat it is: `make` gets the number that its beat will have. No other
+    /// commit comes between.
+    ///
+    /// # Errors
+    /// Those of `make`, nothing is committed then; as [`StagedBeat::commit`]; `Invalid` when the numbers are used up.
+    pub fn commit_with(
+        &mut self,
+        durability: Durability,
+        make: impl FnOnce(BeatNo) -> Result<BeatLog>,
+    ) -> Result<Receipt> {
+        let durability = self.shared.active(durability)?;
+        let mut lane = self.lane();
+        let last = lane.seat.as_ref().map_or_else(BeatHeader::default, |seat| seat.last);
+        let log = make(last.next(1, durability, None)?.beat)?;
+        lane.shared.check(&log)?;
+        Ok(lane.write([&log].into_iter(), durability)?.receipt(0))
+    }
+
     /// Makes one beat of many commits, after those that are queued already. Each commit is checked by itself before the
     /// engine's beat opens, so that a bad one is refused alone and the others go on; commits that no longer fit into the
     /// beat's byte limit are refused the same way. Without a good commit there is no beat.

@@ -41,16 +41,17 @@ pub use open::{Options, open, open_with};
 
 pub use persist_api::{
     Advice, BackupStat, BeatHeader, BeatNo, Cap, CapOwner, Caps, CheckpointStat, CommitNo, CompactScope,
-    CompactStat, Cursor, Direction, Driver, Durability, Engine, Error, ErrorKind, Finding, FindingCode, FormatGrant,
-    Grant, KeyRange, Layer, LayerGrant, LimitShortfall, Limits, Observer, Offer, OpenMode, OpenOptions,
-    Probe, Progress, Quiet, REGISTRY, Refusal, Request, Result, Scan, Selection, SessionGrant, Severity,
-    Stats, Value, VerifyStat, View, Visit, negotiate, prefix_successor, renegotiate, select,
+    CompactStat, Cursor, Direction, Driver, Durability, Engine, Error, ErrorKind, Finding, FindingCode,
+    FormatGrant, Grant, KeyRange, Layer, LayerGrant, LimitShortfall, Limits, Observer, Offer, OpenMode,
+    OpenOptions, Probe, Progress, Quiet, REGISTRY, Refusal, Request, Result, Scan, Selection, SessionGrant,
+    Severity, Stats, Value, VerifyStat, View, Visit, negotiate, prefix_successor, renegotiate, select,
 };
 pub use persist_io::{Disk, RealDisk};
 pub use persist_store::{
-    BackupReport, BeatLog, Description, DigestBuilder, NotOpened, Op, Opened, Receipt, STAMP_FILE,
-    StagedBeat, Stamp, StampState, Store, StoreCursor, StoreDigest, StoreId, StoreStats, StoreView,
-    VerifyReport, Writer, beat_root, default_request, standard_layers, volatile_request,
+    BackupReport, BeatLog, Cause, CommitOptions, Conflict, Description, DigestBuilder, NotOpened, NotQueued,
+    Op, Opened, Pending, Receipt, STAMP_FILE, StagedBeat, Stamp, StampState, Store, StoreCursor, StoreDigest,
+    StoreId, StoreStats, StoreView, Transacted, Transaction, VerifyReport, Writer, beat_root,
+    default_request, standard_layers, volatile_request,
 };
 
 /// The README's code compiles and runs.

@@ -94,24 +94,9 @@ impl Import<'_> {
         self.seen.step(OP, Progress { phase, done: done as u64, total: Some(total as u64), unit })
     }
 
-    fn next_beat(&self) -> Result<BeatNo> {
-        let used_up = || Error::new(ErrorKind::Invalid, OP, "the numbers of this store are used up");
-        self.writer.last().beat.0.checked_add(1).map(BeatNo).ok_or_else(used_up)
-    }
-
-    /// Commits what was made for the next beat.
-    fn commit(&mut self, log: &BeatLog) -> Result<()> {
-        let expected = self.next_beat()?;
-        let beat = self.writer.commit(log, self.durability)?.beat;
-        if beat != expected {
-            // Its records name the beat that it should have been.
-            let context =
-                format!("another commit took beat {expected}: nobody else may commit during an import");
-            return Err(Error::new(ErrorKind::Conflict, OP, context).with_beat(beat));
-        }
+    fn note_beat(&mut self, beat: BeatNo) {
         let first = self.done.beats.map_or(beat, |(first, _)| first);
         self.done.beats = Some((first, beat));
-        Ok(())
     }
 
     fn frames(
@@ -126,53 +111,19 @@ impl Import<'_> {
         for (done, frame) in frames.iter().enumerate() {
             self.step("import frames", done, frames.len(), "frames")?;
             let verified = survey::again(&files, &copies, &beside, frame)?;
-            let beat = self.next_beat()?;
-            let log = self.log(beat, survey, frame, &verified, &files)?;
-            self.commit(&log)?;
+            let key_bytes_max = self.limits.key_bytes_max;
+            let log = |beat| frame_log(beat, survey, frame, &verified, &files, key_bytes_max);
+            let beat = self.writer.commit_with(self.durability, log)?.beat;
+            self.note_beat(beat);
             self.done.frames = self.done.frames.saturating_add(1);
         }
         Ok(())
     }
 
-    /// The commit that stores a frame: the same keys as for a frame that was ingested.
-    fn log(
-        &self,
-        beat: BeatNo,
-        survey: &BranchSurvey,
-        frame: &BranchFrame,
-        verified: &Verified,
-        files: &super::records::Files<'_>,
-    ) -> Result<BeatLog> {
-        let mut log = BeatLog::new();
-        let (mut cell, mut keys, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
-        let mut span_bytes = 0_u64;
-        let mut index = 0_u32;
-        for record in &verified.located {
-            // Other types cannot be records of a frame; the survey has said so.
-            let Ok(kind) = u8::try_from(record.header.rtype) else { continue };
-            let (key, value) = record.read(files)?;
-            let span = span(kind, &key, &value);
-            span_bytes = span_bytes.saturating_add(span.len() as u64);
-            leaves.push(*blake3::hash(&span).as_bytes());
-            log.put(&keys::record_key(beat, index), &span)?;
-            Cell::encode(beat, index, &span, &mut cell);
-            log.put(&keys::cell_key(&key, self.limits.key_bytes_max), &cell)?;
-            keys.push(key);
-            index = index.saturating_add(1);
-        }
-        let note = BranchNote {
-            branch_id: survey.branch_id,
-            beat: frame.beat,
-            frame_id: frame.frame_id,
-            idx_at: frame.idx_at,
-            records: index,
-            span_bytes,
-            digest: frame.digest,
-            root: merkle::frame_root(leaves, |index| keys.get(index).map_or(&[][..], Vec::as_slice)),
-        };
-        log.put(&keys::frame_key(beat), &note.encode())?;
-        log.put(&keys::branch_key(frame.idx_at, &frame.digest), &beat.0.to_be_bytes())?;
-        Ok(log)
+    fn commit_blobs(&mut self, log: &BeatLog) -> Result<()> {
+        let beat = self.writer.commit(log, self.durability)?.beat;
+        self.note_beat(beat);
+        Ok(())
     }
 
     fn blobs(
@@ -188,7 +139,7 @@ impl Import<'_> {
             self.step("import blobs", done, blobs.len(), "blobs")?;
             let cost = bytes.saturating_add(KEYS_BYTES);
             if staged > 0 && staged.saturating_add(cost) > most {
-                self.commit(&std::mem::take(&mut log))?;
+                self.commit_blobs(&std::mem::take(&mut log))?;
                 staged = 0;
             }
             let (plaintext, _) = cas::read(source, hash, survey.limits.blob_bytes)?.map_err(|why| {
@@ -199,7 +150,7 @@ impl Import<'_> {
             staged = staged.saturating_add(cost);
             self.done.blobs = self.done.blobs.saturating_add(1);
         }
-        if staged > 0 { self.commit(&log) } else { Ok(()) }
+        if staged > 0 { self.commit_blobs(&log) } else { Ok(()) }
     }
 }
 
@@ -267,4 +218,45 @@ fn check(what: &str, bytes: u64, max: u64) -> Result<()> {
     }
     let context = format!("{what} takes up to {bytes} bytes; the limit of this store is {max}");
     Err(Error::new(ErrorKind::TooLarge, OP, context))
+}
+
+/// The commit that stores a frame: the same keys as for a frame that was ingested.
+fn frame_log(
+    beat: BeatNo,
+    survey: &BranchSurvey,
+    frame: &BranchFrame,
+    verified: &Verified,
+    files: &super::records::Files<'_>,
+    key_bytes_max: u64,
+) -> Result<BeatLog> {
+    let mut log = BeatLog::new();
+    let (mut cell, mut keys, mut leaves) = (Vec::new(), Vec::new(), Vec::new());
+    let mut span_bytes = 0_u64;
+    let mut index = 0_u32;
+    for record in &verified.located {
+        // Other types cannot be records of a frame; the survey has said so.
+        let Ok(kind) = u8::try_from(record.header.rtype) else { continue };
+        let (key, value) = record.read(files)?;
+        let span = span(kind, &key, &value);
+        span_bytes = span_bytes.saturating_add(span.len() as u64);
+        leaves.push(*blake3::hash(&span).as_bytes());
+        log.put(&keys::record_key(beat, index), &span)?;
+        Cell::encode(beat, index, &span, &mut cell);
+        log.put(&keys::cell_key(&key, key_bytes_max), &cell)?;
+        keys.push(key);
+        index = index.saturating_add(1);
+    }
+    let note = BranchNote {
+        branch_id: survey.branch_id,
+        beat: frame.beat,
+        frame_id: frame.frame_id,
+        idx_at: frame.idx_at,
+        records: index,
+        span_bytes,
+        digest: frame.digest,
+        root: merkle::frame_root(leaves, |index| keys.get(index).map_or(&[][..], Vec::as_slice)),
+    };
+    log.put(&keys::frame_key(beat), &note.encode())?;
+    log.put(&keys::branch_key(frame.idx_at, &frame.digest), &beat.0.to_be_bytes())?;
+    Ok(log)
 }

@@ -41,6 +41,22 @@ fn what_waits_goes_into_one_beat_in_order() {
 }
 
 #[test]
+fn a_commit_that_names_its_beat_names_the_right_one_whatever_is_queued() {
+    let (mut writer, store, _mind) = fussy();
+    let queued: Vec<_> = (0..3_u8).map(|n| queue(&store, &[n], b"v")).collect();
+    let named = |writer: &mut persist_store::Writer| {
+        writer.commit_with(Durability::Durable, |beat| Ok(log(&[(b"beat", &beat.0.to_be_bytes())])))
+    };
+    let receipt = named(&mut writer).unwrap();
+    assert_eq!(content(&store.view().unwrap())[b"beat".as_slice()], receipt.beat.0.to_be_bytes());
+    let last = queued.into_iter().map(|pending| pending.wait().unwrap().beat).max().unwrap();
+    assert_eq!(receipt.beat.0, last.0 + 1, "what was queued before comes before");
+    let refused = writer.commit_with(Durability::Durable, |_| Err(persist_api::Error::cancelled("make")));
+    fails(refused, ErrorKind::Cancelled, &[]);
+    assert_eq!(named(&mut writer).unwrap().beat.0, receipt.beat.0 + 1, "the lane is free again");
+}
+
+#[test]
 fn a_group_is_as_durable_as_the_most_that_was_asked() {
     let place = place();
     let request = persist_api::Request { required: Caps::BUFFERED, ..default_request() };
