@@ -112,6 +112,7 @@ fn tests() -> Outcome {
 fn conformance() -> Outcome {
     // The liars have run among the tests.
     scoreboard::run(&["--check"])?;
+    bench::gates()?;
     bench::overhead(&["--gate"])
 }
 

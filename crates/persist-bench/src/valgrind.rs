@@ -77,6 +77,9 @@ fn counted(entrant: &Entrant, count: Count, step: Step, steps: u64, like_ours: b
         format!("cannot run valgrind: {error}; install it with: apt-get install valgrind")
     })?;
     let log = String::from_utf8_lossy(&done.stderr);
+    if !done.status.success() {
+        return Err(format!("{} {} under valgrind: {}: {log}", entrant.name, step.word(), done.status));
+    }
     let found = log.lines().find_map(|line| line.split_once(before));
     let number = found.and_then(|(_, rest)| rest.split_whitespace().next());
     number

@@ -14,9 +14,8 @@ use crate::session::{Session, load};
 
 /// Beats behind the checkpoint.
 const TAIL_BEATS: usize = 1_000;
-/// Rows of the killed loads: in beats of a hundred and of one.
-const KILLED: [(&str, usize, usize); 2] =
-    [("killed after 2,000 beats of 100", 2_000, 100), ("killed after 50,000 beats of 1", 50_000, 1)];
+/// Beats of the killed loads, and rows of each.
+const KILLED: [(usize, usize); 2] = [(2_000, 100), (50_000, 1)];
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
@@ -39,9 +38,9 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
         check(entrant, home, session.data)?;
         Ok(sample)
     });
-    for (name, beats, rows) in KILLED {
+    for (beats, rows) in KILLED {
         let beats = session.plan.steps(beats);
-        let mut case = Case::new(session, "open", name);
+        let mut case = Case::new(session, "open", format!("killed after {beats} beats of {rows}"));
         case.rows = (beats * rows) as u64;
         interleave(session, &case, &durable, |session, entrant, _| {
             let home = session.new_home()?;

@@ -50,6 +50,11 @@ impl Counted {
         self.trace.others.bytes as f64 / self.payload as f64
     }
 
+    /// Syncs that other threads make for each commit: they share the device with it.
+    fn syncs_behind(&self) -> f64 {
+        self.each(self.trace.others.syncs)
+    }
+
     /// A sync for each commit at least, and nothing written after the last.
     pub(crate) fn power_safe(&self) -> bool {
         self.trace.commits.syncs + self.trace.others.syncs >= self.commits && self.trace.unsynced_bytes == 0
@@ -104,6 +109,7 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
                 ("syncs", "a commit", counted.syncs()),
                 ("writes", "a commit", counted.writes()),
                 ("bytes", "of payload", counted.amplification()),
+                ("syncs behind", "a commit", counted.syncs_behind()),
                 ("bytes behind", "of payload", counted.amplification_behind()),
                 ("power-safe", "1 = yes", safe),
             ];
