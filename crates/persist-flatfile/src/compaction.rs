@@ -138,6 +138,7 @@ fn replace(core: &Core, inputs: &[Arc<LiveRun>], merged: Arc<LiveRun>) -> Result
 pub(crate) fn compact(core: &Core, keep_beats: u64, seen: &dyn Observer) -> Result<CompactStat> {
     let bytes_before = core.disk_bytes()?;
     report(seen, "checkpoint", 0, None)?;
+    core.mark_open()?;
     // What is written from here on goes to other segments, so that those before can be judged by the runs alone.
     let settled = core.log.lock().payload.roll();
     core.checkpoint()?;

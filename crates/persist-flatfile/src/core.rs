@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use persist_api::{
@@ -15,7 +15,7 @@ use persist_api::{
 use persist_io::{DirLock, Disk};
 
 use crate::beat::Staged;
-use crate::log::{Log, Recovered};
+use crate::log::{HeadKeeper, Log, Recovered};
 use crate::maintain::{Due, Job};
 use crate::memtable::Memtable;
 use crate::options::{Settings, Upkeep};
@@ -24,7 +24,6 @@ use crate::payload_ref::PayloadRef;
 use crate::reader::Reader;
 use crate::state::{Published, State};
 use crate::timeline::FrameBuilder;
-use crate::timeline::head::HeadWriter;
 
 /// So many full memtables may wait for their runs; then commits wait.
 const FROZEN_MAX: usize = 3;
@@ -46,7 +45,9 @@ pub(crate) struct Core {
     pub(crate) due: Due,
     pub(crate) published: Mutex<Published>,
     pub(crate) log: Mutex<Log>,
-    pub(crate) head: Mutex<HeadWriter>,
+    pub(crate) head: Mutex<HeadKeeper>,
+    /// The head says that frames may follow which it does not know.
+    marked: AtomicBool,
     /// A used builder, for the next beat.
     spare: Mutex<Option<FrameBuilder>>,
     /// Held while a memtable becomes a run.
@@ -67,7 +68,7 @@ pub(crate) struct Parts {
     pub(crate) store: u64,
     pub(crate) published: Published,
     pub(crate) log: Log,
-    pub(crate) head: HeadWriter,
+    pub(crate) head: HeadKeeper,
     pub(crate) next_run: u32,
     pub(crate) recovered: Recovered,
 }
@@ -94,6 +95,7 @@ impl Core {
             published: Mutex::new(parts.published),
             log: Mutex::new(parts.log),
             head: Mutex::new(parts.head),
+            marked: AtomicBool::new(false),
             spare: Mutex::default(),
             flushing: Mutex::default(),
             merging: Mutex::default(),
@@ -164,6 +166,7 @@ impl Core {
     pub(crate) fn stage_large(&self, value: &[u8]) -> Result<PayloadRef> {
         self.health.check("put_record")?;
         self.admit("put_record", value.len() as u64, self.settings.reserve())?;
+        self.mark_open()?;
         let staged = self.log.lock().payload.stage(value);
         staged.inspect_err(|_| self.health.poison())
     }
@@ -183,9 +186,10 @@ impl Core {
     /// `Full` at the ceiling, with nothing written. `Io`, `Full` from the disk: the engine is then poisoned. `Poisoned`.
     pub(crate) fn commit(&self, staged: &mut Staged) -> Result<BeatReceipt> {
         self.health.check("commit_beat")?;
-        self.wait_for_flushes()?;
+        self.catch_up()?;
         let reserve = if staged.has_puts { self.settings.reserve() } else { 0 };
         self.admit("commit_beat", staged.frame.frame_len(), reserve)?;
+        self.mark_open()?;
         let durability = staged.header.durability.max(Durability::Buffered);
         let (full, ahead) = {
             let mut log = self.log.lock();
@@ -199,7 +203,7 @@ impl Core {
             (full, log.ahead.wanted())
         };
         if full || ahead {
-            self.upkeep(Job::Flush);
+            self.due.ask(Job::Flush);
         }
         Ok(BeatReceipt { header: staged.header, reached: durability })
     }
@@ -240,16 +244,26 @@ impl Core {
         published.slots = 0;
     }
 
-    /// Waits while too many memtables are full.
-    fn wait_for_flushes(&self) -> Result<()> {
+    /// Waits while too many memtables are full; where nobody else does it, does what is due.
+    fn catch_up(&self) -> Result<()> {
         if self.settings.upkeep == Upkeep::Inline {
-            return Ok(());
+            self.work_due();
+            return self.health.check("commit_beat");
         }
         let room = || self.published.lock().state.frozen.len() < FROZEN_MAX;
         if !room() {
             self.due.until(|| (room() || self.health.is_poisoned()).then_some(()));
         }
         self.health.check("commit_beat")
+    }
+
+    /// Does what is due, in a fixed order.
+    fn work_due(&self) {
+        for job in [Job::Flush, Job::Merge] {
+            if self.due.take(job) {
+                self.work(job);
+            }
+        }
     }
 
     /// Checks that `bytes` more fit below the ceiling, `reserve` aside; compacts when they do not.
@@ -302,14 +316,6 @@ impl Core {
         Ok(self.beat_header().beat)
     }
 
-    /// Sees that a job gets done: by a thread, or now.
-    pub(crate) fn upkeep(&self, job: Job) {
-        match self.settings.upkeep {
-            Upkeep::Threads => self.due.ask(job),
-            Upkeep::Inline => self.work(job),
-        }
-    }
-
     /// Does a job. A failure poisons the engine, or is left to whoever comes next.
     pub(crate) fn work(&self, job: Job) {
         if self.health.is_poisoned() {
@@ -339,7 +345,7 @@ impl Core {
             let _ = ahead.work();
         }
         if flushed {
-            self.upkeep(Job::Merge);
+            self.due.ask(Job::Merge);
         }
         Ok(())
     }
@@ -363,7 +369,7 @@ impl Core {
             stat.bytes = stat.bytes.saturating_add(bytes);
         }
         if stat.bytes > 0 {
-            self.upkeep(Job::Merge);
+            self.due.ask(Job::Merge);
         }
         Ok(stat)
     }
@@ -376,7 +382,10 @@ impl Core {
         if self.published.lock().state.frozen.is_empty() {
             return Ok(());
         }
-        self.upkeep(Job::Flush);
+        self.due.ask(Job::Flush);
+        if self.settings.upkeep == Upkeep::Inline {
+            self.work_due();
+        }
         self.health.check("open")
     }
 
@@ -421,17 +430,28 @@ impl Core {
         Ok(stats)
     }
 
-    /// Writes what is known now into the head; with `clean`, that nothing more will be written.
+    /// Sees that the head does not call the store closed, before anything is written that it does not know. A store that
+    /// is only read stays as it is.
+    pub(crate) fn mark_open(&self) -> Result<()> {
+        if self.marked.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.write_head(false).inspect_err(|_| self.health.poison())?;
+        self.marked.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes what is known now into the head, unless it says so already; with `clean`, that nothing more will be written.
     ///
     /// # Errors
     /// `Io`, `Full`.
     pub(crate) fn write_head(&self, clean: bool) -> Result<()> {
-        let mut writer = self.head.lock();
+        let mut keeper = self.head.lock();
         let head = {
             let log = self.log.lock();
             log.head(&self.published(), self.store, clean)
         };
-        if clean { writer.write_both(&head) } else { writer.write(&head) }
+        keeper.write(head)
     }
 
     /// Makes everything durable and says so in the head. The engine is of no more use for writing.

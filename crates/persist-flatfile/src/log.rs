@@ -8,7 +8,7 @@ use crate::beat::Staged;
 use crate::memtable::Memtable;
 use crate::payload::PayloadWriter;
 use crate::state::Published;
-use crate::timeline::head::{Head, LiveRun};
+use crate::timeline::head::{Head, HeadFound, HeadWriter, LiveRun};
 use crate::timeline::{Ahead, Timeline};
 
 /// What goes together under one lock.
@@ -79,5 +79,38 @@ impl Log {
                 .collect(),
             ends: self.timeline.ends(),
         }
+    }
+}
+
+/// Writes heads that say something new.
+pub(crate) struct HeadKeeper {
+    writer: HeadWriter,
+    /// What both slots say, or the newer of them; `None` when a slot does not verify.
+    written: Option<Head>,
+}
+
+impl HeadKeeper {
+    /// Goes on from what was found.
+    pub(crate) fn new(writer: HeadWriter, found: &HeadFound) -> Self {
+        Self { writer, written: found.head.clone().filter(|_| found.damaged.is_empty()) }
+    }
+
+    /// Writes a head: both slots where the store is opened or closed by it, so that no single damage brings back the one
+    /// before, else one.
+    ///
+    /// # Errors
+    /// `Io`, `Full`.
+    pub(crate) fn write(&mut self, head: Head) -> Result<()> {
+        if self.written.as_ref() == Some(&head) {
+            return Ok(());
+        }
+        let goes_on = self.written.take().is_some_and(|written| !written.clean && !head.clean);
+        if goes_on {
+            self.writer.write(&head)?
+        } else {
+            self.writer.write_both(&head)?
+        }
+        self.written = Some(head);
+        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! Work that can wait: who does it, and when.
 //!
 //! With `maintenance=threads` two threads sleep until something is due: one makes runs of full memtables and prepares
-//! segments ahead, one merges runs. With `maintenance=inline` whoever makes work due does it, so that the same calls always
-//! lead to the same disk operations.
+//! segments ahead, one merges runs. With `maintenance=inline` the next commit does it first, so that the same calls always
+//! lead to the same disk operations, and no beat is acknowledged after work that failed.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -54,6 +54,11 @@ impl Due {
         if !std::mem::replace(state.flag(job), true) {
             self.changed.notify_all();
         }
+    }
+
+    /// True if a job was asked for; it is the caller's then.
+    pub(crate) fn take(&self, job: Job) -> bool {
+        std::mem::take(self.state.lock().flag(job))
     }
 
     /// Ends every wait for jobs.

@@ -12,7 +12,7 @@ use persist_io::Disk;
 
 use crate::core::Parts;
 use crate::home::Home;
-use crate::log::{Log, Recovered};
+use crate::log::{HeadKeeper, Log, Recovered};
 use crate::lost::Lost;
 use crate::memtable::Memtable;
 use crate::options::{Settings, Upkeep};
@@ -93,7 +93,8 @@ pub(crate) fn recover(
         (Some(newest), head) => {
             Some(newest.payload_end.max(head.as_ref().map_or(newest.payload_end, |head| head.payload_end)))
         }
-        (None, Some(head)) if head.clean => Some(head.payload_end),
+        // A head that knows of every run knows of every value that is referred to.
+        (None, Some(head)) if head.clean || head.durable_frame >= after => Some(head.payload_end),
         (None, _) => None,
     };
     let start = Start {
@@ -140,13 +141,13 @@ impl Start<'_> {
         let published = Published { slots: active.slots_len(), state: Arc::new(state), header, frame };
         let ahead = timeline.ahead();
         let log = Log { timeline, payload, ahead, active };
-        let mut writer = HeadWriter::open(&**disk, self.dir, found)?;
-        let head = log.head(&published, self.store, false);
-        // Opening a store once more that was opened and not used changes nothing.
-        if found.head.as_ref() != Some(&head) || !found.damaged.is_empty() {
-            writer.write_both(&head)?;
+        let writer = HeadWriter::open(&**disk, self.dir, found)?;
+        let mut head = HeadKeeper::new(writer, found);
+        if found.head.is_none() {
+            // A store is there once it has a head.
+            head.write(log.head(&published, self.store, true))?;
         }
-        Ok(Parts { store: self.store, published, log, head: writer, next_run: self.next_run, recovered })
+        Ok(Parts { store: self.store, published, log, head, next_run: self.next_run, recovered })
     }
 }
 

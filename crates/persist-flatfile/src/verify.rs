@@ -6,6 +6,7 @@ use persist_api::{ErrorKind, Finding, FindingCode, Observer, Progress, Result, S
 
 use crate::core::Core;
 use crate::reader::Reader;
+use crate::timeline::head::Head;
 use crate::timeline::replay::{Found, ReplayFrom, replay};
 use crate::view::scan_rows;
 
@@ -97,9 +98,15 @@ fn read_timeline(core: &Core, damage: &mut dyn FnMut(Finding), seen: &dyn Observ
     // No segment goes away while this is held. Frames that are committed from here on may be half written when they are
     // read, so what is said about them does not count.
     let _no_flush = core.flushing.lock();
-    let published = core.published();
+    let (published, head) = {
+        let log = core.log.lock();
+        let published = core.published();
+        // Every frame so far must be there, durable or not.
+        let head = Head { durable_frame: published.frame, ..log.head(&published, core.store, true) };
+        (published, head)
+    };
     let newest_run = published.state.runs.first().map_or(0, |run| run.run.head().span.upto);
-    let from = ReplayFrom { head: None, store: Some(core.store), after: newest_run };
+    let from = ReplayFrom { head: Some(&head), store: None, after: newest_run };
     replay(&*core.disk, &core.home, from, seen, &mut |item| {
         match item {
             Found::Damage(what) if what.frames.after < published.frame => {

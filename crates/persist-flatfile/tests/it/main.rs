@@ -1,6 +1,9 @@
 //! What is special about this engine. What every engine must do is the conformance suite's business.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod sim;
+mod simulated;
+
 use std::sync::LazyLock;
 
 use persist_conformance::Fixture;

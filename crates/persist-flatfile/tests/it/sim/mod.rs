@@ -1,0 +1,9 @@
+//! The engine on a disk that lies, loses and tears.
+//!
+//! Rounds are few here; `PERSIST_SIM_ROUNDS` makes them many, `PERSIST_SEED` makes them others. `docs/testing.md` has the
+//! figures of long runs.
+
+mod acts;
+mod debug;
+mod random;
+mod store;

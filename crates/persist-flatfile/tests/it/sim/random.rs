@@ -1,0 +1,35 @@
+//! R1: any workload, any crash.
+
+use std::time::Instant;
+
+use persist_io::sim::Rng;
+use persist_io::sim::explore::{Explorer, Report};
+
+use super::acts::{any, rounds, seed};
+use super::store::Store;
+
+#[test]
+fn any_workload_survives_any_power_cut() {
+    let (mut total, begun) = (Report::default(), Instant::now());
+    let mut rng = Rng::new(seed());
+    for round in 0..rounds(8) {
+        let len = usize::try_from(4 + rng.below(16)).unwrap();
+        let before = usize::try_from(rng.below(3) * 6).unwrap();
+        let store = Store::new(&any(&mut rng, before), &any(&mut rng, len));
+        let explorer = Explorer {
+            seed: rng.next(),
+            randoms: 4,
+            images_max: 20_000,
+            deep_one_in: 400,
+            ..Explorer::default()
+        };
+        let report = explorer.crashes(&store).unwrap_or_else(|failure| panic!("round {round}: {failure}"));
+        total = total.and(report);
+    }
+    println!(
+        "{} images, {:.0}/s: {total:?}",
+        total.images,
+        total.images as f64 / begun.elapsed().as_secs_f64()
+    );
+    assert!(total.images > 1_000, "{total:?}");
+}
