@@ -191,18 +191,18 @@ impl Core {
         self.admit("commit_beat", staged.frame.frame_len(), reserve)?;
         self.mark_open()?;
         let durability = staged.header.durability.max(Durability::Buffered);
-        let (full, ahead) = {
+        let due = {
             let mut log = self.log.lock();
-            let frame = log.append(staged, durability).inspect_err(|_| self.health.poison())?;
-            self.publish(&mut log, staged, frame);
             let full =
                 log.active.bytes() >= self.settings.memtable_bytes || log.active.marks_len() >= MARKS_MAX;
             if full {
-                self.roll(&mut log);
+                self.roll(&mut log)?;
             }
-            (full, log.ahead.wanted())
+            let frame = log.append(staged, durability).inspect_err(|_| self.health.poison())?;
+            self.publish(&mut log, staged, frame);
+            full || log.ahead.wanted()
         };
-        if full || ahead {
+        if due {
             self.due.ask(Job::Flush);
         }
         Ok(BeatReceipt { header: staged.header, reached: durability })
@@ -228,12 +228,14 @@ impl Core {
     }
 
     /// Ends the active memtable and its segment, if there is anything in them.
-    pub(crate) fn roll(&self, log: &mut Log) {
+    ///
+    /// # Errors
+    /// `Io`, `Full`: the engine is then poisoned.
+    pub(crate) fn roll(&self, log: &mut Log) -> Result<()> {
         if log.active.is_empty() {
-            return;
+            return Ok(());
         }
-        // A segment that could not be made is tried again by the next append, which then says why.
-        let _ = log.timeline.roll();
+        log.timeline.roll().inspect_err(|_| self.health.poison())?;
         let fresh = Arc::new(Memtable::new(log.active.span().upto));
         let full = std::mem::replace(&mut log.active, Arc::clone(&fresh));
         let mut published = self.published.lock();
@@ -242,6 +244,7 @@ impl Core {
         state.frozen.insert(0, full);
         published.state = Arc::new(state);
         published.slots = 0;
+        Ok(())
     }
 
     /// Waits while too many memtables are full; where nobody else does it, does what is due.
@@ -357,7 +360,7 @@ impl Core {
     pub(crate) fn checkpoint(&self) -> Result<CheckpointStat> {
         let (beat, upto) = {
             let mut log = self.log.lock();
-            self.roll(&mut log);
+            self.roll(&mut log)?;
             let published = self.published.lock();
             (published.header.beat, published.frame)
         };

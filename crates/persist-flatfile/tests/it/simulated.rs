@@ -118,7 +118,7 @@ impl Beats {
         self.0.iter().copied().filter(|act| act.is_beat()).nth(at).unwrap_or(Act::Small)
     }
 
-    fn act(disk: &SimDisk, engine: &mut Option<Box<dyn Engine>>, act: Act, wanted: u64) -> Result<()> {
+    fn act(&self, disk: &SimDisk, engine: &mut Option<Box<dyn Engine>>, act: Act, wanted: u64) -> Result<()> {
         let store = match engine.take() {
             Some(store) => store,
             None => {
@@ -145,11 +145,12 @@ impl Beats {
             Act::Compact => {
                 store.compact(CompactScope::default(), &Quiet)?;
             }
-            // An earlier attempt may have got through.
-            _ if newest(&*store)? >= wanted => {}
+            // An earlier attempt may have got through; buffered beats before it may be lost.
             _ => {
-                disk.mark(Mark::Submitted(wanted));
-                assert_eq!(commit(&*store, act)?, wanted);
+                for n in newest(&*store)? + 1..=wanted {
+                    disk.mark(Mark::Submitted(n));
+                    assert_eq!(commit(&*store, self.beat(n))?, n);
+                }
                 // A buffered beat promises nothing about a power cut, also one that follows a killed process.
                 if act != Act::Buffered {
                     disk.mark(Mark::Acknowledged(wanted));
@@ -172,10 +173,10 @@ impl Workload for Beats {
         let (mut wanted, mut engine) = (0, None);
         for act in &self.0 {
             wanted += u64::from(act.is_beat());
-            if Self::act(disk, &mut engine, *act, wanted).is_err() {
+            if self.act(disk, &mut engine, *act, wanted).is_err() {
                 // Once more, on a store that is opened again.
                 engine = None;
-                Self::act(disk, &mut engine, *act, wanted)?;
+                self.act(disk, &mut engine, *act, wanted)?;
             }
         }
         if let Some(engine) = engine {
