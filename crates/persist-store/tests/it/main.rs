@@ -12,6 +12,7 @@
 )]
 
 mod backup;
+mod beat_limits;
 mod beats;
 mod crash;
 mod digest;
