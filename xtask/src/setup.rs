@@ -12,7 +12,7 @@ struct Need {
     present: fn() -> bool,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         package: "g++",
         reason: "compiles RocksDB",
@@ -33,6 +33,11 @@ const NEEDS: [Need; 5] = [
         package: "valgrind",
         reason: "counts the instructions of the overhead gate",
         present: || shell::on_path("valgrind"),
+    },
+    Need {
+        package: "python3",
+        reason: "runs the independent reader of the flatfile format",
+        present: || shell::on_path("python3"),
     },
 ];
 

@@ -14,3 +14,9 @@ pub(crate) fn corrupt(op: &'static str, path: &Path, offset: u64, what: &str) ->
         .with_engine(SCHEME)
         .with_path(path)
 }
+
+/// Where an error made by [`corrupt`] says that the damage is; 0 for any other.
+pub(crate) fn offset_of(error: &Error) -> u64 {
+    let rest = error.context().strip_prefix("at offset ").unwrap_or_default();
+    rest.split(':').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}

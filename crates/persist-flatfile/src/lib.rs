@@ -28,6 +28,7 @@ mod coding;
 mod compaction;
 mod core;
 mod cover;
+pub mod doctor;
 mod driver;
 mod engine;
 mod error;

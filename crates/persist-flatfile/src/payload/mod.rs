@@ -42,7 +42,8 @@ const VERSION: u32 = 1;
 /// A value in place. It stays readable when the segment is removed.
 pub(crate) type Payload = Mapping;
 
-fn header(number: u32, store: u64) -> [u8; HEADER] {
+/// The header of a segment.
+pub(crate) fn header(number: u32, store: u64) -> [u8; HEADER] {
     let mut out = [0; HEADER];
     out[..4].copy_from_slice(&MAGIC.to_le_bytes());
     out[8..12].copy_from_slice(&VERSION.to_le_bytes());

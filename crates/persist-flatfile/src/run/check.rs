@@ -10,12 +10,42 @@ use super::head::{SUMMARY_BLOCK, Summary};
 use super::reader::{GroupAt, Index, Run};
 use super::version::Stored;
 
+/// A place in a run that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flaw<'w> {
+    /// Where in the file.
+    pub(crate) offset: u64,
+    /// What it is about.
+    pub(crate) code: FindingCode,
+    /// What does not fit.
+    pub(crate) what: &'w str,
+}
+
 impl Run {
     /// Reads all of the file again and reports what does not fit. What large values point to is not read.
     ///
     /// # Errors
     /// `Cancelled`. Damage is no error here.
     pub(crate) fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {
+        let (path, beats) = (self.path().display(), self.head());
+        let mut tell = |flaw: Flaw<'_>| {
+            let Flaw { offset, code, what } = flaw;
+            let (first, last) = (beats.first_beat, beats.last_beat);
+            let place = format!("{path} at offset {offset}, beats {first} to {last}");
+            found(Finding::damage(code, what, place));
+        };
+        self.check_all(&mut tell, seen)
+    }
+
+    /// As [`verify`](Self::verify), with offsets for those who act on them.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub(crate) fn check_all(
+        &self,
+        found: &mut dyn FnMut(Flaw<'_>),
+        seen: &dyn Observer,
+    ) -> Result<VerifyStat> {
         let mut check = Check {
             run: self,
             found,
@@ -61,7 +91,7 @@ const fn code_of(kind: Kind) -> FindingCode {
 
 struct Check<'r, 'f> {
     run: &'r Run,
-    found: &'f mut dyn FnMut(Finding),
+    found: &'f mut dyn FnMut(Flaw<'_>),
     stat: VerifyStat,
     /// Everything before is checked.
     at: u64,
@@ -87,14 +117,7 @@ impl<'r> Check<'r, '_> {
 
     fn tell(&mut self, code: FindingCode, offset: u64, what: &str) {
         self.stat.damaged += 1;
-        let beats = self.run.head();
-        let place = format!(
-            "{} at offset {offset}, beats {} to {}",
-            self.run.path().display(),
-            beats.first_beat,
-            beats.last_beat
-        );
-        (self.found)(Finding::damage(code, what, place));
+        (self.found)(Flaw { offset, code, what });
     }
 
     /// Checks that nothing but zeros lies between what was checked and `offset`.

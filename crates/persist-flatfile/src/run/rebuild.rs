@@ -8,7 +8,7 @@ use persist_io::{Disk, FileMode};
 
 use super::block::{self, ALIGN, Block, Kind, aligned};
 use super::data::DataBlock;
-use super::head::{RunStat, SUMMARY_BLOCK, Summary};
+use super::head::{RunHead, RunStat, SUMMARY_BLOCK, Summary};
 use super::ranges;
 use super::reader::OP;
 use super::version::{RangeDelete, RangeKind, Stored};
@@ -26,10 +26,14 @@ pub(crate) enum OnLoss {
 }
 
 /// What a rebuilt run holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rebuilt {
+    /// Which part of the past the run holds.
+    pub(crate) head: RunHead,
     /// The new run.
     pub(crate) stat: RunStat,
+    /// The keys that are marked now, and what could not be read there.
+    pub(crate) marks: Vec<RangeDelete>,
     /// Records that the old one held and the new one does not; their keys are marked.
     pub(crate) records_lost: u64,
     /// Headers of beats that could not be read. Views at these beats are gone; the newest header is never lost.
@@ -58,6 +62,7 @@ pub(crate) fn rebuild(
     head.number = to;
     let mut job = Rebuild {
         summary,
+        head,
         on_loss,
         writer: RunWriter::create(disk, dir, head)?,
         records: 0,
@@ -123,7 +128,10 @@ struct Hole {
 }
 
 struct Rebuild<'d> {
+    /// Of the old run.
     summary: Summary,
+    /// Of the new one.
+    head: RunHead,
     on_loss: OnLoss,
     writer: RunWriter<'d>,
     /// Records of the old run up to here, the lost ones included.
@@ -232,6 +240,12 @@ impl Rebuild<'_> {
         for header in &self.headers {
             self.writer.header(header);
         }
-        Ok(Rebuilt { stat: self.writer.finish()?, records_lost: self.lost, headers_lost })
+        Ok(Rebuilt {
+            head: self.head,
+            stat: self.writer.finish()?,
+            marks: self.marks,
+            records_lost: self.lost,
+            headers_lost,
+        })
     }
 }

@@ -1,0 +1,23 @@
+//! Explains a store that does not open, or not without losses, and repairs it when asked.
+//!
+//! [`examine`] reads every file of a store that is closed and changes nothing, not even a lock file. [`repair`] makes anew what
+//! can be made anew (indexes, filters, heads, whole runs from their data blocks), and on request gives up what is lost, so
+//! that the rest can be read without errors. Before that it copies every file that is not as it should be to
+//! `damaged/<n>/`.
+//!
+//! What both say follows from the bytes alone (`docs/format-flatfile.md`).
+
+mod dry;
+mod examine;
+mod give_up;
+mod keep;
+mod repair;
+mod runs;
+#[cfg(test)]
+mod tests;
+mod told;
+mod values;
+
+pub use examine::examine;
+pub use repair::{Repaired, repair};
+pub use told::{Complaint, Diagnosis, KeySpan, Remedy, Trouble, Verdict};
