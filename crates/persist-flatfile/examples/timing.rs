@@ -1,7 +1,7 @@
 //! Quick figures of this engine alone, for whoever works on it; the benchmarks that compare are elsewhere.
 //!
 //! `cargo run --release -p persist-flatfile --example timing -- [rows] [dir]`
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss)]
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -75,7 +75,7 @@ impl Copy<'_> {
         if frames > 0 {
             self.rows(span, seen)?;
         } else {
-            self.step(0, seen)?;
+            Self::step(0, seen)?;
         }
         let head = Head {
             store: self.tag,
@@ -91,7 +91,7 @@ impl Copy<'_> {
         Ok(BackupStat { beat: header.beat, bytes: size_of_tree(&**disk, self.into)? })
     }
 
-    fn step(&self, done: u64, seen: &dyn Observer) -> Result<()> {
+    fn step(done: u64, seen: &dyn Observer) -> Result<()> {
         seen.step("backup", Progress { phase: "copy", done, total: None, unit: "records" })
     }
 
@@ -119,7 +119,7 @@ impl Copy<'_> {
         let mut done = 0;
         while let Some(row) = rows.next()? {
             if done % STEP == 0 {
-                self.step(done, seen)?;
+                Self::step(done, seen)?;
             }
             done += 1;
             let stored = match &row.stored {
@@ -128,7 +128,7 @@ impl Copy<'_> {
             };
             run.add(row.key, beat, &stored)?;
         }
-        self.step(done, seen)?;
+        Self::step(done, seen)?;
         run.header(&header);
         values.sync()?;
         run.finish().map(|_| ())

@@ -218,7 +218,9 @@ impl Core {
         if !begun.is_empty() {
             let mut state = State::clone(&published.state);
             let mut payloads = Payloads::clone(&state.payloads);
-            begun.into_iter().for_each(|file| payloads = payloads.with(file));
+            for file in begun {
+                payloads = payloads.with(file);
+            }
             state.payloads = Arc::new(payloads);
             published.state = Arc::new(state);
         }

@@ -208,7 +208,7 @@ mod tests {
         let keys: [&[u8]; 6] = [b"", b"a", b"a\0", b"b", b"c", b"cc"];
         let mut starts = vec![Unbounded];
         starts.extend(keys.iter().flat_map(|key| bounds(key)));
-        let ranges: Vec<(Bound<&[u8]>, Bound<&[u8]>)> =
+        let ranges: Vec<_> =
             starts.iter().flat_map(|start| starts.iter().map(move |end| (*start, *end))).collect();
         let coverings: Vec<Covering> =
             ranges.iter().zip(1..).map(|((start, end), order)| covering(*start, *end, order)).collect();

@@ -105,11 +105,9 @@ impl HeadKeeper {
             return Ok(());
         }
         let goes_on = self.written.take().is_some_and(|written| !written.clean && !head.clean);
-        if goes_on {
-            self.writer.write(&head)?
-        } else {
-            self.writer.write_both(&head)?
-        }
+        let writer = &mut self.writer;
+        let done = if goes_on { writer.write(&head) } else { writer.write_both(&head) };
+        done?;
         self.written = Some(head);
         Ok(())
     }

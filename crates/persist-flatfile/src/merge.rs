@@ -141,7 +141,7 @@ impl<'v> RunRows<'v> {
 
 enum Source<'v> {
     Table(TableRows<'v>),
-    Run(RunRows<'v>),
+    Run(Box<RunRows<'v>>),
 }
 
 impl<'v> Source<'v> {
@@ -173,7 +173,7 @@ struct Head<'v> {
     source: Source<'v>,
 }
 
-impl<'v> Head<'v> {
+impl Head<'_> {
     /// Goes to the next row; false at the end.
     #[inline]
     fn step(&mut self, direction: Direction) -> Result<bool> {
@@ -225,7 +225,7 @@ impl<'v> Rows<'v> {
 
     /// Adds a run.
     pub(crate) fn add_run(&mut self, number: usize, run: &'v Run, cover: &Arc<Cover>, at: BeatNo) {
-        self.add(number, Source::Run(RunRows::new(run, at)));
+        self.add(number, Source::Run(Box::new(RunRows::new(run, at))));
         self.add_cover(number, Arc::clone(cover), Sight { below: u64::MAX, at });
     }
 

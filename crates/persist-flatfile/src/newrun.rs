@@ -88,15 +88,12 @@ pub(crate) fn kept_ranges(tables: &[Vec<Covering>], floor: BeatNo, oldest: bool)
             let goes_on = touching.iter().copied().find(|at| {
                 kept.get(*at).is_some_and(|(_, until, other)| until == start && is_same(other, mark))
             });
-            match goes_on.and_then(|at| Some((at, kept.get_mut(at)?))) {
-                Some((at, (_, until, _))) => {
-                    *until = end.clone();
-                    here.push(at);
-                }
-                None => {
-                    here.push(kept.len());
-                    kept.push((start.clone(), end.clone(), mark.clone()));
-                }
+            if let Some((at, (_, until, _))) = goes_on.and_then(|at| Some((at, kept.get_mut(at)?))) {
+                *until = end.clone();
+                here.push(at);
+            } else {
+                here.push(kept.len());
+                kept.push((start.clone(), end.clone(), mark.clone()));
             }
         }
         touching = here;

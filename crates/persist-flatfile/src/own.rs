@@ -94,6 +94,7 @@ mod tests {
     use super::*;
     use crate::timeline::FrameBuilder;
 
+    #[allow(clippy::option_option, reason = "untouched, deleted, put")]
     fn find(own: &mut Own, frame: &FrameBuilder, key: &[u8]) -> Option<Option<Vec<u8>>> {
         match own.find(frame.body(), key) {
             OwnFound::Nothing => None,

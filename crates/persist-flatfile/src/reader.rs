@@ -57,9 +57,9 @@ impl Reader {
         let state = &published.state;
         let active = state.active.slots_upto(beat).min(published.slots);
         let frozen: Vec<u32> = state.frozen.iter().map(|table| table.slots_upto(beat)).collect();
-        let tables =
+        let mut tables =
             std::iter::once(&state.active).chain(&state.frozen).zip(std::iter::once(&active).chain(&frozen));
-        let in_tables = tables.filter_map(|(table, slots)| table.header(*slots)).next();
+        let in_tables = tables.find_map(|(table, slots)| table.header(*slots));
         let header = match in_tables {
             Some(header) => Some(header),
             None => state.header_in_runs(beat)?,

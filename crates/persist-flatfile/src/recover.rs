@@ -81,7 +81,10 @@ pub(crate) fn recover(
     tail.recovered.damaged_spans = lost;
     tail.recovered.notes = found.damaged.len() as u64;
     let from = ReplayFrom { head: found.head.as_ref(), store: None, after };
-    let ended = replay(&**disk, dir, from, seen, &mut |item| tail.take(item))?;
+    let ended = replay(&**disk, dir, from, seen, &mut |item| {
+        tail.take(item);
+        Ok(())
+    })?;
     tail.end();
     if live.is_empty() && tail.recovered.frames == 0 && tail.recovered.damaged_spans > 0 {
         let what = "there are files of a store, but not one beat can be read; `persist doctor` says more";
@@ -175,7 +178,7 @@ impl Tail {
         }
     }
 
-    fn take(&mut self, found: Found) -> Result<()> {
+    fn take(&mut self, found: Found) {
         match found {
             Found::Frame(frame) => self.frame(frame),
             Found::Damage(damage) => {
@@ -188,7 +191,6 @@ impl Tail {
             }
             Found::Note(_) => self.recovered.notes += 1,
         }
-        Ok(())
     }
 
     fn frame(&mut self, frame: Replayed) {

@@ -196,7 +196,9 @@ proptest! {
         let mut tables = vec![Memtable::new(0)];
         for (at, changes) in beats.iter().enumerate() {
             let mut rows = models[at].clone();
-            changes.iter().for_each(|change| apply(&mut rows, change));
+            for change in changes {
+                apply(&mut rows, change);
+            }
             models.push(rows);
             if cuts[at] && tables[tables.len() - 1].slots_len() > 0 {
                 tables.push(Memtable::new(at as u64));
@@ -267,7 +269,9 @@ fn a_read_that_would_need_a_lost_beat_fails_and_others_do_not() {
     let table = Memtable::new(0);
     let put = |beat: u64, keys: &[u8]| {
         let mut built = FrameBuilder::default();
-        keys.iter().for_each(|n| built.put(&[*n], &[beat as u8]));
+        for n in keys {
+            built.put(&[*n], &[beat as u8]);
+        }
         table.push(header(beat), beat, built.body().into(), built.ops(), false);
     };
     put(1, &[0, 1]);

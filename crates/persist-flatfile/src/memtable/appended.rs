@@ -74,7 +74,7 @@ mod tests {
             assert_eq!(list.get(n + 1), None);
         }
         assert_eq!(list.len(), 1000);
-        assert_eq!(list.range(62, 67).map(|(at, item)| (at, *item)).last(), Some((66, 198)));
+        assert_eq!(list.range(62, 67).next_back(), Some((66, &198)));
         assert_eq!(list.get(u32::MAX), None);
     }
 

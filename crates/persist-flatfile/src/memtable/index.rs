@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn versions_come_newest_first_and_over_the_edges_of_tables() {
         let index = Index::default();
-        let hash = |n: u64| (n % 7 << 32) | (n % 3);
+        let hash = |n: u64| ((n % 7) << 32) | (n % 3);
         for n in 0..(FIRST as u64) * 3 {
             index.add(hash(n), Place(n));
         }

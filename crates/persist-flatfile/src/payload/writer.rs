@@ -160,11 +160,6 @@ impl PayloadWriter {
         self.begun.iter().map(|(file, _)| file)
     }
 
-    /// The file that gets the values, if any.
-    pub(crate) fn current(&self) -> Option<&Arc<PayloadFile>> {
-        self.current.as_ref().map(|(file, _)| file)
-    }
-
     /// Makes every value durable: one sync of each file with values that are not. To be called before the frame that refers
     /// to them is written, whatever its durability: a frame that is found must find its values.
     ///

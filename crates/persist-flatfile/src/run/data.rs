@@ -297,8 +297,4 @@ impl DataBuilder {
         let count = u32::try_from(self.tags.len()).unwrap_or(u32::MAX);
         out.extend_from_slice(&(count << 1 | u32::from(wide)).to_le_bytes());
     }
-
-    pub(super) fn start(&self) -> usize {
-        self.start
-    }
 }

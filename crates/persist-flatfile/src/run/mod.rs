@@ -38,7 +38,7 @@ mod writer;
 pub(crate) use check::Flaw;
 pub(crate) use cursor::RunCursor;
 pub(crate) use filter::hash;
-pub(crate) use head::{RunHead, RunStat};
+pub(crate) use head::RunHead;
 pub(crate) use reader::Run;
 pub(crate) use rebuild::{OnLoss, Rebuilt, rebuild};
 pub(crate) use version::{RangeDelete, RangeKind, Row, Stored, Version};

@@ -187,6 +187,7 @@ impl Run {
     }
 
     /// Its smallest and its largest key; `None` if it holds no records.
+    #[cfg(test)]
     pub(crate) fn key_bounds(&self) -> Option<(&[u8], &[u8])> {
         if self.summary.stat.records == 0 {
             return None;

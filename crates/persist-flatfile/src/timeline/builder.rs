@@ -1,6 +1,6 @@
 //! Making a frame: the operations of a beat are staged in the bytes that will be written.
 
-use std::ops::{Bound, Range};
+use std::ops::Bound;
 
 use crc32c::crc32c_append;
 use persist_api::{BeatHeader, Error, ErrorKind, Result};
@@ -159,16 +159,19 @@ impl FrameBuilder {
     }
 
     /// The sealed frame: header, body, footer, padding.
+    #[cfg(test)]
     pub(crate) fn frame(&self) -> &[u8] {
         self.bytes.get(BUILT_AT..).unwrap_or_default()
     }
 
     /// Where the body lies in [`Self::frame`].
-    pub(crate) fn body_in_frame(&self) -> Range<usize> {
+    #[cfg(test)]
+    pub(crate) fn body_in_frame(&self) -> std::ops::Range<usize> {
         FRAME_HEADER..FRAME_HEADER.saturating_add(self.body().len())
     }
 
     /// Moves the bytes out, the frame beginning at [`BUILT_AT`]: for large beats that are kept. The builder is cleared.
+    #[cfg(test)]
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let bytes = std::mem::take(&mut self.bytes);
         self.clear();

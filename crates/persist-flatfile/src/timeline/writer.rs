@@ -94,6 +94,7 @@ impl Timeline {
     }
 
     /// The newest frame appended.
+    #[cfg(test)]
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
@@ -200,6 +201,7 @@ impl Timeline {
     ///
     /// # Errors
     /// `Io`, `Full`; the next append tries again.
+    #[cfg(test)]
     pub(crate) fn open_segment(&mut self) -> Result<()> {
         self.writable().map(|_| ())
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{
-    Beat, CompactScope, Driver, Durability, Engine, KeyRange, OpenOptions, Quiet, Result, Scan, Severity,
+    CompactScope, Driver, Durability, Engine, KeyRange, OpenOptions, Quiet, Result, Scan, Severity,
 };
 use persist_flatfile::FlatfileDriver;
 use persist_io::sim::explore::{Explorer, Recovered, Report, Workload, sequences};
@@ -119,13 +119,12 @@ impl Beats {
     }
 
     fn act(&self, disk: &SimDisk, engine: &mut Option<Box<dyn Engine>>, act: Act, wanted: u64) -> Result<()> {
-        let store = match engine.take() {
-            Some(store) => store,
-            None => {
-                let store = open(disk)?;
-                disk.mark(Mark::Reopened);
-                store
-            }
+        let store = if let Some(store) = engine.take() {
+            store
+        } else {
+            let store = open(disk)?;
+            disk.mark(Mark::Reopened);
+            store
         };
         match act {
             Act::Reopen => {

@@ -12,8 +12,9 @@ use std::path::Path;
 use persist_api::{BeatHeader, BeatNo, Durability};
 use persist_io::{Disk, FileMode, Mapping, RealDisk};
 
+use super::head::RunStat;
 use super::writer::Shape;
-use super::{RangeDelete, Run, RunHead, RunStat, RunWriter, Stored, Version};
+use super::{RangeDelete, Run, RunHead, RunWriter, Stored, Version};
 use crate::names;
 use crate::payload_ref::PayloadRef;
 use crate::timeline::FrameSpan;
