@@ -88,8 +88,9 @@ pub(crate) fn interleave(
             good(&records, entrant.name),
         );
         if kept < case.rounds_min {
+            let why = records.iter().rev().find_map(|record| record.dropped.as_deref()).unwrap_or_default();
             session.fail(format!(
-                "{} {}, {}: only {kept} of {all} samples count; try again when the machine is quiet",
+                "{} {}, {}: only {kept} of {all} samples count ({why}); try again when the machine is quiet",
                 case.workload, case.name, entrant.name
             ));
         }

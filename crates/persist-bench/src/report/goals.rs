@@ -64,11 +64,13 @@ pub(crate) fn all(samples: &[(&'static Workload, Samples)]) -> Vec<Goal> {
         found.map_or(&[][..], |(_, samples)| &samples.records[..])
     };
     let mut goals = commits(of("commit"));
+    goals.extend(tails(of("commit")));
     goals.extend(calls(of("syscalls")));
     goals.extend(writers(of("writers")));
     goals.extend(loads(of("bulk"), of("growth")));
     goals.extend(reads(of("read")));
     goals.extend(opens(of("open"), of("growth")));
+    goals.extend(checks(of("open"), of("verify")));
     goals.extend(sizes(of("bulk"), of("growth")));
     goals
 }
@@ -114,6 +116,33 @@ fn commits(records: &[Record]) -> Vec<Goal> {
         }
     }
     goals
+}
+
+/// What a median hides.
+fn tails(records: &[Record]) -> Vec<Goal> {
+    let single = |value: f64| Spread { median: value, min: value, max: value };
+    let summary = find(records, "N=1", OURS);
+    let mean = summary.as_ref().and_then(|it| it.mean_ratio);
+    let p99 = summary.and_then(|it| Some(single(it.p99? / it.raw_p99?)));
+    vec![
+        goal("durable commit, mean ÷ raw mean, N=1", Bound::AtMost(1.3), "", mean),
+        goal("durable commit, p99 ÷ raw p99, N=1", Bound::AtMost(1.5), "", p99),
+    ]
+}
+
+/// Recovery without a checkpoint, and checking all bytes.
+fn checks(open: &[Record], verify: &[Record]) -> Vec<Goal> {
+    let speed = |beats: u32, rows: u32| {
+        let time = value(open, &format!("killed after {beats} beats of {rows}"), OURS)?;
+        let rows = f64::from(beats * rows);
+        let speed = |milliseconds: f64| rows / milliseconds / 1e3;
+        Some(Spread { median: speed(time.median), min: speed(time.max), max: speed(time.min) })
+    };
+    vec![
+        goal("recovery of beats of 100 rows", Bound::AtLeast(12.0), "M rows/s", speed(2_000, 100)),
+        goal("recovery of beats of 1 row", Bound::AtLeast(5.0), "M rows/s", speed(50_000, 1)),
+        goal("verify, warm", Bound::AtLeast(8.0), "GB/s", value(verify, "warm", OURS)),
+    ]
 }
 
 fn calls(records: &[Record]) -> Vec<Goal> {

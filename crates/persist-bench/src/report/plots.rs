@@ -1,5 +1,6 @@
 //! The plots: ratios with whiskers, latencies, scaling by writers, write amplification, growth.
 
+use super::goals::OURS;
 use super::summary::{self, Summary, figure};
 use super::svg::{Log, Plot, WIDTH, colour};
 use crate::record::{Record, Samples};
@@ -52,7 +53,7 @@ fn bars(records: &[Record], title: &str, ratios: bool) -> Option<String> {
     for tick in axis.ticks() {
         let x = axis.at(tick);
         plot.line((x, 30.0), (x, height - 24.0), "#ddd", 1.0);
-        plot.words(x, height - 10.0, "middle", 10, &figure(tick).replace(".00", ""));
+        plot.words(x, height - 10.0, "middle", 10, &label(tick));
     }
     let (mut y, mut case) = (34.0, "");
     for (line, it) in &shown {
@@ -95,7 +96,7 @@ fn curves(records: &[Record], case: &str) -> Option<String> {
         Plot::new(&format!("Latency of a durable commit, {case}: share of commits within so many µs"), 340.0);
     for tick in axis.ticks() {
         plot.line((axis.at(tick), top), (axis.at(tick), bottom), "#ddd", 1.0);
-        plot.words(axis.at(tick), bottom + 16.0, "middle", 10, &figure(tick / 1e3).replace(".00", ""));
+        plot.words(axis.at(tick), bottom + 16.0, "middle", 10, &label(tick / 1e3));
     }
     for (share, name) in [(0.0, "0 %"), (0.5, "50 %"), (0.9, "90 %"), (1.0, "100 %")] {
         let y = bottom - share * (bottom - top);
@@ -124,13 +125,13 @@ fn lines(title: &str, x_name: &str, series: &[(&str, Vec<(f64, f64)>)]) -> Optio
     let mut plot = Plot::new(title, 370.0);
     for tick in up.ticks() {
         plot.line((70.0, up.at(tick)), (WIDTH - 170.0, up.at(tick)), "#ddd", 1.0);
-        plot.words(64.0, up.at(tick) + 4.0, "end", 10, &figure(tick).replace(".00", ""));
+        plot.words(64.0, up.at(tick) + 4.0, "end", 10, &label(tick));
     }
     let mut xs: Vec<f64> = points().map(|(x, _)| x).collect();
     xs.sort_by(f64::total_cmp);
     xs.dedup();
     for x in xs {
-        plot.words(across.at(x), bottom + 16.0, "middle", 10, &figure(x).replace(".00", ""));
+        plot.words(across.at(x), bottom + 16.0, "middle", 10, &label(x));
     }
     plot.words(f64::midpoint(70.0, WIDTH - 170.0), bottom + 36.0, "middle", 11, x_name);
     for (at, (_, points)) in (0_u32..).zip(series) {
@@ -184,10 +185,16 @@ fn amplification(records: &[Record]) -> Option<String> {
     bars(&chosen, "Bytes written for each byte of a durable commit's keys and values", false)
 }
 
-/// The contenders in the order of their names, so that each has the same colour in every plot of a run.
+/// A number at an axis.
+fn label(tick: f64) -> String {
+    let text = figure(tick);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// The contenders, ours first and then by name, so that each has the same colour in every plot of a run.
 fn names(records: &[Record]) -> Vec<&str> {
     let mut names: Vec<&str> = records.iter().map(|record| record.engine.as_str()).collect();
-    names.sort_unstable();
+    names.sort_unstable_by_key(|name| (*name != OURS, *name));
     names.dedup();
     names
 }

@@ -17,13 +17,17 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
     let mut entrants = Vec::new();
     let mut stores = std::collections::BTreeMap::new();
     for entrant in session.durable() {
+        if !entrant.ours {
+            println!("slow-disk: not available for {}, which takes no disk from us", entrant.name);
+            continue;
+        }
         let home = session.new_home()?;
         match (entrant.open)(&home, &settings) {
             Ok(store) => {
                 stores.insert(entrant.name, store);
                 entrants.push(entrant);
             }
-            Err(why) => println!("slow-disk: {} is left out: {why}", entrant.name),
+            Err(why) => println!("slow-disk: not available for {}: {why}", entrant.name),
         }
     }
     for (rows, times) in SIZES {
