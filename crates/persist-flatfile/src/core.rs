@@ -340,19 +340,30 @@ impl Core {
     }
 
     fn flush_and_fill(&self) -> Result<()> {
-        let ahead = self.log.lock().ahead.clone();
-        // Zeros that cannot be written now do no harm; a sync that failed has poisoned the timeline, which says so.
-        let _ = ahead.work();
+        self.fill_ahead();
         let mut flushed = false;
         while crate::flush::flush_oldest(self, u64::MAX)?.is_some() {
             flushed = true;
             self.due.finished();
-            let _ = ahead.work();
+            self.fill_ahead();
         }
         if flushed {
             self.due.ask(Job::Merge);
         }
         Ok(())
+    }
+
+    /// Prepares room for the beats to come, once there was one: a store that is at rest after a checkpoint stays small.
+    fn fill_ahead(&self) {
+        let ahead = {
+            let log = self.log.lock();
+            if log.timeline.current_bytes() == 0 {
+                return;
+            }
+            log.ahead.clone()
+        };
+        // Zeros that cannot be written now do no harm; a sync that failed has poisoned the timeline, which says so.
+        let _ = ahead.work();
     }
 
     /// Makes runs of all beats committed so far.
