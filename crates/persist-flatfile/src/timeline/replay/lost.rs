@@ -83,8 +83,10 @@ impl Walk<'_> {
 
     /// True when the head says that the store was closed with just the frames that were found, and nothing was written behind.
     fn is_clean_end(&self, at: At) -> bool {
+        // A segment without a single frame, of which a crash undid the removal, is behind the end too.
+        let behind = if at.offset == FIRST_FRAME_AT { at.index } else { at.index + 1 };
         self.clean_at == Some(self.next.saturating_sub(1))
-            && self.segments.iter().skip(at.index + 1).all(|(_, listed)| !listed.header_used())
+            && self.segments.iter().skip(behind).all(|(_, listed)| !listed.header_used())
     }
 
     /// A frame that may come next lies elsewhere than it should: in a segment whose header does not verify, or behind bytes that are
@@ -100,7 +102,8 @@ impl Walk<'_> {
     }
 
     fn nothing_beyond(&mut self, at: At, why: Stop, scan: &Scanner<'_>) -> Result<()> {
-        let lost = self.durable >= self.next;
+        // Frames that runs hold are not lost, whatever stands where they stood.
+        let lost = self.durable >= self.next.max(self.after.saturating_add(1));
         self.damage_at_end(at, why)?;
         let used = self.segments.iter().skip(at.index).any(|(index, _)| scan.used(index) > 0);
         if used && !lost {
