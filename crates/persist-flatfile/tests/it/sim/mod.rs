@@ -4,6 +4,5 @@
 //! figures of long runs.
 
 mod acts;
-mod debug;
 mod random;
 mod store;
