@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Stats(commands::stats::Args),
     /// Read everything back and check all that can be checked
     Verify(commands::verify::Args),
+    /// Say what is wrong with a store that is damaged, and repair it on request (flatfile)
+    Doctor(commands::doctor::Args),
     /// Bound the work of the next open
     Checkpoint(commands::checkpoint::Args),
     /// Write a consistent copy that opens by itself

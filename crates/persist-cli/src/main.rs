@@ -50,6 +50,7 @@ fn run(command: &Command, global: &Global, out: &mut Out) -> Result<()> {
         Command::Frame(Frame::Show(args)) => commands::frame_show::run(args, out),
         Command::Stats(args) => commands::stats::run(args, global, out),
         Command::Verify(args) => commands::verify::run(args, global, out),
+        Command::Doctor(args) => commands::doctor::run(args, global, out),
         Command::Checkpoint(args) => commands::checkpoint::run(args, global, out),
         Command::Backup(args) => commands::backup::run(args, global, out),
         Command::Compact(args) => commands::compact::run(args, global, out),

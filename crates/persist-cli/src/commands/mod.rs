@@ -8,6 +8,9 @@ pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod del;
 pub(crate) mod demo;
+pub(crate) mod doctor;
+#[cfg(feature = "flatfile")]
+mod doctor_flatfile;
 pub(crate) mod emit;
 pub(crate) mod engines;
 mod frame_body;

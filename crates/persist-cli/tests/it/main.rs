@@ -11,6 +11,8 @@
 #[cfg(feature = "conformance")]
 mod conformance;
 mod demo;
+#[cfg(feature = "flatfile")]
+mod doctor;
 mod errors;
 mod frames;
 mod import_branch;

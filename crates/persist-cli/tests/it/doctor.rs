@@ -1,0 +1,126 @@
+//! doctor.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::kit::{Place, assert_fields};
+
+const COMPLAINT: &str = "state severity trouble remedy file offset len frames beats records keys what";
+const SUMMARY: &str = "ok verdict engine dir beat runs frames records values closed left_out aside repaired";
+
+/// A store with a run, a large value and frames behind the run.
+fn patient() -> Place {
+    let place = Place::with("flatfile");
+    place.write("big", &[7; 100_000]);
+    place.run(&["put", "key", "value"]).ok();
+    place.run(&["put", "large", "--file", "big"]).ok();
+    place.run(&["checkpoint"]).ok();
+    place.run(&["put", "behind", "the run"]).ok();
+    place
+}
+
+fn engine(place: &Place) -> PathBuf {
+    place.path().join("store/engine-1")
+}
+
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_file()).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+/// Flips a bit of the first file of a kind; answers its name.
+fn flip(place: &Place, stem: &str, at: usize) -> String {
+    let (path, mut bytes) = files(&engine(place))
+        .into_iter()
+        .find(|(path, _)| path.file_name().unwrap().to_str().unwrap().starts_with(stem))
+        .unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_whole_store_is_called_whole_and_left_alone() {
+    let place = patient();
+    let before = files(&engine(&place));
+    let summary = place.run(&["doctor", "--json"]).ok().object(SUMMARY);
+    assert_eq!(
+        (&summary["ok"], &summary["verdict"], &summary["beat"]),
+        (&json!(true), &json!("whole"), &json!("3"))
+    );
+    assert_eq!((&summary["runs"], &summary["frames"], &summary["values"]), (&json!(1), &json!(1), &json!(1)));
+    assert!(place.run(&["doctor"]).ok().text().contains("no damage"));
+    let repaired = place.run(&["doctor", "--repair", "--accept-loss"]).ok();
+    assert!(repaired.text().contains("no file was changed"), "{}", repaired.text());
+    assert_eq!(files(&engine(&place)), before);
+    // The engine's directory alone does as well.
+    place.run(&["doctor", "--store", "store/engine-1"]).ok();
+}
+
+#[test]
+fn damage_that_costs_nothing_is_told_and_repaired() {
+    let place = patient();
+    let name = flip(&place, "branch.ckp.", 60);
+    let damaged = files(&engine(&place))[&engine(&place).join(&name)].clone();
+    let run = place.run(&["doctor", "--json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (5, ""), "{}", run.text());
+    let objects = run.objects();
+    let [complaint, .., summary] = objects.as_slice() else { panic!("{}", run.text()) };
+    assert_fields(complaint, COMPLAINT);
+    assert_eq!(
+        (&complaint["file"], &complaint["offset"], &complaint["trouble"], &complaint["remedy"]),
+        (&json!(name), &json!(0), &json!("run_structure"), &json!("repair"))
+    );
+    assert_eq!((&summary["verdict"], &summary["repaired"]), (&json!("repairable"), &json!(null)));
+    let text = place.run(&["doctor"]);
+    assert!(text.text().contains("--repair makes it anew without losing anything"), "{}", text.text());
+
+    let summary = place.run(&["doctor", "--repair", "--json"]).ok().objects().pop().unwrap();
+    assert_fields(&summary["repaired"], "verdict_before kept_in kept rebuilt given_up");
+    assert_eq!((&summary["verdict"], &summary["repaired"]["rebuilt"]), (&json!("whole"), &json!([name])));
+    let kept = place.path().join(summary["repaired"]["kept_in"].as_str().unwrap());
+    assert_eq!(std::fs::read(kept.join(&name)).unwrap(), damaged);
+    assert_eq!(place.run(&["get", "key"]).ok().text(), "value\n");
+    place.run(&["verify"]).ok();
+}
+
+#[test]
+fn a_loss_is_given_up_only_when_told() {
+    let place = patient();
+    let name = flip(&place, "branch.dat.", 50_000);
+    place.run(&["get", "large"]).fails(5, "checksum");
+    let run = place.run(&["doctor"]);
+    assert_eq!(run.code, 5);
+    for part in [name.as_str(), "key large", "--repair --accept-loss", "something is lost"] {
+        assert!(run.text().contains(part), "{part}: {}", run.text());
+    }
+    assert_eq!(place.run(&["doctor", "--repair"]).code, 5, "nothing that could be made anew");
+    place.run(&["get", "large"]).fails(5, "checksum");
+    assert_eq!(place.run(&["doctor", "--accept-loss"]).code, 2);
+
+    let run = place.run(&["doctor", "--repair", "--accept-loss", "--json"]).ok();
+    let objects = run.objects();
+    let given_up: Vec<_> = objects.iter().filter(|object| object["state"] == "given_up").collect();
+    assert_eq!(given_up.len(), 1, "{}", run.text());
+    assert_eq!(given_up[0]["keys"]["start_hex"], "016c61726765");
+    assert_eq!(objects.last().unwrap()["repaired"]["given_up"], 1);
+    place.run(&["get", "large"]).fails(8, "large");
+    assert_eq!(place.run(&["get", "behind"]).ok().text(), "the run\n");
+    place.run(&["verify"]).ok();
+}
+
+#[test]
+fn what_the_doctor_cannot_look_at_is_refused() {
+    let place = Place::with("sqlite");
+    place.run(&["doctor"]).fails(7, "persist verify");
+    place.run(&["doctor", "--store", "nowhere"]).fails(1, "there is no store here");
+    let place = patient();
+    let url = place.path().join("store").display().to_string();
+    let held = persist::open(&url).unwrap().negotiate(&persist::default_request()).unwrap();
+    place.run(&["doctor"]).fails(13, "the store is open");
+    place.run(&["doctor", "--repair"]).fails(13, "the store is open");
+    drop(held);
+    place.run(&["doctor"]).ok();
+}
