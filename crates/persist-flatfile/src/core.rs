@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use persist_api::{
-    BeatGate, BeatHeader, BeatNo, BeatReceipt, CheckpointStat, Durability, Error, ErrorKind, Health, Limits,
-    Quiet, Result, Stats, ViewLedger,
+    BeatGate, BeatHeader, BeatNo, BeatReceipt, Durability, Error, ErrorKind, Health, Limits, Quiet, Result,
+    ViewLedger,
 };
 use persist_io::{DirLock, Disk};
 
@@ -18,15 +18,13 @@ use crate::beat::Staged;
 use crate::log::{HeadKeeper, Log, Recovered};
 use crate::maintain::{Due, Job};
 use crate::memtable::Memtable;
-use crate::options::{Settings, Upkeep};
+use crate::options::Settings;
 use crate::payload::{Payload, Payloads};
 use crate::payload_ref::PayloadRef;
 use crate::reader::Reader;
 use crate::state::{Published, State};
 use crate::timeline::FrameBuilder;
 
-/// So many full memtables may wait for their runs; then commits wait.
-const FROZEN_MAX: usize = 3;
 /// Bytes of the head.
 const HEAD_BYTES: u64 = 8192;
 /// So many range deletes make a memtable full.
@@ -249,28 +247,6 @@ impl Core {
         Ok(())
     }
 
-    /// Waits while too many memtables are full; where nobody else does it, does what is due.
-    fn catch_up(&self) -> Result<()> {
-        if self.settings.upkeep == Upkeep::Inline {
-            self.work_due();
-            return self.health.check("commit_beat");
-        }
-        let room = || self.published.lock().state.frozen.len() < FROZEN_MAX;
-        if !room() {
-            self.due.until(|| (room() || self.health.is_poisoned()).then_some(()));
-        }
-        self.health.check("commit_beat")
-    }
-
-    /// Does what is due, in a fixed order.
-    fn work_due(&self) {
-        for job in [Job::Flush, Job::Merge] {
-            if self.due.take(job) {
-                self.work(job);
-            }
-        }
-    }
-
     /// Checks that `bytes` more fit below the ceiling, `reserve` aside; compacts when they do not.
     fn admit(&self, op: &'static str, bytes: u64, reserve: u64) -> Result<()> {
         let max = self.settings.store_bytes_max;
@@ -319,131 +295,6 @@ impl Core {
         let mut log = self.log.lock();
         log.timeline.sync().inspect_err(|_| self.health.poison())?;
         Ok(self.beat_header().beat)
-    }
-
-    /// Does a job. A failure poisons the engine, or is left to whoever comes next.
-    pub(crate) fn work(&self, job: Job) {
-        if self.health.is_poisoned() {
-            self.due.finished();
-            return;
-        }
-        let done = match job {
-            Job::Flush => self.flush_and_fill(),
-            Job::Merge => crate::compaction::merge_due(self),
-        };
-        if let Err(error) = done
-            && (job == Job::Flush || error.kind() == ErrorKind::Io)
-        {
-            self.health.poison();
-        }
-        self.due.finished();
-    }
-
-    fn flush_and_fill(&self) -> Result<()> {
-        self.fill_ahead();
-        let mut flushed = false;
-        while crate::flush::flush_oldest(self, u64::MAX)?.is_some() {
-            flushed = true;
-            self.due.finished();
-            self.fill_ahead();
-        }
-        if flushed {
-            self.due.ask(Job::Merge);
-        }
-        Ok(())
-    }
-
-    /// Prepares room for the beats to come, once there was one: a store that is at rest after a checkpoint stays small.
-    fn fill_ahead(&self) {
-        let ahead = {
-            let log = self.log.lock();
-            if log.timeline.current_bytes() == 0 {
-                return;
-            }
-            log.ahead.clone()
-        };
-        // Zeros that cannot be written now do no harm; a sync that failed has poisoned the timeline, which says so.
-        let _ = ahead.work();
-    }
-
-    /// Makes runs of all beats committed so far.
-    ///
-    /// # Errors
-    /// `Io`, `Full`: the engine is then poisoned.
-    pub(crate) fn checkpoint(&self) -> Result<CheckpointStat> {
-        let (beat, upto) = {
-            let mut log = self.log.lock();
-            self.roll(&mut log)?;
-            let published = self.published.lock();
-            (published.header.beat, published.frame)
-        };
-        let mut stat = CheckpointStat { beat, bytes: 0 };
-        loop {
-            let flushed = crate::flush::flush_oldest(self, upto).inspect_err(|_| self.health.poison())?;
-            self.due.finished();
-            let Some(bytes) = flushed else { break };
-            stat.bytes = stat.bytes.saturating_add(bytes);
-        }
-        if stat.bytes > 0 {
-            self.due.ask(Job::Merge);
-        }
-        Ok(stat)
-    }
-
-    /// Begins the work that recovery has left.
-    ///
-    /// # Errors
-    /// `Io`, `Full`.
-    pub(crate) fn settle(&self) -> Result<()> {
-        if self.published.lock().state.frozen.is_empty() {
-            return Ok(());
-        }
-        self.due.ask(Job::Flush);
-        if self.settings.upkeep == Upkeep::Inline {
-            self.work_due();
-        }
-        self.health.check("open")
-    }
-
-    /// Figures; cheap.
-    pub(crate) fn stats(&self) -> Result<Stats> {
-        let published = self.published();
-        let state = &published.state;
-        let tables = state.tables().fold(0_u64, |sum, table| sum.saturating_add(table.bytes()));
-        let (current, timeline) = {
-            let log = self.log.lock();
-            (log.timeline.current_bytes(), log.timeline.disk_bytes())
-        };
-        let runs = state.runs.iter().map(|run| run.run.stat().file_len).sum();
-        let mut payloads = 0_u64;
-        for file in state.payloads.iter() {
-            payloads = payloads.saturating_add(file.len()?);
-        }
-        let mut stats = Stats {
-            beat: published.header.beat,
-            records: None,
-            bytes_on_disk: self.disk_bytes()?,
-            engine: vec![
-                ("frames", published.frame),
-                ("memtables", state.tables().count() as u64),
-                ("memtable_bytes", tables),
-                ("runs", state.runs.len() as u64),
-                ("run_bytes", runs),
-                ("timeline_bytes", timeline),
-                ("timeline_segment_bytes", current),
-                ("payload_segments", state.payloads.iter().count() as u64),
-                ("payload_bytes", payloads),
-                ("recovered_frames", self.recovered.frames),
-                ("recovered_bytes_aside", self.recovered.bytes_aside),
-                ("recovered_damaged_spans", self.recovered.damaged_spans),
-                ("recovered_notes", self.recovered.notes),
-                ("recovered_runs_rebuilt", self.recovered.rebuilt),
-                ("poisoned", u64::from(self.health.is_poisoned())),
-            ],
-            ..Stats::default()
-        };
-        self.ledger.fill(&mut stats);
-        Ok(stats)
     }
 
     /// Sees that the head does not call the store closed, before anything is written that it does not know. A store that

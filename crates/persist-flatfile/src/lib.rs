@@ -51,9 +51,11 @@ mod retain;
 mod run;
 mod runs;
 mod state;
+mod stats;
 #[cfg(test)]
 mod tables_tests;
 mod timeline;
+mod upkeep;
 mod verify;
 mod view;
 

@@ -50,6 +50,11 @@ impl Reader {
         if beat == newest {
             return Ok(Self::newest(published));
         }
+        if published.state.has_lost() {
+            // Merging moves what is known of a lost beat; only the newest beat is exact or fails.
+            let what = "a beat is lost, so that earlier beats cannot be shown; `persist doctor` says which";
+            return Err(Error::new(ErrorKind::Corrupt, "view_at", what).with_engine(SCHEME).with_beat(beat));
+        }
         let oldest = published.state.floor().0.max(newest.0.saturating_sub(window));
         if beat > newest || beat.0 < oldest {
             return stale(format!("beats {oldest} to {newest} are kept"));

@@ -7,6 +7,8 @@
 //!
 //! What both say follows from the bytes alone (`docs/format-flatfile.md`).
 
+#[cfg(test)]
+mod crash_tests;
 mod dry;
 mod examine;
 mod give_up;

@@ -17,14 +17,15 @@ use super::*;
 use crate::FlatfileDriver;
 use crate::names::{Kind, parse};
 
-type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 type Files = BTreeMap<String, Vec<u8>>;
 
 fn disk() -> Arc<dyn Disk> {
     Arc::new(RealDisk)
 }
 
-fn open(home: &Path) -> persist_api::Result<Box<dyn Engine>> {
+/// Tiny tables, and everything done by the caller.
+pub(super) fn knobs() -> BTreeMap<String, String> {
     let knobs = [
         ("maintenance", "inline"),
         ("memtable_bytes", "8192"),
@@ -32,15 +33,19 @@ fn open(home: &Path) -> persist_api::Result<Box<dyn Engine>> {
         ("segment_step_bytes", "4096"),
         ("history_beats", "5"),
     ];
-    let knobs = knobs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    FlatfileDriver::default().open(home, &OpenOptions { knobs, ..OpenOptions::default() }, &Quiet)
+    knobs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-fn close(engine: Box<dyn Engine>) {
+fn open(home: &Path) -> persist_api::Result<Box<dyn Engine>> {
+    let options = OpenOptions { knobs: knobs(), ..OpenOptions::default() };
+    FlatfileDriver::default().open(home, &options, &Quiet)
+}
+
+pub(super) fn close(engine: Box<dyn Engine>) {
     engine.close().map_err(|(_, error)| error).unwrap();
 }
 
-fn scan(engine: &dyn Engine) -> Records {
+pub(super) fn scan(engine: &dyn Engine) -> Records {
     let mut records = Records::new();
     let view = engine.view().unwrap();
     let mut take = |key: &[u8], value: &[u8]| {
@@ -71,7 +76,7 @@ struct Sample {
     records: Records,
 }
 
-fn beat(engine: &dyn Engine, header: &mut BeatHeader, n: u32) {
+pub(super) fn beat(engine: &dyn Engine, header: &mut BeatHeader, n: u32) {
     *header = header.next(1, Durability::Durable, None).unwrap();
     let mut beat = engine.begin_beat(*header).unwrap();
     let key = |n: u32| format!("key/{:04}", n % 613).into_bytes();

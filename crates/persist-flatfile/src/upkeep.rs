@@ -1,0 +1,117 @@
+//! The work behind the commits: full memtables become runs, runs are merged, room is made ahead of the beats.
+
+use persist_api::{CheckpointStat, ErrorKind, Result};
+
+use crate::core::Core;
+use crate::maintain::Job;
+use crate::options::Upkeep;
+
+/// So many full memtables may wait for their runs; then commits wait.
+const FROZEN_MAX: usize = 3;
+impl Core {
+    /// Waits while too many memtables are full; where nobody else does it, does what is due.
+    pub(crate) fn catch_up(&self) -> Result<()> {
+        if self.settings.upkeep == Upkeep::Inline {
+            self.work_due();
+            return self.health.check("commit_beat");
+        }
+        let room = || self.published.lock().state.frozen.len() < FROZEN_MAX;
+        if !room() {
+            self.due.until(|| (room() || self.health.is_poisoned()).then_some(()));
+        }
+        self.health.check("commit_beat")
+    }
+
+    /// Does what is due, in a fixed order.
+    fn work_due(&self) {
+        for job in [Job::Flush, Job::Merge] {
+            if self.due.take(job) {
+                self.work(job);
+            }
+        }
+    }
+
+    /// Does a job. A failure poisons the engine, or is left to whoever comes next.
+    pub(crate) fn work(&self, job: Job) {
+        if self.health.is_poisoned() {
+            self.due.finished();
+            return;
+        }
+        let done = match job {
+            Job::Flush => self.flush_and_fill(),
+            Job::Merge => crate::compaction::merge_due(self),
+        };
+        if let Err(error) = done
+            && (job == Job::Flush || error.kind() == ErrorKind::Io)
+        {
+            self.health.poison();
+        }
+        self.due.finished();
+    }
+
+    fn flush_and_fill(&self) -> Result<()> {
+        self.fill_ahead();
+        let mut flushed = false;
+        while crate::flush::flush_oldest(self, u64::MAX)?.is_some() {
+            flushed = true;
+            self.due.finished();
+            self.fill_ahead();
+        }
+        if flushed {
+            self.due.ask(Job::Merge);
+        }
+        Ok(())
+    }
+
+    /// Prepares room for the beats to come, once there was one: a store that is at rest after a checkpoint stays small.
+    fn fill_ahead(&self) {
+        let ahead = {
+            let log = self.log.lock();
+            if log.timeline.current_bytes() == 0 {
+                return;
+            }
+            log.ahead.clone()
+        };
+        // Zeros that cannot be written now do no harm; a sync that failed has poisoned the timeline, which says so.
+        let _ = ahead.work();
+    }
+
+    /// Makes runs of all beats committed so far.
+    ///
+    /// # Errors
+    /// `Io`, `Full`: the engine is then poisoned.
+    pub(crate) fn checkpoint(&self) -> Result<CheckpointStat> {
+        let (beat, upto) = {
+            let mut log = self.log.lock();
+            self.roll(&mut log)?;
+            let published = self.published.lock();
+            (published.header.beat, published.frame)
+        };
+        let mut stat = CheckpointStat { beat, bytes: 0 };
+        loop {
+            let flushed = crate::flush::flush_oldest(self, upto).inspect_err(|_| self.health.poison())?;
+            self.due.finished();
+            let Some(bytes) = flushed else { break };
+            stat.bytes = stat.bytes.saturating_add(bytes);
+        }
+        if stat.bytes > 0 {
+            self.due.ask(Job::Merge);
+        }
+        Ok(stat)
+    }
+
+    /// Begins the work that recovery has left.
+    ///
+    /// # Errors
+    /// `Io`, `Full`.
+    pub(crate) fn settle(&self) -> Result<()> {
+        if self.published.lock().state.frozen.is_empty() {
+            return Ok(());
+        }
+        self.due.ask(Job::Flush);
+        if self.settings.upkeep == Upkeep::Inline {
+            self.work_due();
+        }
+        self.health.check("open")
+    }
+}
