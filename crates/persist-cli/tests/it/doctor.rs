@@ -13,7 +13,7 @@ const SUMMARY: &str = "ok verdict engine dir beat runs frames records values clo
 /// A store with a run, a large value and frames behind the run.
 fn patient() -> Place {
     let place = Place::with("flatfile");
-    place.write("big", &[7; 100_000]);
+    place.write("big", &vec![7; 100_000]);
     place.run(&["put", "key", "value"]).ok();
     place.run(&["put", "large", "--file", "big"]).ok();
     place.run(&["checkpoint"]).ok();
