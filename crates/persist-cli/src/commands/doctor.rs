@@ -11,7 +11,7 @@ use crate::out::Out;
 /// What to do about what is found.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Make anew what can be made anew; the originals go to damaged/<n> beside the files
+    /// Make anew what can be made anew; the originals go to a numbered directory under damaged/
     #[arg(long)]
     repair: bool,
     /// Give up what is lost, so that reads of it no longer fail but show the newest that is left
