@@ -51,16 +51,21 @@ impl Core {
 
     fn flush_and_fill(&self) -> Result<()> {
         self.fill_ahead();
+        if self.flush_full()? {
+            self.fill_ahead();
+            self.due.ask(Job::Merge);
+        }
+        Ok(())
+    }
+
+    /// Makes runs of the full memtables; false if there were none.
+    fn flush_full(&self) -> Result<bool> {
         let mut flushed = false;
         while crate::flush::flush_oldest(self, u64::MAX)?.is_some() {
             flushed = true;
             self.due.finished();
-            self.fill_ahead();
         }
-        if flushed {
-            self.due.ask(Job::Merge);
-        }
-        Ok(())
+        Ok(flushed)
     }
 
     /// Prepares room for the beats to come, once there was one: a store that is at rest after a checkpoint stays small.
@@ -108,8 +113,11 @@ impl Core {
         if self.published.lock().state.frozen.is_empty() {
             return Ok(());
         }
-        self.due.ask(Job::Flush);
-        if self.settings.upkeep == Upkeep::Inline {
+        if self.settings.upkeep == Upkeep::Threads {
+            self.due.ask(Job::Flush);
+        } else if self.flush_full()? {
+            // No room is made ahead: a store that is opened twice must be the same the second time.
+            self.due.ask(Job::Merge);
             self.work_due();
         }
         self.health.check("open")
