@@ -30,11 +30,17 @@ fn fitting(op: Op, rng: &mut Rng) -> Vec<Fault> {
 }
 
 impl<W: Workload> Search<'_, W> {
+    /// Once, and from then on where that is wanted.
+    fn times(&self, n: u64, fault: Fault) -> Vec<When> {
+        let stays = self.explorer.lies_stay || !fault.breaks_the_disk();
+        [When::At(n), When::From(n)].into_iter().take(if stays { 2 } else { 1 }).collect()
+    }
+
     /// Each fault at each operation, once and from then on.
     fn run_faults(&mut self, base: &SimDisk, operations: &[(u64, Op)]) -> Result<(), Stop> {
         for (n, op) in operations {
             for fault in fitting(*op, &mut self.rng) {
-                for when in [When::At(*n), When::From(*n)] {
+                for when in self.times(*n, fault) {
                     self.run_fault(base, when, fault)?;
                 }
             }
@@ -81,7 +87,7 @@ impl<W: Workload> Search<'_, W> {
         found.map_err(|violation| stop(violation, case.clone()))?.ok();
         for (n, op) in counted.trace().operations() {
             for fault in fitting(op, &mut self.rng) {
-                for when in [When::At(n), When::From(n)] {
+                for when in self.times(n, fault) {
                     if self.is_over() {
                         return Ok(());
                     }

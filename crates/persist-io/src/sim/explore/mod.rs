@@ -129,6 +129,9 @@ pub struct Explorer {
     pub damage_is_always_seen: bool,
     /// A second recovery may not change a byte.
     pub second_changes_nothing: bool,
+    /// Faults with which the disk breaks its word also come to stay, not only once. Of a disk that lies about everything it
+    /// did nothing may be left to tell, so a store need not stand that.
+    pub lies_stay: bool,
 }
 
 impl Default for Explorer {
@@ -142,6 +145,7 @@ impl Default for Explorer {
             damages_max: 1_000_000,
             damage_is_always_seen: true,
             second_changes_nothing: true,
+            lies_stay: true,
         }
     }
 }
