@@ -87,7 +87,17 @@ impl Shared {
                 Error::new(ErrorKind::Full, "roll", "the numbers of timeline segments are used up")
                     .with_engine(SCHEME)
             })?;
-        Ok(Arc::new(Segment::create(&*self.disk, &self.dir, number, self.options.step)?))
+        let created = Segment::create(&*self.disk, &self.dir, number, self.options.step);
+        self.judge(created).map(Arc::new)
+    }
+
+    /// What failed to be made does no harm; after a failed sync nothing more may be written.
+    fn judge<T>(&self, done: Result<T, FillError>) -> Result<T> {
+        match done {
+            Ok(done) => Ok(done),
+            Err(FillError::Zeros(error)) => Err(error),
+            Err(FillError::Sync(error)) => self.poison(Err(error)),
+        }
     }
 }
 
@@ -110,16 +120,12 @@ impl Ahead {
     ///
     /// # Errors
     /// `Full` or `Io` where zeros could not be written: nothing is harmed, commits go on as long as the disk takes them. `Io`
-    /// where the segment could not be synced: the writer is poisoned from then on. `Poisoned`.
+    /// where something could not be synced: the writer is poisoned from then on. `Poisoned`.
     pub(crate) fn work(&self) -> Result<()> {
         self.0.check("fill_ahead")?;
         let Some(current) = self.0.current.lock().clone() else { return Ok(()) };
         if current.wants_fill() {
-            match current.fill(self.0.options.step_max) {
-                Ok(()) => {}
-                Err(FillError::Zeros(error)) => return Err(error),
-                Err(FillError::Sync(error)) => return self.0.poison(Err(error)),
-            }
+            self.0.judge(current.fill(self.0.options.step_max))?;
         }
         if self.wants_next(&current) {
             self.prepare()?;
@@ -130,14 +136,14 @@ impl Ahead {
     /// Creates the next segment, filled and durable, unless there is one.
     ///
     /// # Errors
-    /// `Io`, `Full`: nothing is harmed.
+    /// As [`work`](Self::work).
     pub(crate) fn prepare(&self) -> Result<()> {
         let _one_at_a_time = self.0.preparing.lock();
         if self.0.next.lock().is_some() {
             return Ok(());
         }
         let segment = self.0.create()?;
-        let filled = segment.fill(self.0.options.step_max).map_err(FillError::into_error);
+        let filled = self.0.judge(segment.fill(self.0.options.step_max));
         let overtaken = {
             // The writer may have rolled into a segment of a greater number meanwhile; numbers only grow along the timeline.
             let current = self.0.current.lock();

@@ -23,19 +23,10 @@ const PAGE: u64 = 4096;
 /// What failed while filling ahead.
 #[derive(Debug)]
 pub(crate) enum FillError {
-    /// Writing zeros where nothing lies.
+    /// Making a file, or writing zeros where nothing lies.
     Zeros(Error),
-    /// Syncing the file, with whatever else of it was not synced.
+    /// Syncing the file or its directory, with whatever else of it was not synced.
     Sync(Error),
-}
-
-impl FillError {
-    /// The error itself.
-    pub(crate) fn into_error(self) -> Error {
-        match self {
-            Self::Zeros(error) | Self::Sync(error) => error,
-        }
-    }
 }
 
 /// An open segment.
@@ -66,12 +57,12 @@ impl Segment {
     /// Creates segment `number`; its name is durable when this returns. The first [`fill`](Self::fill) fills `step` bytes.
     ///
     /// # Errors
-    /// `Io`, `Full`.
-    pub(crate) fn create(disk: &dyn Disk, dir: &Path, number: u32, step: u64) -> Result<Self> {
+    /// `Zeros` when the file cannot be made: nothing is harmed. `Sync` when the directory could not be synced.
+    pub(crate) fn create(disk: &dyn Disk, dir: &Path, number: u32, step: u64) -> Result<Self, FillError> {
         let path = dir.join(Kind::Timeline.name(number));
-        let file = disk.open(&path, FileMode::CreateNew)?;
-        let filler = disk.open(&path, FileMode::Write)?;
-        disk.sync_dir(dir)?;
+        let file = disk.open(&path, FileMode::CreateNew).map_err(FillError::Zeros)?;
+        let filler = disk.open(&path, FileMode::Write).map_err(FillError::Zeros)?;
+        disk.sync_dir(dir).map_err(FillError::Sync)?;
         Ok(Self::new(number, path, [file, filler], 0, 0, step))
     }
 
