@@ -121,7 +121,8 @@ impl Cover {
             }
         }
         for list in &mut marks {
-            list.sort_by_key(|mark: &Mark| std::cmp::Reverse(mark.order));
+            // What is lost of a beat may be newer than what the beat deleted.
+            list.sort_by_key(|mark: &Mark| std::cmp::Reverse((mark.order, mark.lost.is_some())));
             list.dedup_by(|older, newer| {
                 step(older.order) == step(newer.order) && older.lost.is_none() && newer.lost.is_none()
             });
@@ -247,5 +248,17 @@ mod tests {
             });
         let found: Vec<u64> = cover.over(b"k").iter().map(|mark| mark.order).collect();
         assert_eq!(found, [4, 3, 1]);
+    }
+
+    #[test]
+    fn what_is_lost_of_a_beat_comes_before_what_the_beat_deleted() {
+        let delete = covering(Bound::Unbounded, Bound::Unbounded, 5);
+        let lost = Lost { beat: BeatNo(5), file: "x".into(), offset: 0, what: "?".into() };
+        let mut damage = delete.clone();
+        damage.mark.lost = Some(Arc::new(lost));
+        for ranges in [[delete.clone(), damage.clone()], [damage, delete]] {
+            let cover = Cover::of(&ranges, |order| order);
+            assert!(cover.over(b"k").first().is_some_and(|mark| mark.lost.is_some()));
+        }
     }
 }
