@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
-use persist_api::{BeatHeader, BeatNo, Error, ErrorKind, Observer, Result};
+use persist_api::{BeatHeader, BeatNo, CommitNo, Durability, Error, ErrorKind, Observer, Result};
 use persist_io::Disk;
 
 use crate::core::Parts;
@@ -85,8 +85,11 @@ pub(crate) fn recover(
         tail.take(item);
         Ok(())
     })?;
+    tail.raise(found.head.as_ref().map_or(BeatNo(0), |head| BeatNo(head.durable_beat)));
     tail.end();
-    if live.is_empty() && tail.recovered.frames == 0 && tail.recovered.damaged_spans > 0 {
+    // Before the first frame or value is written there is a head that verifies.
+    let known_lost = tail.recovered.damaged_spans > 0 || found.head.is_none();
+    if live.is_empty() && tail.recovered.frames == 0 && known_lost {
         let what = "there are files of a store, but not one beat can be read; `persist doctor` says more";
         return Err(Error::new(ErrorKind::Corrupt, "open", what).with_path(dir));
     }
@@ -204,6 +207,17 @@ impl Tail {
         self.header = header;
         self.recovered.frames += 1;
         self.active.push_frame(header, frame.frame, frame.bytes, frame.body, frame.footer.ops);
+    }
+
+    /// Beats up to this one were durable. When the newest of them are lost, their numbers are not used again.
+    fn raise(&mut self, durable: BeatNo) {
+        let last = self.header;
+        if durable > last.beat {
+            let commits = durable.0 - last.beat.0;
+            let lost = BeatHeader { durability: Durability::Durable, root: None, ..last };
+            let first_commit = CommitNo(last.last_commit().0.saturating_add(1));
+            self.header = BeatHeader { beat: durable, first_commit, commits, ..lost };
+        }
     }
 
     /// Nothing follows: what is lost may have been any beat, so that no reader may overlook it.

@@ -84,7 +84,7 @@ impl Runs {
         broken: Vec<Broken>,
         seen: &dyn Observer,
     ) -> Result<()> {
-        let mut first = None;
+        let (mut first, mut unreadable) = (None, None);
         for Broken { number, error } in broken {
             let to = self.take_number()?;
             match rebuild(disk, dir, (number, to), OnLoss::Mark, seen) {
@@ -94,11 +94,16 @@ impl Runs {
                 }
                 Err(failed) if failed.kind() == ErrorKind::Corrupt => {
                     first.get_or_insert(error);
+                    unreadable = unreadable.max(Some(number));
                     continue;
                 }
                 Err(failed) => return Err(failed),
             }
             move_aside(disk, dir, &dir.join(Kind::Run.name(number)))?;
+        }
+        // A run gets its name when all of it is durable. The newest of all holds frames that no other one has.
+        if unreadable > self.live.iter().map(|run| run.head().number).max() {
+            self.lost += 1;
         }
         // Where nothing else is there, what cannot be read was all.
         match first {

@@ -133,6 +133,10 @@ impl<'a> Segments<'a> {
         self.list.get(index)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (usize, &Listed)> {
         self.list.iter().enumerate()
     }

@@ -85,7 +85,7 @@ impl<'a> Walk<'a> {
         let first = first_needed(&segments, from.after);
         let total = segments.iter().skip(first).fold(0_u64, |sum, (_, s)| sum.saturating_add(s.limit()));
         let meter = Meter::new(seen, total);
-        let durable = head.map_or(0, |head| head.durable_frame).max(from.after);
+        let durable = head.map_or(0, |head| head.durable_frame).max(from.after).max(were_in_runs(&segments));
         let mut walk = Walk {
             segments: &segments,
             meter: &meter,
@@ -262,7 +262,10 @@ impl<'a> Walk<'a> {
     }
 
     fn ended(mut self, first: usize) -> Ended {
-        let superseded = self.segments.iter().take(first).map(|(_, listed)| listed.number).collect();
+        // A file that was made and never got a byte belongs to nobody, wherever it stands.
+        let goes = |index: usize, len: u64| index < first || len == 0 && index + 1 < self.segments.len();
+        let superseded = self.segments.iter().filter(|(index, listed)| goes(*index, listed.len));
+        let superseded = superseded.map(|(_, listed)| listed.number).collect();
         let last = self.walked.last().copied();
         let previous = last.map(|last| SegmentEnd { segment: last.segment, end: last.end });
         // A segment of which anything says that it has ended gets no more frames: they would not be looked for.
@@ -293,6 +296,18 @@ impl<'a> Walk<'a> {
             aside: self.aside,
         }
     }
+}
+
+/// The newest frame that must be in a run because the segment that held it was removed: a segment goes only when a durable
+/// run has its frames. The segment that came after it tells.
+fn were_in_runs(segments: &Segments<'_>) -> u64 {
+    let told = segments.iter().filter_map(|(_, listed)| match listed.header {
+        HeaderState::Valid(header) if header.previous != 0 && !segments.has(header.previous) => {
+            Some(header.first_frame.saturating_sub(1))
+        }
+        _ => None,
+    });
+    told.max().unwrap_or(0)
 }
 
 /// The first segment that may hold frames after `after`.
