@@ -4,5 +4,10 @@
 //! figures of long runs.
 
 mod acts;
+mod damage;
+mod defects;
+mod faults;
+mod liars;
 mod random;
+mod short;
 mod store;

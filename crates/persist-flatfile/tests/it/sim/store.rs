@@ -63,6 +63,8 @@ pub(super) struct Store {
     base: u64,
     /// After damage only the newest state is right, as the store was closed.
     pub(super) closed: bool,
+    /// Buffered beats must outlive the process. Not after a failed sync: what the disk forgot then is gone.
+    pub(super) buffered_stay: bool,
     /// Holds a [`Disk`] between the engine and the simulated one.
     pub(super) wrap: fn(SimDisk) -> Arc<dyn Disk>,
 }
@@ -76,6 +78,7 @@ impl Store {
             states: Arc::new(states(&all)),
             base: before.iter().filter(|act| act.is_beat()).count() as u64,
             closed: false,
+            buffered_stay: true,
             wrap: |disk| Arc::new(disk),
         }
     }
@@ -143,6 +146,11 @@ impl Session<'_> {
         header.beat.0.saturating_sub(self.store.base)
     }
 
+    /// The disk has broken its word.
+    fn broken(&self) -> bool {
+        self.disk.met().iter().any(|(_, _, fault)| fault.breaks_the_disk())
+    }
+
     fn acknowledge(&self, header: &BeatHeader) {
         let step = self.step(header);
         self.acknowledged.set(self.acknowledged.get().max(header.beat.0));
@@ -169,20 +177,32 @@ impl Session<'_> {
             Act::Reopen => {
                 self.view = None;
                 if let Some(engine) = self.engine.take() {
+                    // A poisoned engine closes without a promise.
+                    let poisoned = engine.stats()?.engine.contains(&("poisoned", 1));
                     let closed = engine.close();
                     let failed = closed.map_err(|(engine, error)| {
                         self.engine = Some(engine);
                         error
                     });
                     failed?;
-                    self.acknowledge(&last);
+                    if !poisoned {
+                        self.acknowledge(&last);
+                    }
                 }
                 self.engine = Some(self.store.open(self.disk)?);
                 self.disk.mark(Mark::Reopened);
-                assert_eq!(self.header()?.beat, last.beat, "closed and opened");
+                let now = self.header()?.beat;
+                assert!(self.broken() || now == last.beat, "closed at beat {}, opened at {now}", last.beat);
                 Ok(())
             }
-            Act::Backup => self.backup(&last),
+            Act::Backup => {
+                let done = self.backup(&last);
+                if done.is_err() {
+                    // What fails in the copy is no failure of the store.
+                    self.disk.mark(Mark::Reopened);
+                }
+                done
+            }
             Act::Verify => {
                 let mut found = Vec::new();
                 let stat = self.engine().verify(&mut |finding| found.push(finding), &Quiet)?;
@@ -202,7 +222,8 @@ impl Session<'_> {
                 assert_eq!(now.beat.0, last.beat.0 + 1, "a beat that was committed is shown");
                 match durability {
                     Durability::Durable => self.acknowledge(&now),
-                    _ => self.disk.mark(Mark::Buffered(step)),
+                    _ if self.store.buffered_stay => self.disk.mark(Mark::Buffered(step)),
+                    _ => {}
                 }
                 Ok(())
             }
@@ -240,8 +261,7 @@ impl Session<'_> {
         self.engine = Some(self.store.open(self.disk)?);
         self.disk.mark(Mark::Reopened);
         let beat = self.header()?.beat.0;
-        let broken = self.disk.met().iter().any(|(_, _, fault)| fault.breaks_the_disk());
-        assert!(broken || beat >= self.acknowledged.get(), "beat {beat} was acknowledged and is gone");
+        assert!(self.broken() || beat >= self.acknowledged.get(), "beat {beat} was acknowledged and is gone");
         Ok(self.store.act_of(beat + 1).unwrap_or(self.store.acts.len()))
     }
 
@@ -375,11 +395,10 @@ impl Workload for Store {
                 && state.known.iter().all(|(key, value)| right.0.get(key) == value.as_ref())
         };
         let newest = self.states.len() - 2;
-        let first = usize::try_from(self.base + seen.steps).unwrap_or(newest);
         if self.closed {
             return fits(&self.states[newest]);
         }
-        (first..self.states.len()).any(|at| fits(&self.states[at]))
+        self.states.iter().any(|right| fits(right))
     }
 
     fn smaller(&self) -> Vec<Self> {
@@ -390,6 +409,7 @@ impl Workload for Store {
         };
         let again = |before: &[Act], acts: &[Act]| Self {
             closed: self.closed,
+            buffered_stay: self.buffered_stay,
             wrap: self.wrap,
             ..Self::new(before, acts)
         };

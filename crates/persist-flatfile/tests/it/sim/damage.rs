@@ -1,0 +1,57 @@
+//! R3: every bit of a closed store turned over, every file cut to every length. Each is reported or harmless.
+
+use std::time::Instant;
+
+use persist_io::sim::SimDisk;
+use persist_io::sim::explore::{Explorer, Workload};
+
+use super::acts::{Act, rounds};
+use super::store::Store;
+
+/// A store with files of every kind: two runs, one with range deletes and history; payload segments; a timeline segment with
+/// frames behind the runs, one prepared ahead; head, lock.
+pub(super) fn full() -> Store {
+    let acts = [
+        Act::Put(1),
+        Act::Large(0),
+        Act::Roll(0),
+        Act::DeleteRange(1),
+        Act::Overwrite(2),
+        Act::Checkpoint,
+        Act::Durable(3),
+        Act::LargeBuffered(2),
+        Act::Delete(2),
+        Act::Checkpoint,
+        Act::Durable(5),
+        Act::Large(1),
+        Act::DeleteRange(2),
+        Act::Buffered(1),
+    ];
+    let mut store = Store::new(&[], &acts);
+    store.closed = true;
+    store
+}
+
+#[test]
+fn every_damaged_bit_and_every_lost_byte_of_a_closed_store_is_reported_or_harmless() {
+    let store = full();
+    let disk = SimDisk::new(1);
+    store.run(&disk).unwrap();
+    let files = disk.files();
+    for kind in ["branch.meta", "branch.idx.", "branch.dat.", "branch.ckp."] {
+        assert!(files.iter().any(|(path, _)| path.to_string_lossy().contains(kind)), "{kind}: {files:?}");
+    }
+    let bytes: u64 = files.iter().map(|(_, len)| len).sum();
+    assert!(bytes < 64 << 10, "{files:?}");
+    // Spread over all files; more than there are bits means all.
+    let damages_max = rounds(1).saturating_mul(1_500);
+    let explorer = Explorer { damages_max, images_max: u64::MAX, ..Explorer::default() };
+    let begun = Instant::now();
+    let report = explorer.damage(&store).unwrap_or_else(|failure| panic!("{failure}"));
+    println!(
+        "{bytes} bytes, {} damages in {:.1} s: {report:?}",
+        report.images,
+        begun.elapsed().as_secs_f64()
+    );
+    assert!(report.images > 2_000 && report.reported > report.images / 4, "{report:?}");
+}

@@ -1,0 +1,197 @@
+//! R12: a disk that does not do what the engine asks of it must be noticed, or these tests would not notice an engine that
+//! does not ask.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use persist_api::Result;
+use persist_io::sim::SimDisk;
+use persist_io::sim::explore::{Explorer, Failure};
+use persist_io::{Disk, DiskFile, Entry, FileMode, Mapping};
+
+use super::acts::Act;
+use super::store::Store;
+
+/// What is left out or done wrong. Names of files by a part of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    /// Files of this name are never synced.
+    NoSync(&'static str),
+    /// Directories are never synced.
+    NoDirSync,
+    /// A failed sync is tried again and believed.
+    RetrySync,
+    /// What a failed sync left in memory is believed.
+    KeepCache,
+    /// Only the first half of a write of more than a page is done.
+    ShortWrite,
+    /// Bytes go a little further than they should.
+    Misplaced,
+    /// Errors of writing are swallowed.
+    SwallowErrors,
+    /// Files are renamed before they are synced.
+    RenameUnsynced,
+}
+
+struct Lying {
+    disk: SimDisk,
+    lie: Lie,
+}
+
+struct LyingFile {
+    file: Box<dyn DiskFile>,
+    lie: Lie,
+    name: String,
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl Disk for Lying {
+    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>> {
+        let file = self.disk.open(path, mode)?;
+        Ok(Box::new(LyingFile { file, lie: self.lie, name: name_of(path) }))
+    }
+
+    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
+        self.disk.list(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> Result<()> {
+        self.disk.create_dir(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        self.disk.remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.disk.remove_dir(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        if self.lie == Lie::NoDirSync { Ok(()) } else { self.disk.sync_dir(path) }
+    }
+
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
+        self.disk.try_lock(path)
+    }
+}
+
+impl DiskFile for LyingFile {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
+        self.file.read_at(offset, into)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        match self.lie {
+            Lie::ShortWrite if bytes.len() > 600 => self.file.write_at(offset, &bytes[..bytes.len() / 2]),
+            Lie::Misplaced if offset >= 64 && self.name.contains("idx") => {
+                self.file.write_at(offset + 8, bytes)
+            }
+            Lie::SwallowErrors => {
+                let _ = self.file.write_at(offset, bytes);
+                Ok(())
+            }
+            _ => self.file.write_at(offset, bytes),
+        }
+    }
+
+    fn len(&self) -> Result<u64> {
+        self.file.len()
+    }
+
+    fn truncate(&self, len: u64) -> Result<()> {
+        self.file.truncate(len)
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        match self.lie {
+            Lie::NoSync(part) if self.name.contains(part) => Ok(()),
+            Lie::RenameUnsynced if self.name.ends_with(".new") => Ok(()),
+            Lie::RetrySync => self.file.sync_data().or_else(|_| self.file.sync_data()),
+            _ => self.file.sync_data(),
+        }
+    }
+
+    fn map(&self, offset: u64, len: u64) -> Result<Mapping> {
+        self.file.map(offset, len)
+    }
+
+    fn drop_cache(&self) -> Result<()> {
+        if self.lie == Lie::KeepCache { Ok(()) } else { self.file.drop_cache() }
+    }
+}
+
+const ACTS: [Act; 12] = [
+    Act::Put(0),
+    Act::Large(0),
+    Act::Roll(0),
+    Act::Durable(1),
+    Act::Checkpoint,
+    Act::LargeBuffered(1),
+    Act::Put(1),
+    Act::DeleteRange(1),
+    Act::Roll(2),
+    Act::Large(2),
+    Act::Compact,
+    Act::Put(3),
+];
+
+/// The search with a lie between engine and disk.
+fn search(wrap: fn(SimDisk) -> Arc<dyn Disk>) -> Result<(), Box<Failure>> {
+    let explorer = Explorer {
+        randoms: 2,
+        deep_one_in: 1_000,
+        images_max: 8_000,
+        lies_stay: false,
+        ..Explorer::default()
+    };
+    // A few beats alone too: what is made into runs is written a second time, which heals much.
+    for acts in [&ACTS[..2], &ACTS[..]] {
+        let mut store = Store::new(&[], acts);
+        store.wrap = wrap;
+        explorer.crashes(&store)?;
+        store.buffered_stay = false;
+        explorer.faults(&store)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn on_an_honest_disk_there_is_nothing_to_notice() {
+    search(|disk| Arc::new(disk)).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// A test for each lie: the search must find it.
+macro_rules! caught {
+    ($($name:ident: $lie:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let found = search(|disk| Arc::new(Lying { disk, lie: $lie }));
+                let failure = found.expect_err("nobody noticed");
+                println!("{:?}: {:?}", $lie, failure.oracle);
+            }
+        )*
+    };
+}
+
+caught! {
+    no_sync_of_the_timeline_is_noticed: Lie::NoSync("branch.idx.");
+    no_sync_of_payloads_is_noticed: Lie::NoSync("branch.dat.");
+    no_sync_of_runs_is_noticed: Lie::NoSync("branch.ckp.");
+    no_sync_of_anything_is_noticed: Lie::NoSync("");
+    no_sync_of_directories_is_noticed: Lie::NoDirSync;
+    a_sync_that_is_tried_again_is_noticed: Lie::RetrySync;
+    belief_in_what_a_failed_sync_left_is_noticed: Lie::KeepCache;
+    a_write_that_ends_early_is_noticed: Lie::ShortWrite;
+    a_write_that_goes_elsewhere_is_noticed: Lie::Misplaced;
+    errors_that_are_swallowed_are_noticed: Lie::SwallowErrors;
+    a_run_that_is_renamed_before_it_is_synced_is_noticed: Lie::RenameUnsynced;
+}
