@@ -91,7 +91,7 @@ impl Engine for FlatfileEngine {
         let _alone = self.core.compacting.try_lock().ok_or_else(busy).map_err(named)?;
         let done = crate::compaction::compact(&self.core, scope.keep_beats, seen);
         // Nothing may be acknowledged after a sync that failed, whose ever it was.
-        if done.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::Io | ErrorKind::Full)) {
+        if done.as_ref().is_err_and(crate::error::ends_writing) {
             self.core.health.poison();
         }
         done.map_err(named)

@@ -20,3 +20,9 @@ pub(crate) fn offset_of(error: &Error) -> u64 {
     let rest = error.context().strip_prefix("at offset ").unwrap_or_default();
     rest.split(':').next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
+
+/// Whether nothing more may be acknowledged after this error of work on files of its own: the disk failed, or a sync did, for
+/// whatever reason. That there was no room for a new file harms nobody.
+pub(crate) fn ends_writing(error: &Error) -> bool {
+    error.kind() == ErrorKind::Io || error.op().starts_with("sync_")
+}

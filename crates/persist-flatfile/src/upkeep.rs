@@ -1,6 +1,6 @@
 //! The work behind the commits: full memtables become runs, runs are merged, room is made ahead of the beats.
 
-use persist_api::{CheckpointStat, ErrorKind, Result};
+use persist_api::{CheckpointStat, Result};
 
 use crate::core::Core;
 use crate::maintain::Job;
@@ -42,7 +42,7 @@ impl Core {
             Job::Merge => crate::compaction::merge_due(self),
         };
         if let Err(error) = done
-            && (job == Job::Flush || error.kind() == ErrorKind::Io)
+            && (job == Job::Flush || crate::error::ends_writing(&error))
         {
             self.health.poison();
         }
