@@ -234,3 +234,9 @@ pub(super) fn seed() -> u64 {
     let said = std::env::var("PERSIST_SEED").ok();
     said.map_or(1, |text| text.parse().expect("PERSIST_SEED is a number"))
 }
+
+/// How many a second, for printing.
+pub(super) fn a_second(count: u64, begun: std::time::Instant) -> u64 {
+    let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    count.saturating_mul(1_000) / millis.max(1)
+}

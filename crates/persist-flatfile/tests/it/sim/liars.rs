@@ -113,7 +113,7 @@ impl DiskFile for LyingFile {
     fn sync_data(&self) -> Result<()> {
         match self.lie {
             Lie::NoSync(part) if self.name.contains(part) => Ok(()),
-            Lie::RenameUnsynced if self.name.ends_with(".new") => Ok(()),
+            Lie::RenameUnsynced if self.name.contains(".new") => Ok(()),
             Lie::RetrySync => self.file.sync_data().or_else(|_| self.file.sync_data()),
             _ => self.file.sync_data(),
         }

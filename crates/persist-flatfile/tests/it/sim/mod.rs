@@ -9,5 +9,6 @@ mod defects;
 mod faults;
 mod liars;
 mod random;
+mod same;
 mod short;
 mod store;

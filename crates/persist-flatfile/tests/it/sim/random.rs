@@ -5,7 +5,7 @@ use std::time::Instant;
 use persist_io::sim::Rng;
 use persist_io::sim::explore::{Explorer, Report};
 
-use super::acts::{any, rounds, seed};
+use super::acts::{a_second, any, rounds, seed};
 use super::store::Store;
 
 #[test]
@@ -26,10 +26,6 @@ fn any_workload_survives_any_power_cut() {
         let report = explorer.crashes(&store).unwrap_or_else(|failure| panic!("round {round}: {failure}"));
         total = total.and(report);
     }
-    println!(
-        "{} images, {:.0}/s: {total:?}",
-        total.images,
-        total.images as f64 / begun.elapsed().as_secs_f64()
-    );
+    println!("{} images, {}/s: {total:?}", total.images, a_second(total.images, begun));
     assert!(total.images > 1_000, "{total:?}");
 }

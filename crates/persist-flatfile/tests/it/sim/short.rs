@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use persist_io::sim::explore::{Explorer, Report, sequences};
 
-use super::acts::{ALPHABET, Act, rounds, seed};
+use super::acts::{ALPHABET, Act, a_second, rounds, seed};
 use super::store::Store;
 
 /// What is there before: records to overwrite and delete, a large value, a run and frames behind it.
@@ -32,7 +32,7 @@ fn every_short_sequence_survives_every_crash() {
         assert!(!report.cut_short);
         total = total.and(report);
     }
-    let seconds = begun.elapsed().as_secs_f64();
-    println!("{tried} sequences, {} images, {:.0}/s: {total:?}", total.images, total.images as f64 / seconds);
+    let pace = a_second(total.images, begun);
+    println!("{tried} sequences, {} images, {pace}/s: {total:?}", total.images);
     assert!(total.images > 10_000, "{total:?}");
 }

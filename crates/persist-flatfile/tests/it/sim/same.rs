@@ -1,0 +1,112 @@
+//! R9: what changes no record changes no record, wherever it comes; and a full disk is no broken one.
+
+use persist_api::{BeatHeader, Durability, ErrorKind};
+use persist_io::sim::explore::Workload;
+use persist_io::sim::{Rng, SimDisk};
+
+use super::acts::{Act, Rows, any, rounds, seed};
+use super::store::{HOME, Store, close, open_at, read_all};
+
+/// The records at the end.
+fn end(acts: &[Act]) -> Rows {
+    let (store, disk) = (Store::new(&[], acts), SimDisk::new(1));
+    store.run(&disk).unwrap_or_else(|error| panic!("{acts:?}: {error}"));
+    let engine = open_at(disk, HOME).unwrap();
+    read_all(&*engine.view().unwrap()).unwrap()
+}
+
+#[test]
+fn what_changes_no_record_may_come_anywhere() {
+    let mut rng = Rng::new(seed());
+    for _ in 0..rounds(60) {
+        let beats: Vec<Act> = any(&mut rng, 24).into_iter().filter(|act| act.is_beat()).collect();
+        let plain = end(&beats);
+        let extra =
+            [Act::Reopen, Act::Compact, Act::Checkpoint, Act::Sync, Act::Verify, Act::Backup, Act::Abort(3)];
+        let mut acts = beats.clone();
+        for _ in 0..rng.below(10) {
+            let at = usize::try_from(rng.below(acts.len() as u64 + 1)).unwrap();
+            acts.insert(at, extra[usize::try_from(rng.below(extra.len() as u64)).unwrap()]);
+        }
+        assert_eq!(end(&acts), plain, "{acts:?}");
+    }
+}
+
+#[test]
+fn several_beats_and_one_of_all_their_records_leave_the_same() {
+    let mut rng = Rng::new(seed());
+    for _ in 0..rounds(60) {
+        let rows: Vec<(u8, Vec<u8>)> = (0..40)
+            .map(|n| {
+                let len = usize::try_from(rng.below(600)).unwrap();
+                (u8::try_from(rng.below(12)).unwrap(), vec![n; len])
+            })
+            .collect();
+        let in_beats_of = |size: usize| {
+            let engine = open_at(SimDisk::new(1), HOME).unwrap();
+            let mut last = BeatHeader::default();
+            for rows in rows.chunks(size) {
+                last = last.next(1, Durability::Durable, None).unwrap();
+                let mut beat = engine.begin_beat(last).unwrap();
+                for (key, value) in rows {
+                    match value.len() % 7 {
+                        0 => beat.delete_record(&[*key]).unwrap(),
+                        _ => beat.put_record(&[*key], value).unwrap(),
+                    }
+                }
+                beat.commit_beat().unwrap();
+            }
+            read_all(&*engine.view().unwrap()).unwrap()
+        };
+        let one = in_beats_of(rows.len());
+        let size = 1 + usize::try_from(rng.below(9)).unwrap();
+        assert_eq!(in_beats_of(size), one, "beats of {size}");
+    }
+}
+
+#[test]
+fn a_full_disk_goes_on_reading_and_with_room_it_goes_on() {
+    for room in (0..40_000).step_by(1_111) {
+        let disk = SimDisk::new(1);
+        let engine = open_at(disk.clone(), HOME).unwrap();
+        let used = disk.files().iter().map(|(_, len)| len).sum::<u64>();
+        disk.limit_space(Some(used + room));
+        let (mut last, mut rows, mut full) = (BeatHeader::default(), Rows::default(), false);
+        for n in 0..40_u8 {
+            let next = last.next(1, Durability::Durable, None).unwrap();
+            let value = vec![n; 150 * usize::from(1 + n % 12)];
+            let put = || {
+                let mut beat = engine.begin_beat(next)?;
+                beat.put_record(&[n], &value)?;
+                beat.commit_beat()
+            };
+            match put() {
+                Ok(_) => {
+                    rows.0.insert(vec![n], value);
+                    last = next;
+                }
+                Err(error) => {
+                    // It is said by the beat that does not fit, or by the one behind work that did not.
+                    let said = matches!(error.kind(), ErrorKind::Full | ErrorKind::Poisoned);
+                    assert!(said, "room {room}: {error}");
+                    full = true;
+                }
+            }
+        }
+        assert!(full, "room {room}");
+        assert_eq!(read_all(&*engine.view().unwrap()).unwrap(), rows, "full, room {room}");
+        drop(engine);
+        disk.limit_space(None);
+        let engine = open_at(disk.killed(), HOME).unwrap();
+        let view = engine.view().unwrap();
+        let (found, header) = (read_all(&*view).unwrap(), *view.header());
+        drop(view);
+        // The beat that failed may be there or not.
+        assert!(header.beat == last.beat || header.beat.0 == last.beat.0 + 1, "room {room}");
+        assert!(rows.0.iter().all(|(key, value)| found.0.get(key) == Some(value)), "room {room}");
+        let mut beat = engine.begin_beat(header.next(1, Durability::Durable, None).unwrap()).unwrap();
+        beat.put_record(b"more", b"room").unwrap();
+        beat.commit_beat().unwrap();
+        close(engine).unwrap();
+    }
+}
