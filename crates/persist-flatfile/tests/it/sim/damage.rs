@@ -1,5 +1,11 @@
 //! R3: every bit of a closed store turned over, every file cut to every length. Each is reported or harmless.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "rates for people; names of ours"
+)]
+
 use std::time::Instant;
 
 use persist_io::sim::SimDisk;

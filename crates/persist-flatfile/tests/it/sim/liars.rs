@@ -1,6 +1,12 @@
 //! R12: a disk that does not do what the engine asks of it must be noticed, or these tests would not notice an engine that
 //! does not ask.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "rates for people; names of ours"
+)]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ mod damage;
 mod defects;
 mod faults;
 mod liars;
+mod look;
 mod random;
 mod same;
 mod short;

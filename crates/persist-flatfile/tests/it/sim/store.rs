@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{
-    BeatHeader, BeatNo, CompactScope, Driver, Durability, Engine, Error, ErrorKind, OpenOptions, Quiet,
-    Result, Scan, Severity, View,
+    BeatHeader, BeatNo, CompactScope, Driver, Durability, Engine, OpenOptions, Quiet, Result, Scan, Severity,
+    View,
 };
 use persist_flatfile::FlatfileDriver;
 use persist_io::Disk;
@@ -17,7 +17,7 @@ use persist_io::sim::{Mark, SimDisk};
 use super::acts::{Act, Rows, abort, states};
 
 /// Beats of history that the stores of these tests keep.
-const HISTORY: u64 = 3;
+pub(super) const HISTORY: u64 = 3;
 pub(super) const HOME: &str = "/store";
 const COPY: &str = "/copy";
 
@@ -58,7 +58,7 @@ pub(super) struct Store {
     before: Vec<Act>,
     acts: Vec<Act>,
     /// The records after each beat, those of `before` included, and after the one that goes on.
-    states: Arc<Vec<Arc<Rows>>>,
+    pub(super) states: Arc<Vec<Arc<Rows>>>,
     /// Beats of `before`.
     base: u64,
     /// After damage only the newest state is right, as the store was closed.
@@ -97,12 +97,12 @@ impl Store {
         (0..self.acts.len()).filter(|at| self.acts[*at].is_beat()).nth(nth)
     }
 
-    fn compacts(&self) -> bool {
+    pub(super) fn compacts(&self) -> bool {
         self.before.iter().chain(&self.acts).any(|act| *act == Act::Compact)
     }
 
     /// Reads through a view. What cannot be read is an error; what can must be right.
-    fn check_view(&self, view: &dyn View) -> Result<()> {
+    pub(super) fn check_view(&self, view: &dyn View) -> Result<()> {
         let rows = read_all(view)?;
         let beat = view.header().beat;
         let right = self.rows_after(beat).expect("a beat that was asked for");
@@ -420,65 +420,5 @@ impl Workload for Store {
         all.extend((0..self.acts.len()).map(|at| again(&self.before, &without(&self.acts, at))));
         all.extend((0..self.before.len()).map(|at| again(&without(&self.before, at), &self.acts)));
         all
-    }
-}
-
-impl Store {
-    /// Reads a view in every way. Damage is noted; any other failure is an error, and a contradiction a panic.
-    fn look(&self, view: &dyn View, damage: &mut Vec<String>) -> Result<State> {
-        let mut broken = false;
-        let mut bad = |error: Error| match error.kind() {
-            ErrorKind::Corrupt => {
-                damage.push(error.to_string());
-                broken = true;
-                Ok(())
-            }
-            _ => Err(error),
-        };
-        let mut rows = Rows::default();
-        view.scan(Scan::all(), &mut |key, value| {
-            rows.0.insert(key.to_vec(), value.to_vec());
-            ControlFlow::Continue(())
-        })
-        .or_else(&mut bad)?;
-        let mut back = Vec::new();
-        view.scan(Scan::all().reverse(), &mut |key, value| {
-            back.push((key.to_vec(), value.to_vec()));
-            ControlFlow::Continue(())
-        })
-        .or_else(&mut bad)?;
-        let newest = &self.states[self.states.len() - 1];
-        let mut known = Vec::new();
-        for key in newest.0.keys().chain(self.states.iter().flat_map(|rows| rows.0.keys()).take(40)) {
-            match view.get_record(key) {
-                Ok(value) => known.push((key.clone(), value.map(|value| value.to_vec()))),
-                Err(error) => bad(error)?,
-            }
-        }
-        if broken {
-            known.extend(back.into_iter().map(|(key, value)| (key, Some(value))));
-            return Ok(State { rows: Arc::new(rows), known, broken });
-        }
-        back.reverse();
-        assert!(rows.0.clone().into_iter().eq(back), "scans in both directions");
-        for (key, value) in &known {
-            assert_eq!(rows.0.get(key), value.as_ref(), "get and scan of {}", key.escape_ascii());
-        }
-        Ok(State { rows: Arc::new(rows), ..State::default() })
-    }
-
-    /// Earlier beats, as far as they are kept, are as they were.
-    fn history(&self, engine: &dyn Engine, newest: BeatNo) -> Result<()> {
-        for beat in newest.0.saturating_sub(HISTORY)..newest.0 {
-            match engine.view_at(BeatNo(beat)) {
-                Ok(view) => {
-                    assert_eq!(view.header().beat.0, beat);
-                    self.check_view(&*view)?;
-                }
-                Err(error) if error.kind() == ErrorKind::Stale && self.compacts() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
