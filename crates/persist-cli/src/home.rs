@@ -4,7 +4,7 @@ use persist::{Durability, Error, ErrorKind, OpenMode, OpenOptions, Options, Stor
 use serde::Serialize;
 
 use crate::args::Global;
-use crate::fail::Result;
+use crate::fail::{Failure, Result};
 use crate::text::hex;
 use crate::watch::Watch;
 
@@ -14,7 +14,26 @@ pub(crate) fn options(global: &Global, mode: OpenMode) -> Options {
     Options::default().engine(OpenOptions { mode, knobs, ..OpenOptions::default() })
 }
 
-/// Opens the store that is there.
+/// Opens the store that is there, does the work, and closes the store whatever came of that.
+pub(crate) fn with<T>(
+    global: &Global,
+    watch: &Watch,
+    work: impl FnOnce(&mut Writer, &Store) -> Result<T>,
+) -> Result<T> {
+    let (mut writer, store) = open(global, watch)?;
+    let done = work(&mut writer, &store);
+    close(&store, done)
+}
+
+/// Closes a store after the last work on it. A failure of the work says more than one of the closing.
+pub(crate) fn close<T>(store: &Store, done: Result<T>) -> Result<T> {
+    match (done, store.close()) {
+        (Ok(_) | Err(Failure::Pipe), Err(error)) => Err(error.into()),
+        (done, _) => done,
+    }
+}
+
+/// Opens the store that is there. Whoever does must [`close`] it.
 pub(crate) fn open(global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
     let opened = persist::open_with(&global.store, &options(global, OpenMode::MustExist)).map_err(
         |error| match error.path() {

@@ -32,8 +32,7 @@ struct BackupJson {
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
-    let (_writer, store) = home::open(global, &watch)?;
-    let report = store.backup(&args.into, &watch)?;
+    let report = home::with(global, &watch, |_, store| Ok(store.backup(&args.into, &watch)?))?;
     let json = BackupJson {
         into: args.into.display().to_string(),
         store_id: report.store.to_string(),

@@ -21,8 +21,7 @@ struct CheckpointJson {
 
 pub(crate) fn run(_: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
-    let (_writer, store) = home::open(global, &watch)?;
-    let stat = store.checkpoint()?;
+    let stat = home::with(global, &watch, |_, store| Ok(store.checkpoint()?))?;
     if out.is_json() {
         return out.object(&CheckpointJson { beat: stat.beat.to_string(), bytes: stat.bytes });
     }

@@ -27,8 +27,8 @@ struct CompactJson {
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
-    let (_writer, store) = home::open(global, &watch)?;
-    let stat = store.compact(CompactScope { keep_beats: args.keep_beats }, &watch)?;
+    let scope = CompactScope { keep_beats: args.keep_beats };
+    let stat = home::with(global, &watch, |_, store| Ok(store.compact(scope, &watch)?))?;
     let reclaimed = stat.reclaimed();
     if out.is_json() {
         let (bytes_before, bytes_after) = (stat.bytes_before, stat.bytes_after);

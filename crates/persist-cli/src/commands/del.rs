@@ -29,15 +29,16 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let keys = args.keys.iter().map(|key| typed(key, args.hex)).collect::<Result<Vec<_>>>()?;
     let prefix = args.prefix.as_deref().map(|prefix| typed(prefix, args.hex)).transpose()?;
     let watch = Watch::new(global.quiet);
-    let (mut writer, _store) = home::open(global, &watch)?;
-    let mut beat = writer.begin(args.level.durability())?;
-    for key in &keys {
-        beat.delete(key)?;
-    }
-    if let Some(prefix) = &prefix {
-        beat.delete_range(&KeyRange::prefix(prefix))?;
-    }
-    let receipt = beat.commit()?;
+    let receipt = home::with(global, &watch, |writer, _| {
+        let mut beat = writer.begin(args.level.durability())?;
+        for key in &keys {
+            beat.delete(key)?;
+        }
+        if let Some(prefix) = &prefix {
+            beat.delete_range(&KeyRange::prefix(prefix))?;
+        }
+        Ok(beat.commit()?)
+    })?;
     if out.is_json() {
         return out.object(&ReceiptJson::from(&receipt));
     }

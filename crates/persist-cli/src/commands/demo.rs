@@ -19,7 +19,7 @@ use crate::watch::Watch;
 
 use super::init::{default_engine, scheme_of};
 use super::verify::left_over;
-use steps::{Done, Steps};
+use steps::{Content, Done, Steps};
 
 /// How to show it.
 #[derive(Debug, clap::Args)]
@@ -72,10 +72,25 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let dir = args.dir();
     let (writer, store, continued) = open(args, &dir, global, &watch)?;
     let mut steps = Steps::new(writer, store, &watch);
+    let content = work(args, &mut steps, continued, out);
+    let content = home::close(&steps.store, content)?;
+    let url = format!("{}:{dir}", steps.store.engine_name());
+    let again = Global { store: url, ..global.clone() };
+    let summary = home::with(&again, &watch, |_, store| {
+        let done = steps.compare(&content, store)?;
+        let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        summarise(args, continued, &done, store, milliseconds)
+    })?;
+    drop(watch);
+    if out.is_json() { out.object(&summary) } else { print(&summary, out) }
+}
+
+/// All steps but the last, which is to close the store and to open it again. Answers what it must show then.
+fn work(args: &Args, steps: &mut Steps<'_>, continued: bool, out: &mut Out) -> Result<Content> {
     if !out.is_json() {
         let verb = if continued { "going on in" } else { "created" };
-        let line = format!("{verb} {dir} ({})", steps.store.engine_name());
-        watch.aside(|| out.line(line))?;
+        let line = format!("{verb} {} ({})", args.dir(), steps.store.engine_name());
+        steps.watch.aside(|| out.line(line))?;
         out.flush()?;
     }
     steps.write_records(args.records)?;
@@ -84,12 +99,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     steps.read_back(args.records)?;
     steps.scan(args.records)?;
     steps.verify()?;
-    let url = format!("{}:{dir}", steps.store.engine_name());
-    let done = steps.reopen(&|watch| reopen(&url, global, watch))?;
-    let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    drop(watch);
-    let summary = summarise(args, continued, &done, milliseconds)?;
-    if out.is_json() { out.object(&summary) } else { print(&summary, out) }
+    steps.content()
 }
 
 impl Args {
@@ -128,12 +138,13 @@ fn open(args: &Args, dir: &str, global: &Global, watch: &Watch) -> Result<(Write
     Ok((writer, store, continued))
 }
 
-fn reopen(url: &str, global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
-    home::open(&Global { store: url.to_owned(), ..global.clone() }, watch)
-}
-
-fn summarise(args: &Args, continued: bool, done: &Done, milliseconds: u64) -> Result<DemoJson> {
-    let store = &done.store;
+fn summarise(
+    args: &Args,
+    continued: bool,
+    done: &Done,
+    store: &Store,
+    milliseconds: u64,
+) -> Result<DemoJson> {
     let (grant, stats, engine) = (store.grant(), store.stats()?, store.engine_name());
     let driver = persist::drivers().into_iter().find(|driver| driver.scheme() == engine);
     let library = driver.map(|driver| driver.offer(&persist::OpenOptions::default()).library);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use persist::{BeatNo, Error, ErrorKind};
+use persist::{BeatNo, Error, ErrorKind, Store};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -40,7 +40,10 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
         return Err(Failure::Usage("a frame is not text: use --out FILE, or a pipe".to_owned()));
     }
     let watch = Watch::new(global.quiet);
-    let (_writer, store) = home::open(global, &watch)?;
+    home::with(global, &watch, |_, store| give(args, store, out))
+}
+
+fn give(args: &Args, store: &Store, out: &mut Out) -> Result<()> {
     let view = store.view()?;
     let beat = BeatNo(args.beat);
     let missing =

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use persist::Store;
 use serde::Serialize;
 
 use crate::args::Global;
@@ -40,16 +41,19 @@ struct RecordJson<'r> {
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let key = typed(&args.key, args.hex)?;
     let watch = Watch::new(global.quiet);
-    let (_writer, store) = home::open(global, &watch)?;
+    home::with(global, &watch, |_, store| print(args, &key, store, out))
+}
+
+fn print(args: &Args, key: &[u8], store: &Store, out: &mut Out) -> Result<()> {
     let view = store.view()?;
-    let value = view.get(&key)?.ok_or_else(|| Failure::NotFound(show(&key, args.hex).into_owned()))?;
+    let value = view.get(key)?.ok_or_else(|| Failure::NotFound(show(key, args.hex).into_owned()))?;
     if let Some(path) = &args.out {
         save(path, &value)?;
     }
     if out.is_json() {
         return out.object(&RecordJson {
-            key: printable(&key),
-            key_hex: hex(&key),
+            key: printable(key),
+            key_hex: hex(key),
             value: printable(&value),
             value_hex: hex(&value),
             bytes: value.len(),

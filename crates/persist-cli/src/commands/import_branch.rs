@@ -98,7 +98,8 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     } else {
         let (mut writer, store) = open(global, &watch)?;
         let durability = args.level.durability();
-        Some(import_branch(&mut writer, &store, &source, &survey, durability, &watch).map_err(at)?)
+        let done = import_branch(&mut writer, &store, &source, &survey, durability, &watch);
+        Some(home::close(&store, done.map_err(|error| at(error).into()))?)
     };
     drop(watch);
     if out.is_json() {

@@ -59,16 +59,19 @@ struct ErrorJson {
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet || out.is_terminal());
-    let (mut writer, store) = home::open(global, &watch)?;
+    home::with(global, &watch, |writer, store| each(args, writer, store, &watch, out))
+}
+
+fn each(args: &Args, writer: &mut Writer, store: &Store, watch: &Watch, out: &mut Out) -> Result<()> {
     let limits = args.limits.limits();
     let bodies = if args.all_bodies { BodyRule::All } else { BodyRule::Cells };
     let options = IngestOptions { limits, bodies };
     let total = Some(args.frames.len() as u64);
     let mut first: Option<ErrorKind> = None;
     for (done, file) in (0_u64..).zip(&args.frames) {
-        let seen: &dyn Observer = &watch;
+        let seen: &dyn Observer = watch;
         seen.step("ingest", Progress { phase: "ingest", done, total, unit: "frames" })?;
-        let error = match one(&mut writer, &store, file, args.level.durability(), &options) {
+        let error = match one(writer, store, file, args.level.durability(), &options) {
             Ok(done) => {
                 print(file, &done, out)?;
                 continue;

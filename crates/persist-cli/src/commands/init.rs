@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
         layers: grant.format.layers.iter().map(persist::LayerGrant::id).collect(),
         durability: grant.session.durability.name(),
     };
+    home::close(&store, Ok(()))?;
     if out.is_json() {
         return out.object(&json);
     }

@@ -40,11 +40,12 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let key = typed(&args.key, args.hex)?;
     // The store says how long a value may be; it is opened first, so that no more than that is read.
     let watch = Watch::new(global.quiet);
-    let (mut writer, store) = home::open(global, &watch)?;
-    let value = value(args, store.grant().session.limits.value_bytes_max)?;
-    let mut beat = writer.begin(args.level.durability())?;
-    beat.put(&key, &value)?;
-    let receipt = beat.commit()?;
+    let receipt = home::with(global, &watch, |writer, store| {
+        let value = value(args, store.grant().session.limits.value_bytes_max)?;
+        let mut beat = writer.begin(args.level.durability())?;
+        beat.put(&key, &value)?;
+        Ok(beat.commit()?)
+    })?;
     if out.is_json() {
         return out.object(&ReceiptJson::from(&receipt));
     }

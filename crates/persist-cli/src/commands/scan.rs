@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::{Bound, ControlFlow};
 
-use persist::{KeyRange, Scan};
+use persist::{KeyRange, Scan, Store};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -68,7 +68,10 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     scan = if args.keys_only { scan.keys_only() } else { scan };
 
     let watch = Watch::new(true);
-    let (_writer, store) = home::open(global, &watch)?;
+    home::with(global, &watch, |_, store| print_rows(args, scan, store, out))
+}
+
+fn print_rows(args: &Args, scan: Scan<'_>, store: &Store, out: &mut Out) -> Result<()> {
     let view = store.view()?;
     let mut failed: Result<()> = Ok(());
     view.scan(scan, |key, value| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use persist::LayerGrant;
+use persist::{LayerGrant, Store};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -45,14 +45,18 @@ struct StatsJson {
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
-    let (_writer, store) = home::open(global, &watch)?;
+    let json = home::with(global, &watch, |_, store| figures(args, store, &watch))?;
+    if out.is_json() { out.object(&json) } else { print(&json, out) }
+}
+
+fn figures(args: &Args, store: &Store, watch: &Watch) -> Result<StatsJson> {
     // The figures first: views of ours are not part of them.
     let stats = store.stats()?;
     let view = store.view()?;
-    let digest = if args.digest { Some(view.digest(&watch)?) } else { None };
+    let digest = if args.digest { Some(view.digest(watch)?) } else { None };
     let (grant, stamp) = (store.grant(), store.stamp());
     let session = &grant.session;
-    let json = StatsJson {
+    Ok(StatsJson {
         engine: store.engine_name(),
         home: store.home().map(|home| home.display().to_string()),
         store_id: stamp.map(|stamp| stamp.store.to_string()),
@@ -77,8 +81,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
         digest: digest.map(|digest| digest.to_string()),
         digest_records: digest.map(|digest| digest.records),
         digest_bytes: digest.map(|digest| digest.bytes),
-    };
-    if out.is_json() { out.object(&json) } else { print(&json, out) }
+    })
 }
 
 fn print(stats: &StatsJson, out: &mut Out) -> Result<()> {

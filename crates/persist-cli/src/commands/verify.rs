@@ -50,14 +50,15 @@ pub(crate) struct Outcome {
 
 pub(crate) fn run(_: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
-    let (_writer, store) = home::open(global, &watch)?;
-    let mut failed = Ok(());
-    let outcome = check(&store, &watch, &mut |finding| {
-        if failed.is_ok() {
-            failed = watch.aside(|| print_finding(finding, out));
-        }
+    let outcome = home::with(global, &watch, |_, store| {
+        let mut failed = Ok(());
+        let outcome = check(store, &watch, &mut |finding| {
+            if failed.is_ok() {
+                failed = watch.aside(|| print_finding(finding, out));
+            }
+        })?;
+        failed.map(|()| outcome)
     })?;
-    failed?;
     drop(watch);
     print(&outcome, out)?;
     if outcome.damaged > 0 { Err(Failure::Told(ErrorKind::Corrupt)) } else { Ok(()) }

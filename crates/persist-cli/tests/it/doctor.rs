@@ -124,3 +124,37 @@ fn what_the_doctor_cannot_look_at_is_refused() {
     drop(held);
     place.run(&["doctor"]).ok();
 }
+
+#[test]
+fn every_command_closes_its_store() {
+    let place = Place::with("flatfile");
+    let frame = crate::kit::fixtures().join("frames/payload_ref_inline.frame").display().to_string();
+    let fine: [&[&str]; 12] = [
+        &["stats"],
+        &["put", "key", "value"],
+        &["get", "key"],
+        &["scan"],
+        &["ingest", &frame],
+        &["emit", "2", "--out", "again.frame"],
+        &["del", "other"],
+        &["verify"],
+        &["checkpoint"],
+        &["compact"],
+        &["backup", "copy"],
+        &["demo", "--dir", "store", "--records", "10"],
+    ];
+    let failing: [&[&str]; 2] = [&["get", "missing"], &["emit", "77", "--out", "none"]];
+    let closed = |after: &[&str]| {
+        let doctor = place.run(&["doctor", "--json"]).ok().objects().remove(0);
+        assert_eq!(doctor["closed"], true, "after {after:?}: {doctor}");
+    };
+    closed(&["init"]);
+    for args in fine {
+        place.run(args).ok();
+        closed(args);
+    }
+    for args in failing {
+        assert_ne!(place.run(args).code, 0);
+        closed(args);
+    }
+}

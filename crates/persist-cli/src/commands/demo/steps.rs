@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use persist::{BeatLog, Durability, Error, ErrorKind, Observer, Progress, Scan, Store, StoreDigest, Writer};
+use persist::{
+    BeatHeader, BeatLog, Durability, Error, ErrorKind, Observer, Progress, Scan, Store, StoreDigest, Writer,
+};
 use persist_cps::IngestOptions;
 
 use crate::fail::Result;
@@ -21,7 +23,7 @@ const RECORDS_PER_BEAT: u64 = 500;
 pub(super) struct Steps<'w> {
     writer: Writer,
     pub(super) store: Store,
-    watch: &'w Watch,
+    pub(super) watch: &'w Watch,
     first_beat: u64,
     run: u64,
     frame_records: u64,
@@ -30,9 +32,15 @@ pub(super) struct Steps<'w> {
     times: Vec<(&'static str, u64)>,
 }
 
+/// What a store showed before it was closed.
+pub(super) struct Content {
+    since: Instant,
+    digest: StoreDigest,
+    header: BeatHeader,
+}
+
 /// What came of all steps.
 pub(super) struct Done {
-    pub(super) store: Store,
     pub(super) frame_records: u64,
     pub(super) beats: u64,
     pub(super) digest: StoreDigest,
@@ -163,26 +171,25 @@ impl<'w> Steps<'w> {
         Ok(())
     }
 
-    /// Closes, opens again and compares.
-    pub(super) fn reopen(mut self, open: &dyn Fn(&Watch) -> Result<(Writer, Store)>) -> Result<Done> {
-        let since = Instant::now();
+    /// What the store shows now.
+    pub(super) fn content(&self) -> Result<Content> {
         let view = self.store.view()?;
-        let (digest, header) = (view.digest(self.watch)?, *view.header());
-        drop(view);
-        self.store.close()?;
-        let (_, store) = open(self.watch)?;
+        Ok(Content { since: Instant::now(), digest: view.digest(self.watch)?, header: *view.header() })
+    }
+
+    /// Compares with what the store shows that was closed and opened again.
+    pub(super) fn compare(mut self, content: &Content, store: &Store) -> Result<Done> {
         let view = store.view()?;
-        if view.digest(self.watch)? != digest || *view.header() != header {
+        if view.digest(self.watch)? != content.digest || *view.header() != content.header {
             return Err(wrong("the store is not the same after reopening".to_owned()));
         }
         drop(view);
-        self.took("reopen", since);
+        self.took("reopen", content.since);
         Ok(Done {
-            store,
             frame_records: self.frame_records,
-            beats: header.beat.0.saturating_sub(self.first_beat),
-            digest,
-            root: header.root,
+            beats: content.header.beat.0.saturating_sub(self.first_beat),
+            digest: content.digest,
+            root: content.header.root,
             damaged: self.damaged,
             unchecked: self.unchecked,
             times: self.times,
