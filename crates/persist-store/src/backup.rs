@@ -6,8 +6,8 @@ use persist_api::{BackupStat, Caps, Error, ErrorKind, Observer, Progress, Result
 use persist_io::{Disk, EntryKind, FileMode, create_dir_durably, lock_dir, remove_tree, sync_tree};
 
 use crate::home::{CAS_DIR, Found, engine_dir, survey};
+use crate::shared::{Active, Shared};
 use crate::stamp::{Stamp, StampState, StoreId};
-use crate::store::Shared;
 
 /// Bytes that are copied at a time.
 const COPY_BYTES: usize = 256 * 1024;
@@ -28,12 +28,12 @@ pub struct BackupReport {
 }
 
 pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Result<BackupReport> {
-    shared.terms.need("backup", Caps::BACKUP)?;
-    let identity = &shared.identity;
-    let (Some(stamp), Some(home)) = (&identity.stamp, &identity.home) else {
+    let active = shared.active();
+    active.terms.need("backup", Caps::BACKUP)?;
+    let (Some(stamp), Some(home)) = (&active.stamp(), &active.home) else {
         return Err(Error::unsupported("backup", "BACKUP"));
     };
-    let disk = identity.disk.as_ref();
+    let disk = shared.disk.as_ref();
     check_free(disk, into)?;
     if lies_inside(into, home) {
         let context = "a backup cannot lie inside the store itself; choose a directory elsewhere";
@@ -50,7 +50,7 @@ pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Resul
         origin: Some(stamp.store),
         ..stamp.clone()
     };
-    let copied = copy_parts(shared, home, into, &copy, seen);
+    let copied = copy_parts(&active, disk, into, &copy, seen);
     if copied.is_err() {
         // Best effort: without a stamp it is no store, and it is refused by name.
         let _ = remove_tree(disk, &engine_dir(into, copy.epoch))
@@ -85,16 +85,17 @@ fn lies_inside(path: &Path, home: &Path) -> bool {
 }
 
 fn copy_parts(
-    shared: &Shared,
-    home: &Path,
+    active: &Active,
+    disk: &dyn Disk,
     into: &Path,
     copy: &Stamp,
     seen: &dyn Observer,
 ) -> Result<BackupReport> {
-    let disk = shared.identity.disk.as_ref();
-    let engine = shared.engine("backup")?.backup(&engine_dir(into, copy.epoch), seen)?;
+    let engine = active.engine("backup")?.backup(&engine_dir(into, copy.epoch), seen)?;
     let mut blobs = Blobs { disk, seen, count: 0, bytes: 0 };
-    blobs.copy_dir(&home.join(CAS_DIR), &into.join(CAS_DIR))?;
+    if let Some(home) = &active.home {
+        blobs.copy_dir(&home.join(CAS_DIR), &into.join(CAS_DIR))?;
+    }
     // The last thing that this syncs is `into` itself, with the engine's name in it.
     sync_tree(disk, &into.join(CAS_DIR))?;
     copy.write(disk, into)?;

@@ -11,8 +11,8 @@ use persist_io::{DirLock, create_dir_durably, lock_dir};
 use crate::home::{CAS_DIR, Found, check_clearable, clear, engine_dir, survey};
 use crate::layers::{Codec, FORMAT_KEY, read_format_record};
 use crate::opened::Opened;
+use crate::shared::{Active, Running, Shared};
 use crate::stamp::{STAMP_FILE, Stamp, StampState, StoreId};
-use crate::store::{Identity, Running, Shared};
 use crate::{Store, Writer};
 
 /// An engine that is open under a grant.
@@ -138,14 +138,10 @@ impl Opened {
         drop(view);
         let codec = Codec::of(&grant.format)?;
         let home: Option<PathBuf> = stamp.as_ref().map(|_| self.home.clone());
-        let shared = Arc::new(Shared::new(
-            Running { engine, lock },
-            grant,
-            codec,
-            Identity { engine: self.offer.engine, stamp, home, disk: Arc::clone(&self.disk) },
-            header,
-            self.options.close_wait,
-        ));
+        let running = Running { engine, lock };
+        let active = Active::new(running, self.offer.engine, home, stamp, grant, codec);
+        let disk = Arc::clone(&self.disk);
+        let shared = Arc::new(Shared::new(active, disk, header, self.options.close_wait));
         let writer = Writer::new(Arc::clone(&shared));
         Ok(Place { shared, writer })
     }

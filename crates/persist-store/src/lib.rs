@@ -26,6 +26,7 @@
 //! # Ok::<(), persist_api::Error>(())
 //! ```
 
+mod active;
 mod backup;
 mod create;
 mod cursor;

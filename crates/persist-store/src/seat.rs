@@ -4,14 +4,16 @@ use persist_api::{Beat, BeatHeader, CommitNo, Durability, Result};
 use std::sync::Arc;
 
 use crate::group::Entry;
-use crate::layers::{FORMAT_KEY, format_record, user_key, user_range};
+use crate::layers::{Codec, FORMAT_KEY, format_record, user_key, user_range};
 use crate::log::{BeatLog, Op};
 use crate::merkle::beat_root;
-use crate::shared::Core;
+use crate::shared::{Active, Core};
 use crate::writer::Receipt;
 
 /// The one seat of a store. Whoever has it makes the next beat; there is no other way to make one.
 pub(crate) struct Seat {
+    /// The engine that it writes to. A seat that was kept over a swap writes nothing more.
+    pub(crate) active: Arc<Active>,
     /// The header of the newest beat.
     pub(crate) last: BeatHeader,
     /// Memory for a group of commits, empty in between.
@@ -41,27 +43,31 @@ impl Done {
 }
 
 impl Seat {
-    pub(crate) fn new(last: BeatHeader) -> Self {
-        Self { last, batch: Vec::new(), key: Vec::new(), value: Vec::new() }
+    pub(crate) fn new(last: BeatHeader, active: Arc<Active>) -> Self {
+        Self { active, last, batch: Vec::new(), key: Vec::new(), value: Vec::new() }
     }
 
     /// Writes checked commits as one beat, at a durability that is active.
+    ///
+    /// # Errors
+    /// Those of the engine; `Closed` when a swap has retired it.
     pub(crate) fn write<'l>(
         &mut self,
         core: &Core,
         logs: impl ExactSizeIterator<Item = &'l BeatLog> + Clone,
         durability: Durability,
     ) -> Result<Done> {
-        let terms = &core.terms;
+        let active = Arc::clone(&self.active);
+        let terms = &active.terms;
         let root = terms.codec.merkle.then(|| root_of(logs.clone()));
         let header = self.last.next(logs.len() as u64, durability, root)?;
-        let engine = core.engine("commit")?;
+        let engine = active.engine("commit")?;
         let mut beat = engine.begin_beat(header)?;
         if self.last.beat.0 == 0 {
             beat.put_record(FORMAT_KEY, &format_record(&terms.grant.format))?;
         }
         for log in logs.clone() {
-            self.apply(core, log, beat.as_mut())?;
+            self.apply(terms.codec, log, beat.as_mut())?;
         }
         let reached = beat.commit_beat()?.reached;
         drop(engine);
@@ -72,8 +78,7 @@ impl Seat {
     }
 
     /// Applies one commit to the engine's beat, prefixes and layers put on.
-    fn apply(&mut self, core: &Core, log: &BeatLog, beat: &mut dyn Beat) -> Result<()> {
-        let codec = core.terms.codec;
+    fn apply(&mut self, codec: Codec, log: &BeatLog, beat: &mut dyn Beat) -> Result<()> {
         for op in log.ops() {
             match op {
                 Op::Put { key, value } => {

@@ -1,10 +1,12 @@
 //! A commit that is being put together.
 
 use std::fmt;
+use std::sync::Arc;
 
 use persist_api::{Caps, Durability, Error, ErrorKind, KeyRange, Result};
 
 use crate::log::{BeatLog, Op};
+use crate::shared::Terms;
 use crate::writer::{Receipt, Writer};
 
 /// One commit that is being put together. It borrows the writer, so that there is one at a time, and it has the lane: queued
@@ -13,6 +15,8 @@ pub struct StagedBeat<'w> {
     writer: &'w mut Writer,
     log: BeatLog,
     durability: Durability,
+    /// They stay as long as this has the lane.
+    terms: Arc<Terms>,
     /// Bytes that the engine's beat has room for, the runtime's own record taken off.
     room: u64,
     failed: bool,
@@ -26,8 +30,9 @@ impl fmt::Debug for StagedBeat<'_> {
 
 impl<'w> StagedBeat<'w> {
     pub(crate) fn new(writer: &'w mut Writer, log: BeatLog, durability: Durability) -> Self {
-        let room = writer.shared.beat_room();
-        Self { writer, log, durability, room, failed: false }
+        let terms = Arc::clone(&writer.shared.active().terms);
+        let room = writer.shared.beat_room(&terms);
+        Self { writer, log, durability, terms, room, failed: false }
     }
 
     /// Sets a record. Key and value may be empty.
@@ -36,7 +41,7 @@ impl<'w> StagedBeat<'w> {
     /// `TooLarge` beyond the limit of a key, a value or the beat, `Poisoned` after a failed operation.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.stage("put", |beat| {
-            beat.writer.shared.check_next(&beat.log, &Op::Put { key, value }, beat.room)?;
+            beat.terms.check_next(&beat.log, &Op::Put { key, value }, beat.room)?;
             beat.log.put(key, value)
         })
     }
@@ -47,7 +52,7 @@ impl<'w> StagedBeat<'w> {
     /// `TooLarge` beyond the limit of a key or the beat, `Poisoned` after a failed operation.
     pub fn delete(&mut self, key: &[u8]) -> Result<()> {
         self.stage("delete", |beat| {
-            beat.writer.shared.check_next(&beat.log, &Op::Delete { key }, beat.room)?;
+            beat.terms.check_next(&beat.log, &Op::Delete { key }, beat.room)?;
             beat.log.delete(key)
         })
     }
@@ -59,12 +64,12 @@ impl<'w> StagedBeat<'w> {
     /// `Unsupported` unless granted, `TooLarge` beyond the limit of the beat, `Poisoned` after a failed operation.
     pub fn delete_range(&mut self, range: &KeyRange<'_>) -> Result<()> {
         self.stage("delete_range", |beat| {
-            beat.writer.shared.terms.need("delete_range", Caps::DELETE_RANGE)?;
+            beat.terms.need("delete_range", Caps::DELETE_RANGE)?;
             if range.is_empty() {
                 return Ok(());
             }
             let op = Op::DeleteRange { range: range.borrowed() };
-            beat.writer.shared.check_next(&beat.log, &op, beat.room)?;
+            beat.terms.check_next(&beat.log, &op, beat.room)?;
             beat.log.delete_range(range)
         })
     }

@@ -1,7 +1,7 @@
 //! The shared handle of an open store.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{
@@ -9,7 +9,7 @@ use persist_api::{
     Result, Stats,
 };
 
-pub(crate) use crate::shared::{Identity, Running, Shared, Terms};
+use crate::shared::Shared;
 use crate::view::StoreView;
 use crate::{BackupReport, Stamp, StoreDigest, VerifyReport};
 
@@ -29,7 +29,7 @@ pub struct Store(pub(crate) Arc<Shared>);
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("home", &self.0.identity.home).finish_non_exhaustive()
+        f.debug_struct("Store").field("home", &self.home()).finish_non_exhaustive()
     }
 }
 
@@ -38,28 +38,28 @@ impl Store {
         Self(shared)
     }
 
-    /// What was agreed on.
+    /// What was agreed on. A swap of the engine changes it.
     #[must_use]
-    pub fn grant(&self) -> &Grant {
-        &self.0.terms.grant
+    pub fn grant(&self) -> Grant {
+        self.0.active().terms.grant.clone()
     }
 
     /// The stamp of its home; `None` for an engine that keeps nothing on disk.
     #[must_use]
-    pub fn stamp(&self) -> Option<&Stamp> {
-        self.0.identity.stamp.as_ref()
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.0.active().stamp()
     }
 
     /// Its directory; `None` for an engine that keeps nothing on disk.
     #[must_use]
-    pub fn home(&self) -> Option<&Path> {
-        self.0.identity.home.as_deref()
+    pub fn home(&self) -> Option<PathBuf> {
+        self.0.active().home.clone()
     }
 
     /// The scheme of its engine.
     #[must_use]
     pub fn engine_name(&self) -> &'static str {
-        self.0.identity.engine
+        self.0.active().engine
     }
 
     /// Opens a view at the newest beat (SNAPSHOT).
@@ -67,9 +67,10 @@ impl Store {
     /// # Errors
     /// `Unsupported` unless granted, `Busy` beyond `limits.views_max`, `Closed`.
     pub fn view(&self) -> Result<StoreView> {
-        self.0.terms.need("view", Caps::SNAPSHOT)?;
-        let running = self.0.running("view")?;
-        Ok(StoreView::new(running.engine.view()?, Arc::clone(&self.0.terms), running.lock.clone()))
+        self.0.with_running("view", |active, running| {
+            active.terms.need("view", Caps::SNAPSHOT)?;
+            Ok(StoreView::new(running.engine.view()?, Arc::clone(&active.terms), running.lock.clone()))
+        })
     }
 
     /// Opens a view at an earlier beat (HISTORY).
@@ -77,9 +78,11 @@ impl Store {
     /// # Errors
     /// `Unsupported` unless granted, `Stale` for a beat that is no longer kept, `Busy`, `Closed`.
     pub fn view_at(&self, beat: BeatNo) -> Result<StoreView> {
-        self.0.terms.need("view_at", Caps::HISTORY)?;
-        let running = self.0.running("view_at")?;
-        Ok(StoreView::new(running.engine.view_at(beat)?, Arc::clone(&self.0.terms), running.lock.clone()))
+        self.0.with_running("view_at", |active, running| {
+            active.terms.need("view_at", Caps::HISTORY)?;
+            let view = running.engine.view_at(beat)?;
+            Ok(StoreView::new(view, Arc::clone(&active.terms), running.lock.clone()))
+        })
     }
 
     /// Figures; cheap.
@@ -87,7 +90,7 @@ impl Store {
     /// # Errors
     /// `Closed`, `Io`.
     pub fn stats(&self) -> Result<StoreStats> {
-        let mut stats = self.0.engine("stats")?.stats()?;
+        let mut stats = self.0.with_running("stats", |_, running| running.engine.stats())?;
         // Every store that has a beat holds one record of the runtime's own: the copy of the format grant.
         let own = u64::from(stats.beat.0 > 0);
         stats.records = stats.records.map(|records| records.saturating_sub(own));
@@ -99,8 +102,7 @@ impl Store {
     /// # Errors
     /// `Unsupported` unless granted; after a failed sync the engine is `Poisoned`.
     pub fn sync(&self) -> Result<BeatNo> {
-        self.0.terms.need("sync", Caps::DURABLE)?;
-        self.0.engine("sync")?.sync()
+        self.0.sync()
     }
 
     /// Bounds the work of the next open (CHECKPOINT). Never a copy.
@@ -108,8 +110,10 @@ impl Store {
     /// # Errors
     /// `Unsupported` unless granted, `Io`.
     pub fn checkpoint(&self) -> Result<CheckpointStat> {
-        self.0.terms.need("checkpoint", Caps::CHECKPOINT)?;
-        self.0.engine("checkpoint")?.checkpoint()
+        self.0.with_running("checkpoint", |active, running| {
+            active.terms.need("checkpoint", Caps::CHECKPOINT)?;
+            running.engine.checkpoint()
+        })
     }
 
     /// Gives unused space back (COMPACTION).
@@ -117,8 +121,10 @@ impl Store {
     /// # Errors
     /// `Unsupported` unless granted, `Busy` when open views prevent it, `Cancelled`.
     pub fn compact(&self, scope: CompactScope, seen: &dyn Observer) -> Result<CompactStat> {
-        self.0.terms.need("compact", Caps::COMPACTION)?;
-        self.0.engine("compact")?.compact(scope, seen)
+        self.0.with_running("compact", |active, running| {
+            active.terms.need("compact", Caps::COMPACTION)?;
+            running.engine.compact(scope, seen)
+        })
     }
 
     /// Writes a copy of the whole home at one beat into the empty or missing directory `into` (BACKUP). It opens by

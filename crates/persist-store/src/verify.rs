@@ -10,7 +10,7 @@ use persist_api::{
 use crate::create::stored_format;
 use crate::digest::ROWS_PER_STEP;
 use crate::layers::{FORMAT_KEY, OWN, USER, logical_key, show_key};
-use crate::store::{Shared, Terms};
+use crate::shared::{Shared, Terms};
 use crate::{DigestBuilder, StoreDigest};
 
 /// What `verify` read and found.
@@ -58,9 +58,11 @@ pub(crate) fn verify(
     seen: &dyn Observer,
 ) -> Result<VerifyReport> {
     let mut findings = Findings { found, damaged: 0, unchecked: 0 };
-    let engine = shared.engine("verify")?;
+    let active = shared.active();
+    let terms = active.terms.as_ref();
+    let engine = active.engine("verify")?;
     let native = engine.offer().caps;
-    let layer_checks = shared.terms.codec.crc && !native.contains(Caps::CRC32C);
+    let layer_checks = terms.codec.crc && !native.contains(Caps::CRC32C);
     let mut bare = None;
     let stat = engine.verify(
         &mut |finding| {
@@ -74,13 +76,13 @@ pub(crate) fn verify(
     )?;
     let view = engine.view()?;
     let header = *view.header();
-    check_header(&shared.terms, &header, &mut findings);
-    check_format(&shared.terms, view.as_ref(), &mut findings);
-    if !native.contains(Caps::CRC32C) && !shared.terms.codec.crc {
+    check_header(terms, &header, &mut findings);
+    check_format(terms, view.as_ref(), &mut findings);
+    if !native.contains(Caps::CRC32C) && !terms.codec.crc {
         let what = "values carry no checksum: neither the engine nor a layer makes one, so changed bytes can go unnoticed";
         findings.add(Finding::unchecked(FindingCode::NoChecksums, what, "every record"));
     }
-    let digest = read_back(&shared.terms, view.as_ref(), &mut findings, seen)?;
+    let digest = read_back(terms, view.as_ref(), &mut findings, seen)?;
     if let Some(finding) = bare {
         // The layer covers keys and values. Where it could not read all of them, the engine's word stands.
         findings.add(if digest.whole.is_some() && stat.damaged == 0 {

@@ -11,7 +11,7 @@ use persist_io::DirLock;
 use crate::StoreDigest;
 use crate::cursor::StoreCursor;
 use crate::layers::{logical_key, user_key, user_range};
-use crate::store::Terms;
+use crate::shared::Terms;
 
 /// A consistent picture of users' records at one beat. Owned; may be sent to another thread, not shared. It keeps the
 /// home locked until dropped.

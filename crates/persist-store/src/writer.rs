@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use persist_api::{BeatHeader, BeatNo, Caps, CommitNo, Durability, Error, ErrorKind, Result};
+use persist_api::{BeatHeader, BeatNo, CommitNo, Durability, Error, ErrorKind, Result};
 
 use crate::log::BeatLog;
 use crate::seat::{Done, Seat};
-use crate::shared::{Shared, too_large};
+use crate::shared::{Shared, Terms, too_large};
 use crate::staged::StagedBeat;
 
 /// Memory that a writer keeps from one beat to the next, at most.
@@ -78,6 +78,12 @@ struct Lane<'w> {
 }
 
 impl Lane<'_> {
+    /// The terms of the engine that it leads to. They stay while the lane is held.
+    fn terms(&self) -> Arc<Terms> {
+        let active = self.seat.as_ref().map(|seat| Arc::clone(&seat.active));
+        Arc::clone(&active.unwrap_or_else(|| self.shared.active()).terms)
+    }
+
     fn write<'l>(
         &mut self,
         logs: impl ExactSizeIterator<Item = &'l BeatLog> + Clone,
@@ -117,8 +123,7 @@ impl Writer {
     /// # Errors
     /// `Unsupported` for a durability that was not granted, `Closed`.
     pub fn begin(&mut self, durability: Durability) -> Result<StagedBeat<'_>> {
-        self.shared.active(durability)?;
-        drop(self.shared.engine("begin")?);
+        self.shared.with_running("begin", |active, _| active.terms.durability(durability))?;
         self.enter();
         let log = BeatLog::reusing(std::mem::take(&mut self.spare));
         Ok(StagedBeat::new(self, log, durability))
@@ -129,9 +134,11 @@ impl Writer {
     /// # Errors
     /// As [`StagedBeat::commit`].
     pub fn commit(&mut self, log: &BeatLog, durability: Durability) -> Result<Receipt> {
-        let durability = self.shared.active(durability)?;
-        self.shared.check(log)?;
-        Ok(self.lane().write([log].into_iter(), durability)?.receipt(0))
+        let mut lane = self.lane();
+        let terms = lane.terms();
+        let durability = terms.durability(durability)?;
+        lane.shared.check(&terms, log)?;
+        Ok(lane.write([log].into_iter(), durability)?.receipt(0))
     }
 
     /// Makes a beat of one commit that can say which beat it is: `make` gets the number that its beat will have. No other
@@ -144,11 +151,12 @@ impl Writer {
         durability: Durability,
         make: impl FnOnce(BeatNo) -> Result<BeatLog>,
     ) -> Result<Receipt> {
-        let durability = self.shared.active(durability)?;
         let mut lane = self.lane();
+        let terms = lane.terms();
+        let durability = terms.durability(durability)?;
         let last = lane.seat.as_ref().map_or_else(BeatHeader::default, |seat| seat.last);
         let log = make(last.next(1, durability, None)?.beat)?;
-        lane.shared.check(&log)?;
+        lane.shared.check(&terms, &log)?;
         Ok(lane.write([&log].into_iter(), durability)?.receipt(0))
     }
 
@@ -160,15 +168,16 @@ impl Writer {
     /// The outer error says that the beat failed as a whole and nothing of it was committed (or, after `Poisoned` or
     /// `Io`, that a reopening has to tell). The inner ones belong to single commits.
     pub fn commit_group(&mut self, logs: &[BeatLog], durability: Durability) -> Result<Vec<Result<Receipt>>> {
-        let durability = self.shared.active(durability)?;
         let mut lane = self.lane();
-        let beat_bytes_max = lane.shared.limits().beat_bytes_max;
-        let mut staged = lane.shared.own_bytes();
+        let terms = lane.terms();
+        let durability = terms.durability(durability)?;
+        let beat_bytes_max = terms.limits().beat_bytes_max;
+        let mut staged = lane.shared.own_bytes(&terms);
         let mut good = Vec::with_capacity(logs.len());
         let mut results = Vec::with_capacity(logs.len());
         for log in logs {
-            let checked = lane.shared.check(log).and_then(|()| {
-                let sum = staged.saturating_add(lane.shared.staged_bytes(log));
+            let checked = lane.shared.check(&terms, log).and_then(|()| {
+                let sum = staged.saturating_add(terms.staged_bytes(log));
                 if sum <= beat_bytes_max { Ok(sum) } else { Err(too_large(sum, beat_bytes_max)) }
             });
             results.push(checked.map(|sum| {
@@ -190,8 +199,7 @@ impl Writer {
     /// # Errors
     /// `Unsupported` unless granted; after a failed sync the engine is `Poisoned`.
     pub fn sync(&mut self) -> Result<BeatNo> {
-        self.shared.terms.need("sync", Caps::DURABLE)?;
-        self.shared.engine("sync")?.sync()
+        self.shared.sync()
     }
 
     /// Keeps the memory of a log for the next one, unless it is large.

@@ -59,8 +59,8 @@ fn figures(args: &Args, store: &Store, watch: &Watch) -> Result<StatsJson> {
     Ok(StatsJson {
         engine: store.engine_name(),
         home: store.home().map(|home| home.display().to_string()),
-        store_id: stamp.map(|stamp| stamp.store.to_string()),
-        epoch: stamp.map(|stamp| stamp.epoch),
+        store_id: stamp.as_ref().map(|stamp| stamp.store.to_string()),
+        epoch: stamp.as_ref().map(|stamp| stamp.epoch),
         origin_id: stamp.and_then(|stamp| stamp.origin).map(|origin| origin.to_string()),
         beat: stats.engine.beat.to_string(),
         commit: stats.commit.to_string(),

@@ -16,8 +16,10 @@ const ENTRY_BYTES: u64 = 256;
 /// What is to be committed.
 pub(crate) struct Work {
     pub(crate) log: BeatLog,
-    /// An active durability.
+    /// The durability asked for, which was granted.
     pub(crate) durability: Durability,
+    /// The epoch under whose terms it was checked.
+    pub(crate) epoch: u64,
     /// Bytes that it stages in the engine.
     pub(crate) staged: u64,
     /// What it read, for a transaction.

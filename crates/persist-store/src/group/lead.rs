@@ -38,7 +38,8 @@ impl<'c> Lead<'c> {
         // From here on, dropping it gives the lane back.
         let mut lead = Self { core, seat: Some(seat), batch, started: None };
         queue = core.group.gather(queue);
-        queue.take_group(core.beat_room(), &mut lead.batch);
+        let room = lead.seat.as_ref().map_or(0, |seat| core.beat_room(&seat.active.terms));
+        queue.take_group(room, &mut lead.batch);
         lead.started = queue.gather.wants_time(lead.batch.len()).then(Instant::now);
         if queue.want_room > 0 {
             core.group.room.notify_all();
@@ -49,13 +50,29 @@ impl<'c> Lead<'c> {
     fn make_beat(&mut self) {
         let Some(seat) = &mut self.seat else { return };
         // Those that conflict are told at the end: who redoes a transaction wants to see this beat.
-        if self.core.recent.judge(&self.batch) {
+        let renewed = renew(self.core, seat, &self.batch);
+        if self.core.recent.judge(&self.batch) || renewed {
             let good: Vec<_> = self.batch.iter().filter(|entry| entry.is_open()).map(Arc::clone).collect();
             write_all(self.core, seat, &good);
         } else {
             write_all(self.core, seat, &self.batch);
         }
     }
+}
+
+/// Checks commits once more that were queued before a swap, under the terms that hold now, and refuses those that do not
+/// fit. True if there were any.
+fn renew(core: &Core, seat: &Seat, group: &[Arc<Entry>]) -> bool {
+    let (epoch, terms) = (seat.active.epoch, &seat.active.terms);
+    let mut refused = false;
+    for entry in group.iter().filter(|entry| entry.work.epoch != epoch) {
+        let fits = core.check(terms, &entry.work.log).and_then(|()| terms.durability(entry.work.durability));
+        if let Err(error) = fits {
+            entry.decide(Err(Failure::Error(error)));
+            refused = true;
+        }
+    }
+    refused
 }
 
 /// Writes commits as one beat, or as several where the engine refuses some.
@@ -75,7 +92,8 @@ fn write_all(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) {
 /// # Errors
 /// What ends all writing: it belongs to every commit that is still open.
 fn by_halves(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) -> Result<()> {
-    let Some(durability) = group.iter().map(|entry| entry.work.durability).max() else { return Ok(()) };
+    let Some(asked) = group.iter().map(|entry| entry.work.durability).max() else { return Ok(()) };
+    let durability = seat.active.terms.durability(asked)?;
     let error = match seat.write(core, group.iter().map(|entry| &entry.work.log), durability) {
         Ok(done) => {
             for (index, entry) in (0_u64..).zip(group) {

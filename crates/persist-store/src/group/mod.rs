@@ -35,7 +35,7 @@ use lead::lead;
 use queue::Queue;
 use sync::{Budget, Condvar, MutexGuard, wait_for};
 
-use crate::shared::{Core, closed};
+use crate::shared::{Active, Core, closed};
 
 /// The queue of a store, and what its threads wait on; all of it goes with the lock of the queue.
 pub(crate) struct Group {
@@ -59,9 +59,9 @@ pub(crate) enum WhenFull {
 }
 
 impl Group {
-    pub(crate) fn new(last: BeatHeader) -> Self {
+    pub(crate) fn new(last: BeatHeader, active: Arc<Active>) -> Self {
         Self {
-            queue: Mutex::new(Queue::new(last)),
+            queue: Mutex::new(Queue::new(last, active)),
             room: Condvar::new(),
             lane: Condvar::new(),
             company: Condvar::new(),

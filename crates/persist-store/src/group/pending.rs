@@ -179,12 +179,13 @@ impl Store {
 
     fn queue(&self, log: BeatLog, asked: Durability, when_full: WhenFull) -> Result<Pending, NotQueued> {
         let back = |log, error| NotQueued(Box::new((log, error)));
-        let checked = self.0.check(&log).and_then(|()| self.0.active(asked));
-        let durability = match checked {
-            Ok(durability) => durability,
-            Err(error) => return Err(back(log, error)),
-        };
-        let work = Work { staged: self.0.staged_bytes(&log), log, durability, reads: None };
+        let active = self.0.active();
+        let terms = &active.terms;
+        if let Err(error) = self.0.check(terms, &log).and_then(|()| terms.durability(asked)) {
+            return Err(back(log, error));
+        }
+        let (staged, epoch) = (terms.staged_bytes(&log), active.epoch);
+        let work = Work { staged, log, durability: asked, epoch, reads: None };
         match self.0.0.enqueue(work, when_full) {
             Ok(entry) => Ok(Pending::new(Arc::clone(&self.0), entry)),
             Err(refused) => {

@@ -9,6 +9,7 @@ use super::CommitOptions;
 use super::entry::{Care, Entry};
 use super::gather::Gather;
 use crate::seat::Seat;
+use crate::shared::Active;
 
 /// What the writer is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +56,11 @@ pub(super) enum Next {
 }
 
 impl Queue {
-    pub(super) fn new(last: BeatHeader) -> Self {
+    pub(super) fn new(last: BeatHeader, active: Arc<Active>) -> Self {
         Self {
             waiting: VecDeque::new(),
             bytes: 0,
-            seat: Some(Box::new(Seat::new(last))),
+            seat: Some(Box::new(Seat::new(last, active))),
             writer: WriterAt::Away,
             last,
             options: CommitOptions::default(),

@@ -16,6 +16,7 @@ mod tests;
 mod transaction;
 
 use std::fmt;
+use std::sync::Arc;
 
 use persist_api::{BeatNo, Caps, Durability, Error, ErrorKind, Result};
 
@@ -133,8 +134,9 @@ impl Store {
         durability: Durability,
         mut work: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> Result<Transacted<T>> {
-        self.0.terms.need("transact", Caps::SNAPSHOT)?;
-        let durability = self.0.active(durability)?;
+        let terms = Arc::clone(&self.0.active().terms);
+        terms.need("transact", Caps::SNAPSHOT)?;
+        terms.durability(durability)?;
         let options = self.commit_options();
         let _live = self.0.recent.enter(options.reads_bytes_max);
         let mut redos = 0;

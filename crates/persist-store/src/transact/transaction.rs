@@ -13,13 +13,16 @@ use super::{Cause, Conflict};
 use crate::group::{Failure, Pending, WhenFull, Work};
 use crate::layers::show_key;
 use crate::log::{BeatLog, Op};
-use crate::shared::Shared;
+use crate::shared::{Shared, Terms};
 use crate::writer::Receipt;
 use crate::{Store, StoreView};
 
 /// What a closure of [`Store::transact`] reads and writes. Reads show one beat and what the transaction itself has staged.
 pub struct Transaction {
     shared: Arc<Shared>,
+    /// The epoch and the terms under which it was begun.
+    epoch: u64,
+    terms: Arc<Terms>,
     view: StoreView,
     log: BeatLog,
     own: Overlay,
@@ -49,11 +52,14 @@ impl fmt::Debug for Transaction {
 impl Transaction {
     pub(super) fn begin(store: &Store, reads_bytes_max: u64) -> Result<Self> {
         let shared = Arc::clone(&store.0);
+        let active = shared.active();
+        let (epoch, terms) = (active.epoch, Arc::clone(&active.terms));
         let view = store.view()?;
         let reads = RefCell::new(Reads::new(view.header().beat, reads_bytes_max));
-        let room = shared.beat_room();
+        let room = shared.beat_room(&terms);
         let (log, own) = (BeatLog::new(), Overlay::default());
-        Ok(Self { shared, view, log, own, reads, room, failed: false, unexpected: RefCell::default() })
+        let unexpected = RefCell::default();
+        Ok(Self { shared, epoch, terms, view, log, own, reads, room, failed: false, unexpected })
     }
 
     /// The header of the beat that it reads.
@@ -106,7 +112,7 @@ impl Transaction {
         scan: &Scan<'_>,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.shared.terms.need("scan", Caps::ORDERED)?;
+        self.terms.need("scan", Caps::ORDERED)?;
         match super::scan::scan(&self.view, &self.own, scan, &mut visit) {
             Ok(Some(range)) => self.reads.borrow_mut().note_range(&range),
             Ok(None) => {}
@@ -136,7 +142,7 @@ impl Transaction {
     /// `TooLarge` beyond the limit of a key, a value or the beat, `Poisoned` after a failed operation.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.stage("put", |tx| {
-            tx.shared.check_next(&tx.log, &Op::Put { key, value }, tx.room)?;
+            tx.terms.check_next(&tx.log, &Op::Put { key, value }, tx.room)?;
             tx.log.put(key, value)?;
             tx.own.put(key, value);
             Ok(())
@@ -149,7 +155,7 @@ impl Transaction {
     /// `TooLarge` beyond the limit of a key or the beat, `Poisoned` after a failed operation.
     pub fn delete(&mut self, key: &[u8]) -> Result<()> {
         self.stage("delete", |tx| {
-            tx.shared.check_next(&tx.log, &Op::Delete { key }, tx.room)?;
+            tx.terms.check_next(&tx.log, &Op::Delete { key }, tx.room)?;
             tx.log.delete(key)?;
             tx.own.delete(key);
             Ok(())
@@ -162,11 +168,11 @@ impl Transaction {
     /// `Unsupported` unless granted, `TooLarge` beyond the limit of the beat, `Poisoned` after a failed operation.
     pub fn delete_range(&mut self, range: &KeyRange<'_>) -> Result<()> {
         self.stage("delete_range", |tx| {
-            tx.shared.terms.need("delete_range", Caps::DELETE_RANGE)?;
+            tx.terms.need("delete_range", Caps::DELETE_RANGE)?;
             if range.is_empty() {
                 return Ok(());
             }
-            tx.shared.check_next(&tx.log, &Op::DeleteRange { range: range.borrowed() }, tx.room)?;
+            tx.terms.check_next(&tx.log, &Op::DeleteRange { range: range.borrowed() }, tx.room)?;
             tx.log.delete_range(range)?;
             tx.own.delete_range(range);
             Ok(())
@@ -207,14 +213,14 @@ impl Transaction {
         if self.log.is_empty() {
             return Ok(End::Unchanged(self.base().beat));
         }
-        let Self { shared, view, log, reads, .. } = self;
+        let Self { shared, epoch, terms, view, log, reads, .. } = self;
         // What waits in the queue must not hold old records in place.
         drop(view);
         let mut reads = Some(reads.into_inner()).filter(|reads| !reads.is_empty());
         if let Some(conflict) = reads.as_mut().and_then(|reads| shared.recent.catch_up(reads)) {
             return Ok(End::Conflict(conflict));
         }
-        let work = Work { staged: shared.staged_bytes(&log), log, durability, reads };
+        let work = Work { staged: terms.staged_bytes(&log), log, durability, epoch, reads };
         let entry = shared.0.enqueue(work, WhenFull::Wait).map_err(|refused| refused.1)?;
         match Pending::new(shared, entry).outcome() {
             Ok(receipt) => Ok(End::Committed(receipt)),

@@ -1,0 +1,220 @@
+//! The engine that a store runs on, and all that depends on it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+use persist_api::{Caps, Durability, Engine, Error, ErrorKind, Grant, Limits, Result};
+use persist_io::DirLock;
+
+use crate::Stamp;
+use crate::layers::{Codec, FORMAT_KEY, format_record};
+use crate::log::{BeatLog, Op, check_op};
+
+/// The engine, and the right to its home. The lock goes last.
+pub(crate) struct Running {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) lock: Option<Arc<DirLock>>,
+}
+
+/// What was agreed on, and what it does to keys and values.
+pub(crate) struct Terms {
+    pub(crate) grant: Grant,
+    pub(crate) codec: Codec,
+}
+
+/// The engine that a store runs on, and all that depends on it. A swap puts another in its place and retires this one.
+pub(crate) struct Active {
+    /// Counts the engines of a store; 0 for one that keeps nothing on disk.
+    pub(crate) epoch: u64,
+    /// The engine's scheme.
+    pub(crate) engine: &'static str,
+    /// `None` for an engine that keeps nothing on disk.
+    pub(crate) home: Option<PathBuf>,
+    pub(crate) terms: Arc<Terms>,
+    stamp: Mutex<Option<Stamp>>,
+    running: RwLock<Option<Running>>,
+    /// Set while the engine is being closed, and for good once it is.
+    closing: AtomicBool,
+    /// Set when another engine has taken its place.
+    retired: AtomicBool,
+}
+
+impl Terms {
+    /// Checks that a capability was granted (contract N-5).
+    ///
+    /// # Errors
+    /// `Unsupported` naming it.
+    #[inline]
+    pub(crate) fn need(&self, op: &'static str, cap: Caps) -> Result<()> {
+        if self.grant.session.caps.contains(cap) {
+            return Ok(());
+        }
+        let context = format!("capability {} is not granted to this session", cap.names());
+        Err(Error::new(ErrorKind::Unsupported, op, context))
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.grant.session.limits
+    }
+
+    /// The durability at which a beat runs that asks for `asked`. A pending durability runs at the active one, as the
+    /// request allowed, and the receipt says so.
+    ///
+    /// # Errors
+    /// `Unsupported` for a durability that was not granted.
+    pub(crate) fn durability(&self, asked: Durability) -> Result<Durability> {
+        let session = &self.grant.session;
+        let agreed = session.durability_pending.unwrap_or(session.durability);
+        if asked > agreed {
+            let context = format!("durability {asked} is not granted to this session; {agreed} is");
+            return Err(Error::new(ErrorKind::Unsupported, "begin", context));
+        }
+        let active = asked.min(session.durability);
+        if active == Durability::Buffered && !session.caps.contains(Caps::BUFFERED) {
+            return Ok(session.durability);
+        }
+        Ok(active)
+    }
+
+    /// Checks one commit by itself: verbs against the grant, sizes against the limits.
+    ///
+    /// # Errors
+    /// `Unsupported`, `TooLarge`.
+    pub(crate) fn check(&self, log: &BeatLog, own_bytes: u64) -> Result<()> {
+        if log.tally().ranges > 0 {
+            self.need("delete_range", Caps::DELETE_RANGE)?;
+        }
+        let limits = self.limits();
+        log.check_limits(limits)?;
+        let sum = own_bytes.saturating_add(self.staged_bytes(log));
+        if sum > limits.beat_bytes_max {
+            return Err(too_large(sum, limits.beat_bytes_max));
+        }
+        Ok(())
+    }
+
+    /// Checks an operation that is to be added to a commit, before it takes memory.
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    pub(crate) fn check_next(&self, log: &BeatLog, op: &Op<'_>, room: u64) -> Result<()> {
+        check_op(op, self.limits())?;
+        let mut tally = *log.tally();
+        tally.add(op);
+        let staged = tally.staged_bytes(1, self.codec.value_overhead());
+        if staged > room { Err(too_large(staged, room)) } else { Ok(()) }
+    }
+
+    /// What a commit stages in the engine, prefixes and layers included.
+    pub(crate) fn staged_bytes(&self, log: &BeatLog) -> u64 {
+        log.tally().staged_bytes(1, self.codec.value_overhead())
+    }
+
+    /// What the runtime itself adds to a store's first beat.
+    pub(crate) fn format_bytes(&self) -> u64 {
+        (FORMAT_KEY.len() + format_record(&self.grant.format).len()) as u64
+    }
+}
+
+impl Active {
+    pub(crate) fn new(
+        running: Running,
+        engine: &'static str,
+        home: Option<PathBuf>,
+        stamp: Option<Stamp>,
+        grant: Grant,
+        codec: Codec,
+    ) -> Self {
+        Self {
+            epoch: stamp.as_ref().map_or(0, |stamp| stamp.epoch),
+            engine,
+            home,
+            terms: Arc::new(Terms { grant, codec }),
+            stamp: Mutex::new(stamp),
+            running: RwLock::new(Some(running)),
+            closing: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        self.stamp.lock().clone()
+    }
+
+    /// The running engine.
+    ///
+    /// # Errors
+    /// `Closed` when it is closed, being closed or retired.
+    pub(crate) fn running(&self, op: &'static str) -> Result<MappedRwLockReadGuard<'_, Running>> {
+        if self.is_retired() {
+            return Err(self.fenced(op));
+        }
+        if self.closing.load(Ordering::Acquire) {
+            return Err(closed(op));
+        }
+        // Recursive: a closer that waits for a long verb must not make readers wait behind it.
+        RwLockReadGuard::try_map(self.running.read_recursive(), Option::as_ref).map_err(|_| closed(op))
+    }
+
+    /// The engine, for one call.
+    ///
+    /// # Errors
+    /// As [`running`](Self::running).
+    pub(crate) fn engine(&self, op: &'static str) -> Result<MappedRwLockReadGuard<'_, dyn Engine>> {
+        Ok(MappedRwLockReadGuard::map(self.running(op)?, |running| &*running.engine))
+    }
+
+    /// True when another engine has taken its place.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    fn fenced(&self, op: &'static str) -> Error {
+        let context = format!(
+            "this handle is fenced: it belongs to epoch {} of the store, and a swap has ended that",
+            self.epoch
+        );
+        Error::new(ErrorKind::Closed, op, context)
+    }
+
+    /// Closes the engine.
+    ///
+    /// # Errors
+    /// `Busy` when verbs or views take longer than `wait`: the engine then stays usable. `Closed`.
+    pub(crate) fn close(&self, wait: Duration) -> Result<()> {
+        if self.closing.swap(true, Ordering::AcqRel) {
+            return Err(closed("close"));
+        }
+        let reopen = |error| {
+            self.closing.store(false, Ordering::Release);
+            Err(error)
+        };
+        let Some(mut slot) = self.running.try_write_for(wait) else {
+            return reopen(Error::new(ErrorKind::Busy, "close", "a verb is still at work"));
+        };
+        let Some(Running { engine, lock }) = slot.take() else { return Ok(()) };
+        match engine.close() {
+            Ok(()) => Ok(()),
+            Err((engine, error)) => {
+                *slot = Some(Running { engine, lock });
+                drop(slot);
+                reopen(error)
+            }
+        }
+    }
+}
+
+pub(crate) fn closed(op: &'static str) -> Error {
+    Error::new(ErrorKind::Closed, op, "the store is closed or being closed")
+}
+
+pub(crate) fn too_large(bytes: u64, max: u64) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        "commit",
+        format!("the beat would stage {bytes} bytes; the limit here is {max}"),
+    )
+}
