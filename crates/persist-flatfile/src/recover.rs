@@ -72,6 +72,8 @@ pub(crate) fn recover(
     settings: &Settings,
     seen: &dyn Observer,
 ) -> Result<Parts> {
+    // A process that was killed may have left names that only the system's memory holds. What they supersede is removed below.
+    disk.sync_dir(dir)?;
     let found = read_head(&**disk, dir)?;
     let Runs { live, next_number, rebuilt, lost } = find_runs(&**disk, dir, found.head.as_ref(), seen)?;
     let after = live.first().map_or(0, |run| run.head().span.upto);

@@ -1,6 +1,7 @@
 //! The disk seam on a real file system.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests")]
 
+mod buffered;
 mod explore;
 mod journal;
 mod sim;

@@ -10,6 +10,7 @@ mod faults;
 mod liars;
 mod look;
 mod random;
+mod restart;
 mod same;
 mod short;
 mod store;

@@ -25,13 +25,14 @@ fn any_workload_survives_any_power_cut() {
         let explorer = Explorer {
             seed: rng.next(),
             randoms: 4,
-            images_max: 1_500,
-            deep_one_in: 400,
+            images_max: 50_000,
+            deep_one_in: 200,
             ..Explorer::default()
         };
         let report = explorer.crashes(&store).unwrap_or_else(|failure| panic!("round {round}: {failure}"));
         total = total.and(report);
     }
+    assert!(!total.cut_short, "a workload with more moments than were tried");
     println!("{} images, {}/s: {total:?}", total.images, a_second(total.images, begun));
     assert!(total.images > 1_000, "{total:?}");
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use persist_api::{Error, Result};
 
-use super::{Oracle, Recovered, Workload};
+use super::{Oracle, Recovered, Restart, Workload};
 use crate::sim::{Event, Fault, Mark, SimDisk, Trace};
 
 /// A violation without its circumstances.
@@ -26,6 +26,8 @@ pub(super) enum Word {
 pub(super) struct Bounds {
     /// Steps that must be there.
     pub(super) least: u64,
+    /// Steps that must be there after a power cut: those that were acknowledged. Buffered ones outlive a process only.
+    pub(super) durable: u64,
     /// Steps that may be there.
     pub(super) most: u64,
     pub(super) word: Word,
@@ -68,7 +70,17 @@ impl Said {
         let so_far = place.checked_sub(1).and_then(|last| self.marks.get(last));
         let [submitted, buffered, acknowledged] = so_far.map_or([0; 3], |(_, so_far)| *so_far);
         let least = if power_cut { acknowledged } else { acknowledged.max(buffered) };
-        Bounds { least, most: submitted, word, tail_may_look_torn: false }
+        Bounds { least, durable: acknowledged, most: submitted, word, tail_may_look_torn: false }
+    }
+}
+
+impl Bounds {
+    /// What must be there after one more restart.
+    pub(super) const fn after(self, restart: &Restart) -> Self {
+        match restart {
+            Restart::PowerCut { .. } => Self { least: self.durable, ..self },
+            Restart::AtEnd | Restart::Killed { .. } => self,
+        }
     }
 }
 

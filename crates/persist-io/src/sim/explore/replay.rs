@@ -82,6 +82,7 @@ impl Explorer {
                 && let Some(point) = point_at(&found.points, how)
             {
                 disk = restarted(point, how, self.seed);
+                bounds = bounds.after(how);
             }
             steps = found.seen.as_ref().ok().map(|seen| seen.steps);
             expected = expected.or(Some(found.seen));

@@ -121,6 +121,7 @@ impl<'w, W: Workload> Search<'w, W> {
                     return Ok(());
                 }
                 let mut disk = restarted(point, &way, self.explorer.seed);
+                let bounds = bounds.after(&way);
                 let mut case = case.clone();
                 case.deeper.push(way);
                 let points = level + 1 < self.explorer.depth;
