@@ -10,8 +10,11 @@ use persist_api::{Caps, Durability, Engine, Error, ErrorKind, Grant, Limits, Res
 use persist_io::DirLock;
 
 use crate::Stamp;
+use crate::feed::cost;
+use crate::group::Work;
 use crate::layers::{Codec, FORMAT_KEY, format_record};
 use crate::log::{BeatLog, Op, check_op};
+use crate::log_code::op_bytes;
 
 /// The engine, and the right to its home. The lock goes last.
 pub(crate) struct Running {
@@ -23,6 +26,22 @@ pub(crate) struct Running {
 pub(crate) struct Terms {
     pub(crate) grant: Grant,
     pub(crate) codec: Codec,
+}
+
+/// What commits may stage in the next beat.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) bytes: u64,
+    /// True while somebody holds the feed: each commit then takes room for its copy too.
+    pub(crate) feeding: bool,
+}
+
+impl Room {
+    /// What a commit that waits takes of it.
+    pub(crate) fn cost(self, terms: &Terms, work: &Work) -> u64 {
+        let copy = if self.feeding { terms.feed_bytes(work.log.canonical_bytes().len() as u64) } else { 0 };
+        work.staged.saturating_add(copy)
+    }
 }
 
 /// The engine that a store runs on, and all that depends on it. A swap puts another in its place and retires this one.
@@ -83,13 +102,13 @@ impl Terms {
     ///
     /// # Errors
     /// `Unsupported`, `TooLarge`.
-    pub(crate) fn check(&self, log: &BeatLog, own_bytes: u64) -> Result<()> {
+    pub(crate) fn check(&self, log: &BeatLog, own_bytes: u64, feeding: bool) -> Result<()> {
         if log.tally().ranges > 0 {
             self.need("delete_range", Caps::DELETE_RANGE)?;
         }
         let limits = self.limits();
         log.check_limits(limits)?;
-        let sum = own_bytes.saturating_add(self.staged_bytes(log));
+        let sum = own_bytes.saturating_add(self.beat_bytes(log, feeding));
         if sum > limits.beat_bytes_max {
             return Err(too_large(sum, limits.beat_bytes_max));
         }
@@ -100,17 +119,31 @@ impl Terms {
     ///
     /// # Errors
     /// `TooLarge`.
-    pub(crate) fn check_next(&self, log: &BeatLog, op: &Op<'_>, room: u64) -> Result<()> {
+    pub(crate) fn check_next(&self, log: &BeatLog, op: &Op<'_>, room: Room) -> Result<()> {
         check_op(op, self.limits())?;
         let mut tally = *log.tally();
         tally.add(op);
-        let staged = tally.staged_bytes(1, self.codec.value_overhead());
-        if staged > room { Err(too_large(staged, room)) } else { Ok(()) }
+        let mut staged = tally.staged_bytes(1, self.codec.value_overhead());
+        if room.feeding {
+            let log_bytes = (log.canonical_bytes().len() as u64).saturating_add(op_bytes(op));
+            staged = staged.saturating_add(self.feed_bytes(log_bytes));
+        }
+        if staged > room.bytes { Err(too_large(staged, room.bytes)) } else { Ok(()) }
     }
 
     /// What a commit stages in the engine, prefixes and layers included.
     pub(crate) fn staged_bytes(&self, log: &BeatLog) -> u64 {
         log.tally().staged_bytes(1, self.codec.value_overhead())
+    }
+
+    /// What a commit adds to a beat: what it stages, and its copy while somebody holds the feed.
+    pub(crate) fn beat_bytes(&self, log: &BeatLog, feeding: bool) -> u64 {
+        let copy = if feeding { self.feed_bytes(log.canonical_bytes().len() as u64) } else { 0 };
+        self.staged_bytes(log).saturating_add(copy)
+    }
+
+    fn feed_bytes(&self, log_bytes: u64) -> u64 {
+        cost(log_bytes, self.limits().value_bytes_max, self.codec.value_overhead()).bytes
     }
 
     /// What the runtime itself adds to a store's first beat.

@@ -8,6 +8,7 @@ use persist_api::{
 };
 use persist_io::{DirLock, create_dir_durably, lock_dir};
 
+use crate::feed::FeedState;
 use crate::home::{CAS_DIR, Found, check_clearable, clear, engine_dir, survey};
 use crate::layers::{Codec, FORMAT_KEY, read_format_record};
 use crate::opened::Opened;
@@ -135,13 +136,14 @@ impl Opened {
             return Err(Error::new(ErrorKind::Corrupt, "open", context).with_path(&self.home));
         }
         let header = *view.header();
-        drop(view);
         let codec = Codec::of(&grant.format)?;
+        let feed = FeedState::load(view.as_ref(), codec).map_err(|error| error.with_path(&self.home))?;
+        drop(view);
         let home: Option<PathBuf> = stamp.as_ref().map(|_| self.home.clone());
         let running = Running { engine, lock };
         let active = Active::new(running, self.offer.engine, home, stamp, grant, codec);
         let disk = Arc::clone(&self.disk);
-        let shared = Arc::new(Shared::new(active, disk, header, self.options.close_wait));
+        let shared = Arc::new(Shared::new(active, disk, header, feed, self.options.close_wait));
         let writer = Writer::new(Arc::clone(&shared));
         Ok(Place { shared, writer })
     }

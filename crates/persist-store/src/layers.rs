@@ -132,6 +132,19 @@ impl Codec {
     }
 }
 
+/// An instance record's value as the engine stores it, with the same layers as users' values. `key` is the engine's.
+pub(crate) fn seal_own<'b>(codec: Codec, key: &[u8], value: &'b [u8], buffer: &'b mut Vec<u8>) -> &'b [u8] {
+    codec.seal(key, value, buffer)
+}
+
+/// An instance record's value, checked. `key` is the engine's.
+///
+/// # Errors
+/// `Corrupt` naming the key.
+pub(crate) fn open_own<'v>(codec: Codec, key: &[u8], stored: Value<'v>) -> Result<Value<'v>> {
+    codec.open_value(key, stored)
+}
+
 #[cold]
 fn damaged(key: &[u8], stored: usize) -> Error {
     let what = if stored < CRC_LEN {

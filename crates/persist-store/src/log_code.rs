@@ -60,6 +60,16 @@ pub(crate) fn append(bytes: &mut Vec<u8>, op: &Op<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Bytes that an operation takes.
+pub(crate) fn op_bytes(op: &Op<'_>) -> u64 {
+    let bytes = match op {
+        Op::Put { key, value } => 9 + key.len() + value.len(),
+        Op::Delete { key } => 5 + key.len(),
+        Op::DeleteRange { range } => 11 + bound_bytes(range.start()).len() + bound_bytes(range.end()).len(),
+    };
+    bytes as u64
+}
+
 fn length(op: &'static str, bytes: &[u8]) -> Result<[u8; 4]> {
     u32::try_from(bytes.len()).map(u32::to_le_bytes).map_err(|_| {
         let context = format!("{} bytes; a commit carries at most {} at a time", bytes.len(), u32::MAX);

@@ -3,6 +3,7 @@
 use persist_api::{Beat, BeatHeader, CommitNo, Durability, Result};
 use std::sync::Arc;
 
+use crate::feed::{Buffers, Change};
 use crate::group::Entry;
 use crate::layers::{Codec, FORMAT_KEY, format_record, user_key, user_range};
 use crate::log::{BeatLog, Op};
@@ -20,6 +21,7 @@ pub(crate) struct Seat {
     pub(crate) batch: Vec<Arc<Entry>>,
     key: Vec<u8>,
     value: Vec<u8>,
+    feed: Buffers,
 }
 
 /// A beat that was made.
@@ -44,23 +46,27 @@ impl Done {
 
 impl Seat {
     pub(crate) fn new(last: BeatHeader, active: Arc<Active>) -> Self {
-        Self { active, last, batch: Vec::new(), key: Vec::new(), value: Vec::new() }
+        let (batch, feed) = (Vec::new(), Buffers::default());
+        Self { active, last, batch, key: Vec::new(), value: Vec::new(), feed }
     }
 
-    /// Writes checked commits as one beat, at a durability that is active.
+    /// Writes checked commits as one beat, at a durability that is active. `changes` says, in order, which of them change
+    /// the holds of the feed.
     ///
     /// # Errors
-    /// Those of the engine; `Closed` when a swap has retired it.
+    /// Those of the engine; `TooLarge` with what the feed adds; `Closed` when a swap has retired it.
     pub(crate) fn write<'l>(
         &mut self,
         core: &Core,
         logs: impl ExactSizeIterator<Item = &'l BeatLog> + Clone,
+        changes: &[(u64, &Change)],
         durability: Durability,
     ) -> Result<Done> {
         let active = Arc::clone(&self.active);
         let terms = &active.terms;
         let root = terms.codec.merkle.then(|| root_of(logs.clone()));
         let header = self.last.next(logs.len() as u64, durability, root)?;
+        let plan = core.feed.plan(&active, &header, logs.clone(), changes)?;
         let engine = active.engine("commit")?;
         let mut beat = engine.begin_beat(header)?;
         if self.last.beat.0 == 0 {
@@ -69,10 +75,13 @@ impl Seat {
         for log in logs.clone() {
             self.apply(terms.codec, log, beat.as_mut())?;
         }
+        if let Some(plan) = &plan {
+            plan.apply(terms, &header, logs.clone(), beat.as_mut(), &mut self.feed)?;
+        }
         let reached = beat.commit_beat()?.reached;
         drop(engine);
         self.last = header;
-        core.note_beat(&header, logs);
+        core.note_beat(&header, plan, logs);
         let shown_root = root.filter(|_| terms.grant.session.caps.contains(persist_api::Caps::MERKLE));
         Ok(Done { header, reached, shown_root })
     }

@@ -9,7 +9,8 @@ use parking_lot::RwLock;
 use persist_api::{BeatHeader, BeatNo, Caps, CommitNo, Error, Result};
 use persist_io::Disk;
 
-pub(crate) use crate::active::{Active, Running, Terms, closed, too_large};
+pub(crate) use crate::active::{Active, Room, Running, Terms, closed, too_large};
+use crate::feed::{FeedState, Plan};
 use crate::group::Group;
 use crate::log::BeatLog;
 use crate::transact::Recent;
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     close_wait: Duration,
     pub(crate) group: Group,
     pub(crate) recent: Recent,
+    pub(crate) feed: FeedState,
 }
 
 /// What the handles hold: stores, the writer, and commits that somebody waits for. With the last of them, what is queued
@@ -41,11 +43,18 @@ impl Deref for Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.0.finish_commits();
+        self.0.feed.end();
     }
 }
 
 impl Shared {
-    pub(crate) fn new(active: Active, disk: Arc<dyn Disk>, last: BeatHeader, close_wait: Duration) -> Self {
+    pub(crate) fn new(
+        active: Active,
+        disk: Arc<dyn Disk>,
+        last: BeatHeader,
+        feed: FeedState,
+        close_wait: Duration,
+    ) -> Self {
         let active = Arc::new(active);
         Self(Arc::new(Core {
             group: Group::new(last, Arc::clone(&active)),
@@ -54,6 +63,7 @@ impl Shared {
             last_commit: AtomicU64::new(last.last_commit().0),
             close_wait,
             recent: Recent::new(last.beat),
+            feed,
         }))
     }
 }
@@ -86,9 +96,15 @@ impl Core {
     }
 
     /// Notes a beat that was committed, before its seat is free again.
-    pub(crate) fn note_beat<'l>(&self, header: &BeatHeader, logs: impl Iterator<Item = &'l BeatLog>) {
+    pub(crate) fn note_beat<'l>(
+        &self,
+        header: &BeatHeader,
+        plan: Option<Plan>,
+        logs: impl Iterator<Item = &'l BeatLog>,
+    ) {
         self.last_commit.store(header.last_commit().0, Ordering::Release);
         self.recent.record(header.beat, logs);
+        self.feed.publish(header, plan);
     }
 
     /// The newest commit.
@@ -98,12 +114,15 @@ impl Core {
 
     /// What the runtime itself adds to the next beat.
     pub(crate) fn own_bytes(&self, terms: &Terms) -> u64 {
-        if self.last_commit().0 > 0 { 0 } else { terms.format_bytes() }
+        let first = if self.last_commit().0 > 0 { 0 } else { terms.format_bytes() };
+        let table = self.feed.reserve().map_or(0, |bytes| bytes.saturating_add(terms.codec.value_overhead()));
+        table.saturating_add(first)
     }
 
     /// Bytes that commits may stage in the next beat.
-    pub(crate) fn beat_room(&self, terms: &Terms) -> u64 {
-        terms.limits().beat_bytes_max.saturating_sub(self.own_bytes(terms))
+    pub(crate) fn beat_room(&self, terms: &Terms) -> Room {
+        let bytes = terms.limits().beat_bytes_max.saturating_sub(self.own_bytes(terms));
+        Room { bytes, feeding: self.feed.reserve().is_some() }
     }
 
     /// Checks one commit by itself: verbs against the grant, sizes against the limits.
@@ -111,7 +130,7 @@ impl Core {
     /// # Errors
     /// `Unsupported`, `TooLarge`.
     pub(crate) fn check(&self, terms: &Terms, log: &BeatLog) -> Result<()> {
-        terms.check(log, self.own_bytes(terms))
+        terms.check(log, self.own_bytes(terms), self.feed.reserve().is_some())
     }
 
     /// Makes every earlier beat durable.
@@ -134,6 +153,7 @@ impl Core {
         self.drain(Some(self.close_wait))?;
         self.active().close(self.close_wait)?;
         shut.for_good();
+        self.feed.end();
         self.dismiss_helper();
         Ok(())
     }

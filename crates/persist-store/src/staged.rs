@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use persist_api::{Caps, Durability, Error, ErrorKind, KeyRange, Result};
 
+use crate::active::Room;
 use crate::log::{BeatLog, Op};
 use crate::shared::Terms;
 use crate::writer::{Receipt, Writer};
@@ -18,7 +19,7 @@ pub struct StagedBeat<'w> {
     /// They stay as long as this has the lane.
     terms: Arc<Terms>,
     /// Bytes that the engine's beat has room for, the runtime's own record taken off.
-    room: u64,
+    room: Room,
     failed: bool,
 }
 

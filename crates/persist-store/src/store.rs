@@ -13,6 +13,9 @@ use crate::shared::Shared;
 use crate::view::StoreView;
 use crate::{BackupReport, Stamp, StoreDigest, VerifyReport};
 
+/// How often figures are taken again because others commit meanwhile.
+const STATS_TRIES: usize = 64;
+
 /// Figures of an open store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreStats {
@@ -90,10 +93,19 @@ impl Store {
     /// # Errors
     /// `Closed`, `Io`.
     pub fn stats(&self) -> Result<StoreStats> {
+        for _ in 0..STATS_TRIES {
+            let (own, mut stats) = self.0.with_running("stats", |active, running| {
+                Ok((self.0.own_records(active, running.engine.as_ref())?, running.engine.stats()?))
+            })?;
+            if own.is_none_or(|(beat, _)| beat == stats.beat) {
+                let users = |records: u64| own.map(|(_, own)| records.saturating_sub(own));
+                stats.records = stats.records.and_then(users);
+                return Ok(StoreStats { commit: self.0.last_commit(), engine: stats });
+            }
+        }
+        // Others commit faster than it can be counted.
         let mut stats = self.0.with_running("stats", |_, running| running.engine.stats())?;
-        // Every store that has a beat holds one record of the runtime's own: the copy of the format grant.
-        let own = u64::from(stats.beat.0 > 0);
-        stats.records = stats.records.map(|records| records.saturating_sub(own));
+        stats.records = None;
         Ok(StoreStats { commit: self.0.last_commit(), engine: stats })
     }
 

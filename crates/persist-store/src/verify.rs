@@ -9,6 +9,7 @@ use persist_api::{
 
 use crate::create::stored_format;
 use crate::digest::ROWS_PER_STEP;
+use crate::feed::FeedCheck;
 use crate::layers::{FORMAT_KEY, OWN, USER, logical_key, show_key};
 use crate::shared::{Shared, Terms};
 use crate::{DigestBuilder, StoreDigest};
@@ -76,13 +77,14 @@ pub(crate) fn verify(
     )?;
     let view = engine.view()?;
     let header = *view.header();
-    check_header(terms, &header, &mut findings);
+    let feed = FeedCheck::run(terms, view.as_ref(), &mut |finding| findings.add(finding), seen)?;
+    check_header(terms, &header, feed.newest_root, &mut findings);
     check_format(terms, view.as_ref(), &mut findings);
     if !native.contains(Caps::CRC32C) && !terms.codec.crc {
         let what = "values carry no checksum: neither the engine nor a layer makes one, so changed bytes can go unnoticed";
         findings.add(Finding::unchecked(FindingCode::NoChecksums, what, "every record"));
     }
-    let digest = read_back(terms, view.as_ref(), &mut findings, seen)?;
+    let digest = read_back(terms, view.as_ref(), &feed, &mut findings, seen)?;
     if let Some(finding) = bare {
         // The layer covers keys and values. Where it could not read all of them, the engine's word stands.
         findings.add(if digest.whole.is_some() && stat.damaged == 0 {
@@ -102,7 +104,7 @@ pub(crate) fn verify(
     })
 }
 
-fn check_header(terms: &Terms, header: &BeatHeader, findings: &mut Findings<'_>) {
+fn check_header(terms: &Terms, header: &BeatHeader, root_checked: bool, findings: &mut Findings<'_>) {
     let place = format!("header of beat {}", header.beat);
     if header.beat.0 == 0 {
         return;
@@ -112,6 +114,7 @@ fn check_header(terms: &Terms, header: &BeatHeader, findings: &mut Findings<'_>)
         (false, Some(_)) => {
             findings.damage(FindingCode::Header, "there is a Merkle root that was never granted", place);
         }
+        (true, Some(_)) if root_checked => {}
         (true, Some(_)) => {
             let what = "the Merkle root cannot be computed again: the commits of the beat are not kept";
             findings.add(Finding::unchecked(FindingCode::RootNotComputed, what, place));
@@ -140,6 +143,7 @@ struct ReadBack {
 fn read_back(
     terms: &Terms,
     view: &dyn View,
+    feed: &FeedCheck,
     findings: &mut Findings<'_>,
     seen: &dyn Observer,
 ) -> Result<ReadBack> {
@@ -167,7 +171,7 @@ fn read_back(
                     }
                 }
             }
-            Some(&OWN) if key == FORMAT_KEY => {}
+            Some(&OWN) if key == FORMAT_KEY || feed.knows(key) => {}
             Some(&OWN) => {
                 let what = "a record of the runtime that this build does not know".to_owned();
                 let (severity, code) = (Severity::Note, FindingCode::Unknown);

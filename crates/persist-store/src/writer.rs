@@ -90,7 +90,7 @@ impl Lane<'_> {
         durability: Durability,
     ) -> Result<Done> {
         match self.seat {
-            Some(seat) => seat.write(self.shared, logs, durability),
+            Some(seat) => seat.write(self.shared, logs, &[], durability),
             None => Err(no_beat()),
         }
     }
@@ -172,12 +172,12 @@ impl Writer {
         let terms = lane.terms();
         let durability = terms.durability(durability)?;
         let beat_bytes_max = terms.limits().beat_bytes_max;
-        let mut staged = lane.shared.own_bytes(&terms);
+        let (mut staged, feeding) = (lane.shared.own_bytes(&terms), lane.shared.feed.reserve().is_some());
         let mut good = Vec::with_capacity(logs.len());
         let mut results = Vec::with_capacity(logs.len());
         for log in logs {
             let checked = lane.shared.check(&terms, log).and_then(|()| {
-                let sum = staged.saturating_add(terms.staged_bytes(log));
+                let sum = staged.saturating_add(terms.beat_bytes(log, feeding));
                 if sum <= beat_bytes_max { Ok(sum) } else { Err(too_large(sum, beat_bytes_max)) }
             });
             results.push(checked.map(|sum| {

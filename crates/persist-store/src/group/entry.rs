@@ -6,6 +6,7 @@ use std::time::Duration;
 use persist_api::{Durability, Error};
 
 use super::sync::{Budget, Condvar, Mutex, MutexGuard, lock};
+use crate::feed::Change;
 use crate::log::BeatLog;
 use crate::transact::{Conflict, Reads};
 use crate::writer::Receipt;
@@ -24,9 +25,15 @@ pub(crate) struct Work {
     pub(crate) staged: u64,
     /// What it read, for a transaction.
     pub(crate) reads: Option<Reads>,
+    /// What it changes about the holds of the feed.
+    pub(crate) change: Option<Change>,
 }
 
 impl Work {
+    pub(crate) const fn new(log: BeatLog, durability: Durability, epoch: u64) -> Self {
+        Self { log, durability, epoch, staged: 0, reads: None, change: None }
+    }
+
     /// What it keeps in memory while it waits, about.
     pub(crate) fn memory(&self) -> u64 {
         let reads = self.reads.as_ref().map_or(0, Reads::memory);

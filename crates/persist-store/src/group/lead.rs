@@ -38,8 +38,10 @@ impl<'c> Lead<'c> {
         // From here on, dropping it gives the lane back.
         let mut lead = Self { core, seat: Some(seat), batch, started: None };
         queue = core.group.gather(queue);
-        let room = lead.seat.as_ref().map_or(0, |seat| core.beat_room(&seat.active.terms));
-        queue.take_group(room, &mut lead.batch);
+        if let Some(seat) = &lead.seat {
+            let room = core.beat_room(&seat.active.terms);
+            queue.take_group(|work| room.cost(&seat.active.terms, work), room.bytes, &mut lead.batch);
+        }
         lead.started = queue.gather.wants_time(lead.batch.len()).then(Instant::now);
         if queue.want_room > 0 {
             core.group.room.notify_all();
@@ -94,7 +96,10 @@ fn write_all(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) {
 fn by_halves(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) -> Result<()> {
     let Some(asked) = group.iter().map(|entry| entry.work.durability).max() else { return Ok(()) };
     let durability = seat.active.terms.durability(asked)?;
-    let error = match seat.write(core, group.iter().map(|entry| &entry.work.log), durability) {
+    let changes: Vec<_> =
+        (0..).zip(group).filter_map(|(index, entry)| Some((index, entry.work.change.as_ref()?))).collect();
+    let logs = group.iter().map(|entry| &entry.work.log);
+    let error = match seat.write(core, logs, &changes, durability) {
         Ok(done) => {
             for (index, entry) in (0_u64..).zip(group) {
                 entry.decide(Ok(done.receipt(index)));

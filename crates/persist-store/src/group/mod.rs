@@ -17,7 +17,7 @@ mod lead;
 mod options;
 mod pending;
 mod queue;
-mod sync;
+pub(crate) mod sync;
 #[cfg(test)]
 mod tests;
 mod turn;

@@ -184,8 +184,7 @@ impl Store {
         if let Err(error) = self.0.check(terms, &log).and_then(|()| terms.durability(asked)) {
             return Err(back(log, error));
         }
-        let (staged, epoch) = (terms.staged_bytes(&log), active.epoch);
-        let work = Work { staged, log, durability: asked, epoch, reads: None };
+        let work = Work { staged: terms.staged_bytes(&log), ..Work::new(log, asked, active.epoch) };
         match self.0.0.enqueue(work, when_full) {
             Ok(entry) => Ok(Pending::new(Arc::clone(&self.0), entry)),
             Err(refused) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use persist_api::BeatHeader;
 
 use super::CommitOptions;
-use super::entry::{Care, Entry};
+use super::entry::{Care, Entry, Work};
 use super::gather::Gather;
 use crate::seat::Seat;
 use crate::shared::Active;
@@ -109,12 +109,12 @@ impl Queue {
     }
 
     /// Moves the next group into `batch`: at least one commit, then as many as fit.
-    pub(super) fn take_group(&mut self, room: u64, batch: &mut Vec<Arc<Entry>>) {
+    pub(super) fn take_group(&mut self, cost: impl Fn(&Work) -> u64, room: u64, batch: &mut Vec<Arc<Entry>>) {
         let bytes_max = self.options.beat_bytes_max.min(room);
         let mut staged = 0_u64;
         while self.admitted() > 0 && (batch.is_empty() || batch.len() < self.options.beat_commits_max) {
             let Some(entry) = self.waiting.front() else { break };
-            staged = staged.saturating_add(entry.work.staged);
+            staged = staged.saturating_add(cost(&entry.work));
             if !batch.is_empty() && staged > bytes_max {
                 break;
             }

@@ -71,7 +71,7 @@ fn overlap(one: &KeyRange<'_>, other: &KeyRange<'_>) -> bool {
 }
 
 fn entry(log: BeatLog, reads: Option<Reads>) -> Arc<Entry> {
-    Arc::new(Entry::new(Work { log, durability: Durability::Volatile, epoch: 0, staged: 0, reads }))
+    Arc::new(Entry::new(Work { reads, ..Work::new(log, Durability::Volatile, 0) }))
 }
 
 fn log(change: impl Fn(&mut BeatLog)) -> BeatLog {

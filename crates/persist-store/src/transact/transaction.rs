@@ -10,6 +10,7 @@ use persist_api::{BeatHeader, Caps, Durability, Error, ErrorKind, KeyRange, Resu
 use super::overlay::{Overlay, Staged};
 use super::reads::Reads;
 use super::{Cause, Conflict};
+use crate::active::Room;
 use crate::group::{Failure, Pending, WhenFull, Work};
 use crate::layers::show_key;
 use crate::log::{BeatLog, Op};
@@ -27,7 +28,7 @@ pub struct Transaction {
     log: BeatLog,
     own: Overlay,
     reads: RefCell<Reads>,
-    room: u64,
+    room: Room,
     failed: bool,
     /// A key that is not as expected.
     unexpected: RefCell<Option<Vec<u8>>>,
@@ -220,7 +221,7 @@ impl Transaction {
         if let Some(conflict) = reads.as_mut().and_then(|reads| shared.recent.catch_up(reads)) {
             return Ok(End::Conflict(conflict));
         }
-        let work = Work { staged: terms.staged_bytes(&log), log, durability, epoch, reads };
+        let work = Work { staged: terms.staged_bytes(&log), reads, ..Work::new(log, durability, epoch) };
         let entry = shared.0.enqueue(work, WhenFull::Wait).map_err(|refused| refused.1)?;
         match Pending::new(shared, entry).outcome() {
             Ok(receipt) => Ok(End::Committed(receipt)),

@@ -17,6 +17,7 @@ mod beats;
 mod crash;
 mod digest;
 mod faulty;
+mod feed;
 mod fussy;
 mod futures;
 mod grant;

@@ -1,0 +1,203 @@
+//! What all handles know of the feed, and who waits for the next commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use persist_api::{BeatHeader, BeatNo, CommitNo, ErrorKind, Result, View};
+
+use super::record::read_head;
+use super::table::{TABLE_KEY, Table};
+use crate::group::sync::{Budget, Condvar, Mutex, MutexGuard, lock, wait_for};
+use crate::layers::{Codec, open_own};
+use crate::shared::closed;
+
+/// The feed of a store.
+pub(crate) struct FeedState {
+    state: Mutex<State>,
+    /// There is a newer commit, or there will be none.
+    changed: Condvar,
+    /// Bytes that the next beat has to keep for the table; 0 while nobody holds.
+    reserve: AtomicU64,
+}
+
+pub(super) struct State {
+    /// Changed by the holder of the lane only.
+    pub(super) table: Table,
+    /// How far readers came since the table was written.
+    pub(super) advances: BTreeMap<Arc<str>, Advance>,
+    /// The newest commit that can be read.
+    pub(super) last: CommitNo,
+    /// Its beat.
+    pub(super) beat: BeatNo,
+    closed: bool,
+    /// Threads that wait.
+    threads: usize,
+    tasks: Vec<(u64, Waker)>,
+    next_task: u64,
+}
+
+/// How far the reader of a hold came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Advance {
+    /// The commit that made the hold.
+    pub(super) born: u64,
+    pub(super) position: u64,
+    pub(super) bytes_at: u64,
+}
+
+impl FeedState {
+    fn new(table: Table, newest: &BeatHeader) -> Self {
+        let state = State {
+            table,
+            advances: BTreeMap::new(),
+            last: newest.last_commit(),
+            beat: newest.beat,
+            closed: false,
+            threads: 0,
+            tasks: Vec::new(),
+            next_task: 0,
+        };
+        let feed = Self { state: Mutex::new(state), changed: Condvar::new(), reserve: AtomicU64::new(0) };
+        feed.note_reserve(&feed.lock().table);
+        feed
+    }
+
+    /// Reads the state back from an engine. Damage in the feed costs the holds, never the store: they are stale then, and
+    /// `verify` says why.
+    ///
+    /// # Errors
+    /// `Corrupt` for a table that cannot be read; `Io`.
+    pub(crate) fn load(view: &dyn View, codec: Codec) -> Result<Self> {
+        let newest = view.header();
+        let Loaded { mut table, damaged } = load_table(view, codec, newest)?;
+        if damaged {
+            table.rows.iter_mut().for_each(|row| row.stale = true);
+        }
+        Ok(Self::new(table, newest))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Bytes that the next beat has to keep for the table of holds; `None` while nobody holds.
+    pub(crate) fn reserve(&self) -> Option<u64> {
+        Some(self.reserve.load(Ordering::Acquire)).filter(|bytes| *bytes > 0)
+    }
+
+    pub(super) fn note_reserve(&self, table: &Table) {
+        let bytes = if table.is_live() { table.bytes_soon() } else { 0 };
+        self.reserve.store(bytes, Ordering::Release);
+    }
+
+    /// Notes that no more commits will come.
+    pub(crate) fn end(&self) {
+        self.tell(|state| state.closed = true);
+    }
+
+    pub(super) fn tell(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let tasks = std::mem::take(&mut state.tasks);
+        let threads = state.threads > 0;
+        drop(state);
+        if threads {
+            self.changed.notify_all();
+        }
+        for (_, waker) in tasks {
+            waker.wake();
+        }
+    }
+
+    /// The newest commit that can be read.
+    pub(super) fn last(&self) -> CommitNo {
+        self.lock().last
+    }
+
+    /// Blocks until there is a commit after `at`, at most so long. False when time is up.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(super) fn wait_after(&self, at: CommitNo, timeout: Duration) -> Result<bool> {
+        let mut budget = Budget::default();
+        let mut state = self.lock();
+        loop {
+            if state.last > at {
+                return Ok(true);
+            }
+            if state.closed {
+                return Err(closed("feed"));
+            }
+            let Some(left) = budget.left(timeout) else { return Ok(false) };
+            state.threads += 1;
+            state = wait_for(&self.changed, state, left);
+            state.threads -= 1;
+        }
+    }
+
+    /// True when there is a commit after `at`; else `waker` is called when there may be one. `task` names the caller from
+    /// one call to the next.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(super) fn poll_after(&self, at: CommitNo, task: &mut Option<u64>, waker: &Waker) -> Result<bool> {
+        let mut state = self.lock();
+        if state.last > at {
+            return Ok(true);
+        }
+        if state.closed {
+            return Err(closed("feed"));
+        }
+        let known = task.and_then(|task| state.tasks.iter_mut().find(|(other, _)| *other == task));
+        if let Some((_, old)) = known {
+            old.clone_from(waker);
+            return Ok(false);
+        }
+        let new = state.next_task;
+        state.next_task = new.wrapping_add(1);
+        state.tasks.push((new, waker.clone()));
+        *task = Some(new);
+        Ok(false)
+    }
+
+    /// Forgets a task that does not wait any more.
+    pub(super) fn forget(&self, task: u64) {
+        self.lock().tasks.retain(|(other, _)| *other != task);
+    }
+}
+
+/// A table that was read back.
+pub(super) struct Loaded {
+    pub(super) table: Table,
+    /// The newest commit should be stored, and cannot be read.
+    pub(super) damaged: bool,
+}
+
+/// The table as it is at the newest beat: what was stored since it was written is added.
+///
+/// # Errors
+/// `Corrupt`, `Io`, `Stale`.
+pub(super) fn load_table(view: &dyn View, codec: Codec, newest: &BeatHeader) -> Result<Loaded> {
+    let mut table = match view.get_record(TABLE_KEY)? {
+        Some(stored) => Table::decode(&open_own(codec, TABLE_KEY, stored)?)?,
+        None => Table::default(),
+    };
+    let newest = newest.last_commit().0;
+    if table.floor().is_none_or(|floor| floor > newest) {
+        return Ok(Loaded { table, damaged: false });
+    }
+    let head = match read_head(view, codec, newest) {
+        Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+        head => head.ok().flatten(),
+    };
+    if let Some(head) = head {
+        table.totals = head.totals;
+    }
+    if let Some(run) = table.runs.last_mut() {
+        run.until = newest.saturating_add(1);
+    }
+    Ok(Loaded { table, damaged: head.is_none() })
+}
