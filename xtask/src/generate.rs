@@ -11,6 +11,7 @@ use crate::shell::{self, Outcome};
 pub(crate) fn run(check: bool) -> Outcome {
     shell::write_or_check("docs/capabilities.md", &capabilities(), check, "generate")?;
     shell::write_or_check("docs/errors.md", &errors(), check, "generate")?;
+    shell::write_or_check("docs/configuration.md", &configuration(), check, "generate")?;
     let readme = shell::read("README.md")?;
     let scoreboard: Value =
         serde_json::from_str(&shell::read("docs/scoreboard.json")?).map_err(|error| error.to_string())?;
@@ -63,6 +64,51 @@ fn errors() -> String {
     }
     text
 }
+
+fn configuration() -> String {
+    format!("{CONFIGURATION}{}", persist_lifecycle::config::reference())
+}
+
+const CONFIGURATION: &str = r#"# Configuration
+
+Written by `cargo xtask generate`; the tables are the comments of `persist-lifecycle/src/config/mod.rs`.
+
+A configuration names stores. `persist --config FILE` opens them by these names, and so does a service through
+`persist::lifecycle` (feature `lifecycle`). `persist config default` prints a file to begin with, `persist config check` says all
+that is wrong with one, `persist config show` prints what is in effect.
+
+```toml
+data_dir = "data"                # beside this file
+
+[stores.users]
+engine = "sqlite"
+
+[stores.orders]
+engine = "flatfile"
+after = ["users"]                # opened after users, closed before it
+store_bytes_max = "20 GiB"
+
+[stores.orders.knobs]
+history_beats = 128              # docs/engines/flatfile.md
+
+[stores.orders.maintenance]
+checkpoint_after = "1 min"
+```
+
+- **Format.** TOML or JSON, as the name of the file ends; at most 1 MiB. Both have the same keys. In JSON `null` is as if the key was
+  not there.
+- **Strict.** An unknown key, a value of another type, a name that refers to nothing: each is an error with line and key, and
+  with the right name where one is near. All of them are told at once, and nothing is opened.
+- **Values.** Sizes are whole numbers of bytes, or texts with `B`, `KiB`, `MiB`, `GiB`, `TiB`. Times are texts with `ms`, `s`, `min`,
+  `h`, `d`. A number without a unit is no time.
+- **Environment.** A variable that begins with `PERSIST__` overrides one key: upper case, `__` for each dot. `stores.orders.close_wait` is
+  `PERSIST__STORES__ORDERS__CLOSE_WAIT`. The text is read by the type of the key; lists have commas. A variable that names no key is an
+  error, and so is one for a store that the file does not have. Other variables, as `PERSIST_STORE`, are none of these.
+- **Paths.** A relative `data_dir` is meant from the directory of the file, a relative `path` from `data_dir`. Nothing lies in
+  a temporary directory unless a path says so.
+
+## The whole file
+"#;
 
 /// The engine matrix: what each engine offers and how it stands in the suite.
 fn engines(scoreboard: &Value) -> String {

@@ -55,6 +55,8 @@ pub enum Advice {
     FixData,
     /// Name another file or directory.
     FixPath,
+    /// Change the configuration.
+    FixConfig,
     /// The same call may succeed later.
     Retry,
     /// Read again and redo the beat.
@@ -77,6 +79,7 @@ impl Advice {
             Self::FixCode => "change the call",
             Self::FixData => "make the data smaller",
             Self::FixPath => "choose another path",
+            Self::FixConfig => "correct the configuration",
             Self::Retry => "try again later",
             Self::Redo => "read again and redo the beat",
             Self::Grow => "raise the ceiling or free space, then repeat",

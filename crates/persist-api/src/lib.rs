@@ -31,6 +31,7 @@ mod engine;
 mod error;
 mod guard;
 mod limits;
+mod nearest;
 mod negotiate;
 mod observe;
 mod offer;
@@ -46,6 +47,7 @@ pub use engine::{Beat, Cursor, Driver, Engine, View, Visit};
 pub use error::{Advice, Error, ErrorKind, Result};
 pub use guard::{BeatGate, BeatTicket, Health, ViewLease, ViewLedger};
 pub use limits::Limits;
+pub use nearest::nearest;
 pub use negotiate::{
     FormatGrant, Grant, Layer, LayerGrant, LimitShortfall, Refusal, Request, SessionGrant, negotiate,
     renegotiate,

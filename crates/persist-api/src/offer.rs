@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::{Caps, Durability, Error, ErrorKind, Limits, Result};
+use crate::{Caps, Durability, Error, ErrorKind, Limits, Result, nearest};
 
 /// What an engine can do. Engines offer rows of the registry that engines own; layers and services are none of theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,12 +132,15 @@ impl OpenOptions {
         match self.knobs.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => {
+                let meant = nearest(name, known.iter().copied());
+                let meant = meant.map(|meant| format!("did you mean {meant}? ")).unwrap_or_default();
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let context = format!("unknown knob {name:?}; this engine knows: {known}");
+                let context = format!("unknown knob {name:?}; {meant}this engine knows: {known}");
                 Err(Error::new(ErrorKind::Invalid, "open", context))
             }
         }
     }
+
     /// The knob `name` as a whole number in `allowed`, or `default` where it is not set.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The command line: what all commands share, and which commands there are.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
@@ -22,16 +24,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "For all commands")]
 pub(crate) struct Global {
-    /// Where the store lies; the engine is needed only to create one
-    #[arg(
-        long,
-        short,
-        global = true,
-        env = "PERSIST_STORE",
-        value_name = "[ENGINE:]DIR",
-        default_value = "./store"
-    )]
-    pub(crate) store: String,
+    /// Where the store lies, or @NAME for one of a configuration; the engine is needed only to create one [default: the
+    /// only store of --config, else ./store]
+    #[arg(long, short, global = true, env = "PERSIST_STORE", value_name = "[ENGINE:]DIR|@NAME")]
+    pub(crate) store: Option<String>,
+    /// The configuration that names stores (docs/configuration.md)
+    #[arg(long, global = true, env = "PERSIST_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// A setting of the engine (docs/engines), may be repeated
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = knob)]
     pub(crate) knob: Vec<(String, String)>,
@@ -81,6 +80,9 @@ pub(crate) enum Command {
     Backup(commands::backup::Args),
     /// Give unused space back
     Compact(commands::compact::Args),
+    /// Check or print a configuration
+    #[command(subcommand)]
+    Config(Config),
     /// Run the conformance suite on engines of this build
     #[cfg(feature = "conformance")]
     Conformance(commands::conformance::Args),
@@ -97,6 +99,17 @@ pub(crate) enum Frame {
     Verify(commands::frame_verify::Args),
     /// Print what a frame holds
     Show(commands::frame_show::Args),
+}
+
+/// What to do with a configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Say all that is wrong with it
+    Check(commands::config::Args),
+    /// Print what is in effect, overrides of the environment included
+    Show(commands::config::Args),
+    /// Print a file to begin with: every key, its meaning and its default
+    Default(commands::config::DefaultArgs),
 }
 
 /// How durable a beat shall be.

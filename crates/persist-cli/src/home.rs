@@ -1,18 +1,13 @@
 //! Opening the store that the command line names.
 
-use persist::{Durability, Error, ErrorKind, OpenMode, OpenOptions, Options, Store, Writer};
+use persist::{Durability, Error, ErrorKind, OpenMode, Opened, Store, Writer};
 use serde::Serialize;
 
 use crate::args::Global;
 use crate::fail::{Failure, Result};
+use crate::target::Target;
 use crate::text::hex;
 use crate::watch::Watch;
-
-/// How the command line wants the store opened.
-pub(crate) fn options(global: &Global, mode: OpenMode) -> Options {
-    let knobs = global.knob.iter().cloned().collect();
-    Options::default().engine(OpenOptions { mode, knobs, ..OpenOptions::default() })
-}
 
 /// Opens the store that is there, does the work, and closes the store whatever came of that.
 pub(crate) fn with<T>(
@@ -35,17 +30,25 @@ pub(crate) fn close<T>(store: &Store, done: Result<T>) -> Result<T> {
 
 /// Opens the store that is there. Whoever does must [`close`] it.
 pub(crate) fn open(global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
-    let opened = persist::open_with(&global.store, &options(global, OpenMode::MustExist)).map_err(
-        |error| match error.path() {
+    let target = Target::of(global)?;
+    let opened =
+        persist::open_with(&target.url, &target.options(OpenMode::MustExist)).map_err(|error| match error
+            .path()
+        {
             Some(path) if error.kind() == ErrorKind::Invalid => {
                 let context = "there is no store here; `persist init` creates one";
                 Error::new(ErrorKind::Invalid, "open", context).with_path(path)
             }
             _ => error,
-        },
-    )?;
-    let handles = opened.negotiate_watched(&persist::default_request(), watch);
-    Ok(handles.map_err(Error::from)?)
+        })?;
+    negotiate(&target, opened, watch)
+}
+
+/// Opens what was looked at.
+pub(crate) fn negotiate(target: &Target, opened: Opened, watch: &Watch) -> Result<(Writer, Store)> {
+    let (writer, store) = opened.negotiate_watched(&target.request, watch).map_err(Error::from)?;
+    target.tell(&store);
+    Ok((writer, store))
 }
 
 /// A receipt as JSON.

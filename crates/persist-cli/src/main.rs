@@ -6,6 +6,7 @@ mod fail;
 mod frames;
 mod home;
 mod out;
+mod target;
 mod text;
 mod watch;
 
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, Frame, Global};
+use crate::args::{Cli, Command, Config, Frame, Global};
 use crate::fail::Result;
 use crate::out::Out;
 
@@ -54,6 +55,9 @@ fn run(command: &Command, global: &Global, out: &mut Out) -> Result<()> {
         Command::Checkpoint(args) => commands::checkpoint::run(args, global, out),
         Command::Backup(args) => commands::backup::run(args, global, out),
         Command::Compact(args) => commands::compact::run(args, global, out),
+        Command::Config(Config::Check(args)) => commands::config::check(args, global, out),
+        Command::Config(Config::Show(args)) => commands::config::show(args, global, out),
+        Command::Config(Config::Default(_)) => commands::config::default(out),
         #[cfg(feature = "conformance")]
         Command::Conformance(args) => commands::conformance::run(args, global, out),
         Command::Completions(args) => commands::completions::run(args, out),

@@ -47,6 +47,9 @@ pub use persist_api::{
     Severity, Stats, Value, VerifyStat, View, Visit, negotiate, prefix_successor, renegotiate, select,
 };
 pub use persist_io::{Disk, RealDisk};
+/// Configuration, a registry of stores, background maintenance (feature `lifecycle`).
+#[cfg(feature = "lifecycle")]
+pub use persist_lifecycle as lifecycle;
 pub use persist_store::{
     BackupReport, BeatLog, Cause, CommitOptions, Conflict, Description, DigestBuilder, NotOpened, NotQueued,
     Op, Opened, Pending, Receipt, STAMP_FILE, StagedBeat, Stamp, StampState, Store, StoreCursor, StoreDigest,

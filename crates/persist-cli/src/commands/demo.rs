@@ -14,6 +14,7 @@ use crate::args::Global;
 use crate::fail::{Failure, Result};
 use crate::home;
 use crate::out::Out;
+use crate::target::Target;
 use crate::text::{hex, size};
 use crate::watch::Watch;
 
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let content = work(args, &mut steps, continued, out);
     let content = home::close(&steps.store, content)?;
     let url = format!("{}:{dir}", steps.store.engine_name());
-    let again = Global { store: url, ..global.clone() };
+    let again = Global { store: Some(url), ..global.clone() };
     let summary = home::with(&again, &watch, |_, store| {
         let done = steps.compare(&content, store)?;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -114,23 +115,25 @@ impl Args {
 
 /// Creates the store, or goes on with the one that is there.
 fn open(args: &Args, dir: &str, global: &Global, watch: &Watch) -> Result<(Writer, Store, bool)> {
-    let options = home::options(global, OpenMode::OpenOrCreate);
+    let here = Global { store: Some(dir.to_owned()), ..global.clone() };
+    let target = Target::of(&here)?;
     let exists = persist::Stamp::read(&persist::RealDisk, Path::new(dir))?.is_some();
     let url = match (&args.engine, exists) {
         (Some(engine), _) => format!("{engine}:{dir}"),
         (None, true) => dir.to_owned(),
         (None, false) => format!("{}:{dir}", default_engine()?),
     };
-    let opened = persist::open_with(&url, &options).map_err(|error| match error.kind() {
-        ErrorKind::Mismatch => {
-            let context = format!("{}; choose another --dir, or remove this one first", error.context());
-            Error::new(ErrorKind::Mismatch, "demo", context).with_path(dir)
+    let opened = persist::open_with(&url, &target.options(OpenMode::OpenOrCreate)).map_err(|error| {
+        match error.kind() {
+            ErrorKind::Mismatch => {
+                let context = format!("{}; choose another --dir, or remove this one first", error.context());
+                Error::new(ErrorKind::Mismatch, "demo", context).with_path(dir)
+            }
+            _ => error,
         }
-        _ => error,
     })?;
     let continued = opened.describe().stamp.is_some();
-    let (writer, store) =
-        opened.negotiate_watched(&persist::default_request(), watch).map_err(Error::from)?;
+    let (writer, store) = home::negotiate(&target, opened, watch)?;
     if store.home().is_none() {
         let what = "the demo closes its store and opens it again, which needs an engine that keeps it";
         return Err(Failure::Usage(what.to_owned()));

@@ -7,6 +7,7 @@ use persist::{Address, Error, ErrorKind, KNOWN_ENGINES, RealDisk, Stamp};
 use crate::args::Global;
 use crate::fail::Result;
 use crate::out::Out;
+use crate::target::Target;
 
 /// What to do about what is found.
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ struct Patient {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
-    let patient = find(&global.store)?;
+    let patient = find(&Target::of(global)?.url)?;
     if patient.engine != "flatfile" {
         let what = format!(
             "the engine {} checks itself when it is opened; `persist verify` reads everything back",

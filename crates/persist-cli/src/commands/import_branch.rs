@@ -15,6 +15,7 @@ use crate::commands::init;
 use crate::fail::{Failure, Result};
 use crate::home;
 use crate::out::Out;
+use crate::target::Target;
 use crate::text::{hex, show, size};
 use crate::watch::Watch;
 
@@ -105,7 +106,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     if out.is_json() {
         out.object(&report(&args.dir, &survey, imported.as_ref()))?;
     } else {
-        print(&args.dir, &survey, imported.as_ref(), &global.store, out)?;
+        print(&args.dir, &survey, imported.as_ref(), &Target::of(global)?.url, out)?;
     }
     if survey.is_complete() { Ok(()) } else { Err(Failure::Told(ErrorKind::Corrupt)) }
 }
@@ -121,16 +122,17 @@ impl Args {
 
 /// Opens the store that is there, or makes a new one: a branch usually gets a store of its own.
 fn open(global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
-    let dir = match init::scheme_of(&global.store) {
-        Some(scheme) => global.store.get(scheme.len().saturating_add(1)..).unwrap_or_default(),
-        None => &global.store,
+    let target = Target::of(global)?;
+    let dir = match init::scheme_of(&target.url) {
+        Some(scheme) => target.url.get(scheme.len().saturating_add(1)..).unwrap_or_default(),
+        None => &target.url,
     };
     if persist::Stamp::read(&persist::RealDisk, Path::new(dir))?.is_some() {
         return home::open(global, watch);
     }
-    let url = init::address(&global.store, None)?;
-    let opened = persist::open_with(&url, &home::options(global, OpenMode::OpenOrCreate))?;
-    Ok(opened.negotiate_watched(&persist::default_request(), watch).map_err(Error::from)?)
+    let url = init::address(&target.url, None)?;
+    let opened = persist::open_with(&url, &target.options(OpenMode::OpenOrCreate))?;
+    home::negotiate(&target, opened, watch)
 }
 
 fn report<'s>(dir: &Path, survey: &'s BranchSurvey, imported: Option<&BranchImported>) -> ReportJson<'s> {

@@ -7,6 +7,7 @@ use crate::args::Global;
 use crate::fail::{Failure, Result};
 use crate::home;
 use crate::out::Out;
+use crate::target::Target;
 use crate::watch::Watch;
 
 /// What to create.
@@ -29,11 +30,10 @@ struct InitJson {
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
-    let options = home::options(global, OpenMode::MustCreate);
-    let url = address(&global.store, args.engine.as_deref())?;
-    let opened = persist::open_with(&url, &options)?;
-    let (_writer, store) =
-        opened.negotiate_watched(&persist::default_request(), &watch).map_err(Error::from)?;
+    let target = Target::of(global)?;
+    let url = address(&target.url, args.engine.as_deref())?;
+    let opened = persist::open_with(&url, &target.options(OpenMode::MustCreate))?;
+    let (_writer, store) = home::negotiate(&target, opened, &watch)?;
     let grant = store.grant();
     let json = InitJson {
         engine: store.engine_name(),

@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod checkpoint;
 pub(crate) mod compact;
 pub(crate) mod completions;
+pub(crate) mod config;
 #[cfg(feature = "conformance")]
 pub(crate) mod conformance;
 pub(crate) mod del;

@@ -86,7 +86,12 @@ impl Place {
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_persist"));
-        command.args(args).current_dir(self.path()).env_remove("PERSIST_STORE").stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(self.path())
+            .env_remove("PERSIST_STORE")
+            .env_remove("PERSIST_CONFIG")
+            .stdin(Stdio::null());
         command
     }
 

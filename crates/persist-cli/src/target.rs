@@ -1,0 +1,97 @@
+//! Which store a command is about: an address, or a name in a configuration.
+
+use std::path::Path;
+
+use persist::lifecycle::config::{Config, Loaded};
+use persist::{CommitOptions, Error, ErrorKind, OpenMode, OpenOptions, Options, Request};
+
+use crate::args::Global;
+use crate::fail::{Failure, Result};
+
+/// The store if nothing says otherwise.
+const STORE: &str = "./store";
+
+/// A store, and how it is opened.
+pub(crate) struct Target {
+    /// Its address.
+    pub(crate) url: String,
+    /// What is asked of the engine.
+    pub(crate) request: Request,
+    engine: OpenOptions,
+    commit: Option<CommitOptions>,
+}
+
+impl Target {
+    /// The store that the command line names.
+    pub(crate) fn of(global: &Global) -> Result<Self> {
+        let usage = |what: String| Failure::Usage(what);
+        let name = match (&global.store, &global.config) {
+            (None, None) => return Ok(Self::at(STORE, global)),
+            (Some(store), config) => match (store.strip_prefix('@'), config) {
+                (None, _) => return Ok(Self::at(store, global)),
+                (Some(name), Some(_)) => Some(name),
+                (Some(name), None) => {
+                    let what = "is the name of a store in a configuration: add --config FILE, or write";
+                    return Err(usage(format!("{store} {what} ./@{name} for a directory")));
+                }
+            },
+            (None, Some(_)) => None,
+        };
+        let file = global.config.as_deref().unwrap_or(Path::new(""));
+        Self::named(&load(file)?, name, global)
+    }
+
+    /// A store of a configuration; without a name, the only one.
+    fn named(loaded: &Loaded, name: Option<&str>, global: &Global) -> Result<Self> {
+        let stores = &loaded.config.stores;
+        let names = stores.keys().map(String::as_str).collect::<Vec<_>>();
+        let file = loaded.file.display();
+        let wrong = match (name, names.as_slice()) {
+            (_, []) => format!("{file} names no store"),
+            (Some(name), _) if !stores.contains_key(name) => {
+                let near = persist_api::nearest(name, names.iter().copied());
+                let near = near.map(|near| format!("did you mean @{near}? ")).unwrap_or_default();
+                format!("{file} has no store {name}; {near}it has: {}", names.join(", "))
+            }
+            (None, [_, _, ..]) => {
+                format!("name one of the stores of {file} with --store @NAME: {}", names.join(", "))
+            }
+            _ => String::new(),
+        };
+        let found = name.or(names.first().copied()).and_then(|name| stores.get(name));
+        let Some(store) = found.filter(|_| wrong.is_empty()) else { return Err(Failure::Usage(wrong)) };
+        let path = store.path.as_deref().unwrap_or(Path::new(""));
+        let text = path
+            .to_str()
+            .ok_or_else(|| Error::new(ErrorKind::Invalid, "open", "the path is not UTF-8").with_path(path))?;
+        let url = store.engine.as_ref().map_or_else(|| text.to_owned(), |engine| format!("{engine}:{text}"));
+        let mut engine = store.open_options();
+        engine.knobs.extend(global.knob.iter().cloned());
+        Ok(Self { url, request: store.request(), engine, commit: Some(store.commit_options()) })
+    }
+
+    fn at(url: &str, global: &Global) -> Self {
+        let knobs = global.knob.iter().cloned().collect();
+        let engine = OpenOptions { knobs, ..OpenOptions::default() };
+        Self { url: url.to_owned(), request: persist::default_request(), engine, commit: None }
+    }
+
+    /// How it is opened.
+    pub(crate) fn options(&self, mode: OpenMode) -> Options {
+        Options::default().engine(OpenOptions { mode, ..self.engine.clone() })
+    }
+
+    /// Tells an open store what only open stores can be told.
+    pub(crate) fn tell(&self, store: &persist::Store) {
+        if let Some(commit) = self.commit {
+            store.set_commit_options(commit);
+        }
+    }
+}
+
+/// Reads a configuration, with the overrides of the environment, and asks the engines of this build about it.
+pub(crate) fn load(file: &Path) -> Result<Loaded> {
+    let loaded = Config::load(file, std::env::vars_os())?;
+    loaded.check_engines(&persist::drivers()).map_err(Error::from)?;
+    Ok(loaded)
+}

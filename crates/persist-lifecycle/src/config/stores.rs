@@ -1,0 +1,81 @@
+//! What the keys of a store mean for those who open it.
+
+use persist_api::{Limits, OpenOptions, Request};
+use persist_store::{CommitOptions, standard_layers};
+
+use super::{CommitConfig, Config, LimitsConfig, RequestConfig, StoreConfig};
+use crate::order::opening_order;
+
+impl Config {
+    /// The names of all enabled stores in the order in which they are opened. Closing goes the other way.
+    #[must_use]
+    pub fn opening_order(&self) -> Vec<&str> {
+        // A ring was refused by `check`; what a program has not checked is opened by name.
+        opening_order(&self.stores).unwrap_or_else(|_| self.stores.keys().map(String::as_str).collect())
+    }
+}
+
+impl StoreConfig {
+    /// What the engine is told.
+    #[must_use]
+    pub fn open_options(&self) -> OpenOptions {
+        OpenOptions {
+            mode: self.mode,
+            cache_bytes: self.cache_bytes.map(|bytes| bytes.0),
+            store_bytes_max: self.store_bytes_max.map(|bytes| bytes.0),
+            views_max: self.views_max,
+            close_wait: self.close_wait,
+            knobs: self.knobs.clone(),
+            ..OpenOptions::default()
+        }
+    }
+
+    /// What is asked of the engine.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        Request::from(&self.request)
+    }
+
+    /// The bounds of the committer.
+    #[must_use]
+    pub fn commit_options(&self) -> CommitOptions {
+        CommitOptions::from(&self.commit)
+    }
+}
+
+impl From<&RequestConfig> for Request {
+    fn from(asked: &RequestConfig) -> Self {
+        let LimitsConfig { key_bytes_max, value_bytes_max, beat_bytes_max, views_max, store_bytes_max } =
+            asked.at_least;
+        Self {
+            required: asked.required,
+            preferred: asked.preferred,
+            durability: asked.durability,
+            durability_may_pend: asked.durability_may_pend,
+            limits: Limits {
+                key_bytes_max: key_bytes_max.0,
+                value_bytes_max: value_bytes_max.0,
+                beat_bytes_max: beat_bytes_max.0,
+                views_max,
+                store_bytes_max: store_bytes_max.0,
+            },
+            layers: standard_layers(),
+        }
+    }
+}
+
+impl From<&CommitConfig> for CommitOptions {
+    fn from(bounds: &CommitConfig) -> Self {
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Self {
+            wait: bounds.wait,
+            queue_commits_max: count(bounds.queue_commits_max),
+            queue_bytes_max: bounds.queue_bytes_max.0,
+            beat_commits_max: count(bounds.beat_commits_max),
+            beat_bytes_max: bounds.beat_bytes_max.0,
+            gather: bounds.gather,
+            redos_max: bounds.redos_max,
+            reads_bytes_max: bounds.reads_bytes_max.0,
+        }
+    }
+}

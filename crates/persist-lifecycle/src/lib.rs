@@ -1,0 +1,19 @@
+//! From a configuration to open stores, kept in shape, and back to closed ones.
+//!
+//! [`config`] reads and checks what an operator writes: TOML or JSON, strict, with overrides from the environment.
+//!
+//! It must never know an engine by name; drivers are given to it. It must never know a facet or a service either.
+//!
+//! ```
+//! use persist_lifecycle::config::{Config, Format};
+//!
+//! let config = Config::parse("[stores.orders]\nengine = 'flatfile'\ncache_bytes = '8 MiB'", Format::Toml)?;
+//! assert_eq!(config.stores["orders"].open_options().cache_bytes, Some(8 << 20));
+//!
+//! let wrong = Config::parse("[stores.orders]\nengin = 'flatfile'", Format::Toml).unwrap_err();
+//! assert_eq!(wrong.to_string(), "line 2: stores.orders.engin: unknown key; did you mean engine?");
+//! # Ok::<(), persist_lifecycle::config::ConfigError>(())
+//! ```
+
+pub mod config;
+mod order;
