@@ -76,7 +76,7 @@ registry! {
     4 CRC32C EngineOrLayer PerRecord, "Every record that is read was checked with CRC-32C.", "damage may go unnoticed";
     5 MERKLE Layer PerByte, "The receipt and the header of a beat carry a Merkle root over its commits.", "no root";
     6 AEAD Layer PerByte, "Values are encrypted and authenticated at rest.", "values are stored in clear";
-    7 DEFLATE Layer PerByte, "Values are compressed at rest.", "values are stored as they are";
+    7 DEFLATE Layer PerByte, "Values are compressed at rest, with DEFLATE.", "another compression, or none";
     8 CAS_DEDUP Service Never, "Equal blobs are stored once, under their BLAKE3 name.", "blobs are refused";
     9 REMOTE Engine Never, "The medium is on another machine.", "the store is local";
     10 HISTORY_PAYLOAD Service Never, "Earlier payloads of a cell are kept.", "frames that carry them are refused";
@@ -94,6 +94,7 @@ registry! {
     22 HISTORY Engine Never, "Earlier beats can be viewed within a window.", "view_at is refused";
     23 BACKUP Engine Never, "A consistent copy at one beat can be made while writers go on.", "backup is refused";
     24 FEED Engine Never, "Earlier commits are served from the engine's own files.", "the runtime stores them";
+    25 COMPRESSION Layer PerByte, "Values are compressed at rest.", "values are stored as they are";
 }
 
 impl Caps {

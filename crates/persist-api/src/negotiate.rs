@@ -12,6 +12,9 @@ pub struct Layer {
     pub grant: LayerGrant,
     /// In every store, whatever is asked for.
     pub always: bool,
+    /// Capabilities of the engine that are lost under it, as ZERO_COPY under a layer that changes bytes. Never one that a
+    /// layer provides.
+    pub removes: Caps,
 }
 
 /// A layer as granted and stamped.
@@ -27,6 +30,9 @@ pub struct LayerGrant {
     pub key_overhead: u64,
     /// Bytes it may add to each value.
     pub value_overhead: u64,
+    /// What the layer was given when the store was created, in its own notation: lower-case letters, digits, `.` and `-`.
+    /// Empty for a layer that takes nothing. Negotiation leaves it alone.
+    pub parameter: Cow<'static, str>,
 }
 
 /// What a caller needs and likes.
@@ -129,7 +135,10 @@ pub fn negotiate(offer: &Offer, request: &Request) -> Result<Grant, Refusal> {
     let mut provided = offer.caps;
     let mut layers = Vec::new();
     for layer in &request.layers {
-        if layer.always || (layer.grant.provides & wanted).intersects(!provided) {
+        let adds = layer.grant.provides & !provided;
+        // What is only preferred must not cost what is required.
+        let harms = layer.removes.intersects(request.required) && !adds.intersects(request.required);
+        if layer.always || (adds.intersects(wanted) && !harms) {
             provided |= layer.grant.provides;
             layers.push(layer.grant.clone());
         }
@@ -145,7 +154,7 @@ pub fn renegotiate(offer: &Offer, request: &Request, stamped: &FormatGrant) -> R
     let unknown = stamped
         .layers
         .iter()
-        .filter(|layer| !request.layers.iter().any(|ready| ready.grant == **layer))
+        .filter(|layer| !request.layers.iter().any(|ready| ready.grant.is_same_layer(layer)))
         .map(LayerGrant::id)
         .collect();
     conclude(offer, request, stamped.clone(), unknown)
@@ -172,7 +181,12 @@ fn conclude(
     unknown: Vec<String>,
 ) -> Result<Grant, Refusal> {
     let by_layers = format.layers.iter().fold(Caps::empty(), |set, layer| set | layer.provides);
-    let caps = wanted_caps(request) & (offer.caps | by_layers);
+    let applied = request
+        .layers
+        .iter()
+        .filter(|ready| format.layers.iter().any(|layer| layer.is_same_layer(&ready.grant)));
+    let lost = applied.fold(Caps::empty(), |set, layer| set | layer.removes);
+    let caps = wanted_caps(request) & ((offer.caps - lost) | by_layers);
     let limits = offer.limits.net_of(format.key_overhead(), format.value_overhead());
     let durability = request.durability.min(offer.durability_max());
     let pending = (durability < request.durability).then_some(request.durability);
@@ -211,6 +225,13 @@ impl LayerGrant {
     pub fn id(&self) -> String {
         format!("{}/{}", self.name, self.version)
     }
+
+    /// True if both stand for one layer, whatever their parameters.
+    #[must_use]
+    pub fn is_same_layer(&self, other: &Self) -> bool {
+        let facts = |layer: &Self| (layer.version, layer.provides, layer.key_overhead, layer.value_overhead);
+        self.name == other.name && facts(self) == facts(other)
+    }
 }
 
 impl FormatGrant {
@@ -239,7 +260,7 @@ impl FormatGrant {
     pub fn canonical_text(&self) -> String {
         let mut text = format!("{}\n", Self::HEAD);
         for layer in &self.layers {
-            let _ = writeln!(
+            let _ = write!(
                 text,
                 "layer {} key+{} value+{} provides {}",
                 layer.id(),
@@ -247,6 +268,10 @@ impl FormatGrant {
                 layer.value_overhead,
                 if layer.provides.is_empty() { "-".to_owned() } else { layer.provides.names() }
             );
+            if !layer.parameter.is_empty() {
+                let _ = write!(text, " with {}", layer.parameter);
+            }
+            text.push('\n');
         }
         text
     }
@@ -275,7 +300,12 @@ impl FormatGrant {
 }
 
 fn parse_layer(line: &str) -> Option<LayerGrant> {
-    let mut words = line.strip_prefix("layer ")?.split(' ');
+    let line = line.strip_prefix("layer ")?;
+    let (line, parameter) = line.split_once(" with ").unwrap_or((line, ""));
+    if !parameter.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-')) {
+        return None;
+    }
+    let mut words = line.split(' ');
     let (name, version) = words.next()?.split_once('/')?;
     let key_overhead = words.next()?.strip_prefix("key+")?.parse().ok()?;
     let value_overhead = words.next()?.strip_prefix("value+")?.parse().ok()?;
@@ -287,7 +317,8 @@ fn parse_layer(line: &str) -> Option<LayerGrant> {
         provides |= Caps::named(word)?;
     }
     let version = version.parse().ok()?;
-    Some(LayerGrant { name: Cow::Owned(name.to_owned()), version, provides, key_overhead, value_overhead })
+    let (name, parameter) = (Cow::Owned(name.to_owned()), Cow::Owned(parameter.to_owned()));
+    Some(LayerGrant { name, version, provides, key_overhead, value_overhead, parameter })
 }
 
 impl Grant {

@@ -12,20 +12,20 @@ use persist_io::DirLock;
 use crate::Stamp;
 use crate::feed::cost;
 use crate::group::Work;
-use crate::layers::{Codec, FORMAT_KEY, format_record};
+use crate::layers::{Codec, FORMAT_KEY, Layered, format_record};
 use crate::log::{BeatLog, Op, check_op};
 use crate::log_code::op_bytes;
 
 /// The engine, and the right to its home. The lock goes last.
 pub(crate) struct Running {
-    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) engine: Box<Layered>,
     pub(crate) lock: Option<Arc<DirLock>>,
 }
 
 /// What was agreed on, and what it does to keys and values.
 pub(crate) struct Terms {
     pub(crate) grant: Grant,
-    pub(crate) codec: Codec,
+    pub(crate) codec: Arc<Codec>,
 }
 
 /// What commits may stage in the next beat.
@@ -146,9 +146,11 @@ impl Terms {
         cost(log_bytes, self.limits().value_bytes_max, self.codec.value_overhead()).bytes
     }
 
-    /// What the runtime itself adds to a store's first beat.
-    pub(crate) fn format_bytes(&self) -> u64 {
-        (FORMAT_KEY.len() + format_record(&self.grant.format).len()) as u64
+    /// What the runtime itself adds to a beat, at most; the format only to a store's first.
+    pub(crate) fn own_bytes(&self, is_first: bool) -> u64 {
+        let check = self.codec.new_key_check().map_or(0, |(key, check)| key.len() + check.len());
+        let format = if is_first { FORMAT_KEY.len() + format_record(&self.grant.format).len() } else { 0 };
+        (check + format) as u64
     }
 }
 
@@ -159,7 +161,7 @@ impl Active {
         home: Option<PathBuf>,
         stamp: Option<Stamp>,
         grant: Grant,
-        codec: Codec,
+        codec: Arc<Codec>,
     ) -> Self {
         Self {
             epoch: stamp.as_ref().map_or(0, |stamp| stamp.epoch),
@@ -197,7 +199,7 @@ impl Active {
     /// # Errors
     /// As [`running`](Self::running).
     pub(crate) fn engine(&self, op: &'static str) -> Result<MappedRwLockReadGuard<'_, dyn Engine>> {
-        Ok(MappedRwLockReadGuard::map(self.running(op)?, |running| &*running.engine))
+        Ok(MappedRwLockReadGuard::map(self.running(op)?, |running| &*running.engine as &dyn Engine))
     }
 
     /// True when another engine has taken its place.

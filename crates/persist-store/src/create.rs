@@ -10,7 +10,7 @@ use persist_io::{DirLock, create_dir_durably, lock_dir};
 
 use crate::feed::FeedState;
 use crate::home::{CAS_DIR, Found, check_clearable, clear, engine_dir, survey};
-use crate::layers::{Codec, FORMAT_KEY, read_format_record};
+use crate::layers::{Codec, FORMAT_KEY, Layered, read_format_record};
 use crate::opened::Opened;
 use crate::shared::{Active, Running, Shared};
 use crate::stamp::{STAMP_FILE, Stamp, StampState, StoreId};
@@ -136,9 +136,11 @@ impl Opened {
             return Err(Error::new(ErrorKind::Corrupt, "open", context).with_path(&self.home));
         }
         let header = *view.header();
-        let codec = Codec::of(&grant.format)?;
-        let feed = FeedState::load(view.as_ref(), codec).map_err(|error| error.with_path(&self.home))?;
+        let codec = Codec::of(&grant.format, self.keys.as_deref(), Some(view.as_ref()));
+        let codec = Arc::new(codec.map_err(|error| error.with_path(&self.home))?);
         drop(view);
+        let engine = Box::new(Layered::new(engine, Arc::clone(&codec)));
+        let feed = FeedState::load(engine.view()?.as_ref()).map_err(|error| error.with_path(&self.home))?;
         let home: Option<PathBuf> = stamp.as_ref().map(|_| self.home.clone());
         let running = Running { engine, lock };
         let active = Active::new(running, self.offer.engine, home, stamp, grant, codec);

@@ -1,25 +1,16 @@
-//! A cursor with prefix and layers taken off.
+//! A cursor with the prefix taken off. The other layers are the engine's.
 
 use std::fmt;
 
-use persist_api::{Cursor, Error, ErrorKind, Result};
+use persist_api::{Cursor, Result};
 
-use crate::layers::{Codec, logical_key, user_key};
+use crate::layers::{logical_key, user_key};
 
 /// A lending cursor over users' records. It starts before the first row; after an error it keeps failing until `seek`.
 pub struct StoreCursor<'v> {
     cursor: Box<dyn Cursor + 'v>,
-    codec: Codec,
     keys_only: bool,
-    state: State,
     buffer: Vec<u8>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    NoRow,
-    Row,
-    Failed,
 }
 
 impl fmt::Debug for StoreCursor<'_> {
@@ -29,8 +20,8 @@ impl fmt::Debug for StoreCursor<'_> {
 }
 
 impl<'v> StoreCursor<'v> {
-    pub(crate) fn new(cursor: Box<dyn Cursor + 'v>, codec: Codec, keys_only: bool) -> Self {
-        Self { cursor, codec, keys_only, state: State::NoRow, buffer: Vec::new() }
+    pub(crate) fn new(cursor: Box<dyn Cursor + 'v>, keys_only: bool) -> Self {
+        Self { cursor, keys_only, buffer: Vec::new() }
     }
 
     /// Steps to the next row; false at the end, and again false when called after the end.
@@ -38,12 +29,7 @@ impl<'v> StoreCursor<'v> {
     /// # Errors
     /// `Corrupt` naming the key, `Io`, `Stale`.
     pub fn advance(&mut self) -> Result<bool> {
-        if self.state == State::Failed {
-            let context = "an earlier step failed; seek first";
-            return Err(Error::new(ErrorKind::Poisoned, "advance", context));
-        }
-        let moved = self.cursor.advance();
-        self.arrive(moved)
+        self.cursor.advance()
     }
 
     /// Goes to the first row at or after `key` in the scan's direction, within its range; false if there is none. The
@@ -52,35 +38,19 @@ impl<'v> StoreCursor<'v> {
     /// # Errors
     /// `Corrupt` naming the key, `Io`, `Stale`.
     pub fn seek(&mut self, key: &[u8]) -> Result<bool> {
-        let moved = self.cursor.seek(user_key(key, &mut self.buffer));
-        self.arrive(moved)
-    }
-
-    fn arrive(&mut self, moved: Result<bool>) -> Result<bool> {
-        self.state = State::Failed;
-        let moved = moved?;
-        if moved && !self.keys_only {
-            self.codec.open(logical_key(self.cursor.key()), self.cursor.value())?;
-        }
-        self.state = if moved { State::Row } else { State::NoRow };
-        Ok(moved)
+        self.cursor.seek(user_key(key, &mut self.buffer))
     }
 
     /// The current key; empty when there is no current row.
     #[must_use]
     pub fn key(&self) -> &[u8] {
-        if self.state == State::Row { logical_key(self.cursor.key()) } else { &[] }
+        logical_key(self.cursor.key())
     }
 
     /// The current value; empty when there is no current row, and for keys-only scans.
     #[must_use]
     pub fn value(&self) -> &[u8] {
-        if self.state != State::Row || self.keys_only {
-            return &[];
-        }
-        let stored = self.cursor.value();
-        let overhead = usize::try_from(self.codec.value_overhead()).unwrap_or(usize::MAX);
-        stored.get(..stored.len().saturating_sub(overhead)).unwrap_or_default()
+        if self.keys_only { &[] } else { self.cursor.value() }
     }
 }
 

@@ -55,7 +55,10 @@ pub use digest::{DigestBuilder, StoreDigest};
 pub use feed::{Feed, FeedCommit, Hold, HoldOptions, HoldStat, Ready};
 pub use group::{CommitOptions, NotQueued, Pending};
 pub use home::CAS_DIR;
-pub use layers::{default_request, standard_layers, volatile_request};
+pub use layers::{
+    KeyId, KeyProvider, KeyRing, LayeredDriver, SecretKey, compressed, default_request, encrypted,
+    standard_layers, volatile_request,
+};
 pub use log::{BeatLog, Op, Ops};
 pub use merkle::{EMPTY_ROOT, beat_root};
 pub use opened::{Description, NotOpened, Opened, open_with};

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{
-    Driver, Durability, Error, ErrorKind, Grant, Observer, Offer, OpenOptions, Quiet, Request, Result,
-    negotiate, renegotiate,
+    Caps, Driver, Durability, Error, ErrorKind, Grant, Observer, Offer, OpenOptions, Quiet, Refusal, Request,
+    Result, negotiate, renegotiate,
 };
 use persist_io::Disk;
 
 use crate::create::Place;
 use crate::home::{Found, Survey, check_clearable, find_driver, survey};
-use crate::layers::{enforced_limits, standard_layers};
+use crate::layers::{AEAD_LAYER, Codec, KeyProvider, enforced_limits, new_parameter, standard_layers};
 use crate::stamp::Stamp;
 use crate::{Store, Writer};
 
@@ -28,6 +28,7 @@ pub struct Opened {
     pub(crate) offer: Offer,
     /// `None` for an engine that keeps nothing: its home is a name, not a directory.
     pub(crate) survey: Option<Survey>,
+    pub(crate) keys: Option<Arc<dyn KeyProvider>>,
 }
 
 /// What an [`Opened`] knows about itself.
@@ -82,6 +83,7 @@ pub fn open_with(
                 options,
                 offer,
                 survey: None,
+                keys: None,
             });
         }
     }
@@ -100,6 +102,7 @@ pub fn open_with(
         options: options.clone(),
         offer,
         survey: None,
+        keys: None,
     };
     opened.check_place(&survey)?;
     Ok(Opened { survey: Some(survey), ..opened })
@@ -138,6 +141,14 @@ impl Opened {
             unfinished,
             strangers: self.survey.as_ref().map(|survey| survey.strangers.clone()).unwrap_or_default(),
         }
+    }
+
+    /// Gives the keys of encryption: for a new store that is to be encrypted, and for one that is. What is not encrypted
+    /// does not look at them.
+    #[must_use]
+    pub fn keys(mut self, keys: Arc<dyn KeyProvider>) -> Self {
+        self.keys = Some(keys);
+        self
     }
 
     /// What the engine offers here.
@@ -203,7 +214,17 @@ impl Opened {
     }
 
     pub(crate) fn grant_new(&self, request: &Request) -> Result<Grant> {
-        self.enforce(negotiate(&self.offer, request)?, request)
+        let Some(keys) = &self.keys else {
+            let mut without = request.clone();
+            without.layers.retain(|layer| layer.grant.name != AEAD_LAYER);
+            let grant = negotiate(&self.offer, &without).map_err(keyless)?;
+            return self.enforce(grant, request);
+        };
+        let mut grant = self.enforce(negotiate(&self.offer, request)?, request)?;
+        if let Some(layer) = grant.format.layers.iter_mut().find(|layer| layer.name == AEAD_LAYER) {
+            layer.parameter = new_parameter(&**keys)?.into();
+        }
+        Ok(grant)
     }
 
     pub(crate) fn grant_stamped(
@@ -211,7 +232,10 @@ impl Opened {
         request: &Request,
         format: &persist_api::FormatGrant,
     ) -> Result<Grant> {
-        self.enforce(renegotiate(&self.offer, request, format)?, request)
+        let grant = self.enforce(renegotiate(&self.offer, request, format)?, request)?;
+        // Before anything is opened: what the stamp alone can say of the keys.
+        Codec::of(format, self.keys.as_deref(), None).map_err(|error| error.with_path(&self.home))?;
+        Ok(grant)
     }
 
     /// Lowers the key limit where LONG_KEYS is not granted, and checks the floor once more against that.
@@ -243,6 +267,15 @@ impl Opened {
         let found = self.driver.probe(&self.home)?;
         self.options.mode.check_probe(found).map_err(|error| error.with_path(&self.home))
     }
+}
+
+/// A refusal without keys at hand: if encryption is among what is missing, that is why.
+fn keyless(refusal: Refusal) -> Error {
+    if !refusal.missing.contains(Caps::AEAD) {
+        return refusal.into();
+    }
+    let context = format!("{refusal} AEAD needs a key, and none was given");
+    Error::new(ErrorKind::Refused, "negotiate", context).with_engine(refusal.engine).with_source(refusal)
 }
 
 impl fmt::Debug for Opened {

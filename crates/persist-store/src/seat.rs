@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::feed::{Buffers, Change};
 use crate::group::Entry;
-use crate::layers::{Codec, FORMAT_KEY, format_record, user_key, user_range};
+use crate::layers::{FORMAT_KEY, format_record, user_key, user_range};
 use crate::log::{BeatLog, Op};
 use crate::merkle::beat_root;
 use crate::shared::{Active, Core};
@@ -20,8 +20,9 @@ pub(crate) struct Seat {
     /// Memory for a group of commits, empty in between.
     pub(crate) batch: Vec<Arc<Entry>>,
     key: Vec<u8>,
-    value: Vec<u8>,
     feed: Buffers,
+    /// The engine has the check of the key that seals.
+    key_is_proved: bool,
 }
 
 /// A beat that was made.
@@ -47,7 +48,7 @@ impl Done {
 impl Seat {
     pub(crate) fn new(last: BeatHeader, active: Arc<Active>) -> Self {
         let (batch, feed) = (Vec::new(), Buffers::default());
-        Self { active, last, batch, key: Vec::new(), value: Vec::new(), feed }
+        Self { active, last, batch, key: Vec::new(), feed, key_is_proved: false }
     }
 
     /// Writes checked commits as one beat, at a durability that is active. `changes` says, in order, which of them change
@@ -72,8 +73,13 @@ impl Seat {
         if self.last.beat.0 == 0 {
             beat.put_record(FORMAT_KEY, &format_record(&terms.grant.format))?;
         }
+        if !self.key_is_proved
+            && let Some((key, check)) = terms.codec.new_key_check()
+        {
+            beat.put_record(&key, check)?;
+        }
         for log in logs.clone() {
-            self.apply(terms.codec, log, beat.as_mut())?;
+            self.apply(log, beat.as_mut())?;
         }
         if let Some(plan) = &plan {
             plan.apply(terms, &header, logs.clone(), beat.as_mut(), &mut self.feed)?;
@@ -81,19 +87,17 @@ impl Seat {
         let reached = beat.commit_beat()?.reached;
         drop(engine);
         self.last = header;
+        self.key_is_proved = true;
         core.note_beat(&header, plan, logs);
         let shown_root = root.filter(|_| terms.grant.session.caps.contains(persist_api::Caps::MERKLE));
         Ok(Done { header, reached, shown_root })
     }
 
-    /// Applies one commit to the engine's beat, prefixes and layers put on.
-    fn apply(&mut self, codec: Codec, log: &BeatLog, beat: &mut dyn Beat) -> Result<()> {
+    /// Applies one commit to the engine's beat, prefixes put on; the other layers are the engine's.
+    fn apply(&mut self, log: &BeatLog, beat: &mut dyn Beat) -> Result<()> {
         for op in log.ops() {
             match op {
-                Op::Put { key, value } => {
-                    let sealed = codec.seal(key, value, &mut self.value);
-                    beat.put_record(user_key(key, &mut self.key), sealed)?;
-                }
+                Op::Put { key, value } => beat.put_record(user_key(key, &mut self.key), value)?,
                 Op::Delete { key } => beat.delete_record(user_key(key, &mut self.key))?,
                 Op::DeleteRange { range } => beat.delete_range(user_range(&range))?,
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use persist_api::{BeatHeader, BeatNo, Caps, CommitNo, Error, Result};
+use persist_api::{BeatHeader, BeatNo, Caps, CommitNo, Engine, Error, Result};
 use persist_io::Disk;
 
 pub(crate) use crate::active::{Active, Room, Running, Terms, closed, too_large};
@@ -114,9 +114,9 @@ impl Core {
 
     /// What the runtime itself adds to the next beat.
     pub(crate) fn own_bytes(&self, terms: &Terms) -> u64 {
-        let first = if self.last_commit().0 > 0 { 0 } else { terms.format_bytes() };
+        let own = terms.own_bytes(self.last_commit().0 == 0);
         let table = self.feed.reserve().map_or(0, |bytes| bytes.saturating_add(terms.codec.value_overhead()));
-        table.saturating_add(first)
+        table.saturating_add(own)
     }
 
     /// Bytes that commits may stage in the next beat.

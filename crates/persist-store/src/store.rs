@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{
-    BeatNo, Caps, CheckpointStat, CommitNo, CompactScope, CompactStat, Finding, Grant, Observer, Quiet,
-    Result, Stats,
+    BeatNo, Caps, CheckpointStat, CommitNo, CompactScope, CompactStat, Engine, Finding, Grant, Observer,
+    Quiet, Result, Stats,
 };
 
 use crate::shared::Shared;
@@ -95,7 +95,7 @@ impl Store {
     pub fn stats(&self) -> Result<StoreStats> {
         for _ in 0..STATS_TRIES {
             let (own, mut stats) = self.0.with_running("stats", |active, running| {
-                Ok((self.0.own_records(active, running.engine.as_ref())?, running.engine.stats()?))
+                Ok((self.0.own_records(active, &*running.engine)?, running.engine.stats()?))
             })?;
             if own.is_none_or(|(beat, _)| beat == stats.beat) {
                 let users = |records: u64| own.map(|(_, own)| records.saturating_sub(own));

@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 
 use persist_api::{
-    BeatHeader, BeatNo, Caps, Error, Finding, FindingCode, Observer, Progress, Result, Scan, Severity,
-    VerifyStat, View,
+    BeatHeader, BeatNo, Caps, Error, ErrorKind, Finding, FindingCode, Observer, Progress, Result, Scan,
+    Severity, VerifyStat, View,
 };
 
 use crate::create::stored_format;
 use crate::digest::ROWS_PER_STEP;
 use crate::feed::FeedCheck;
-use crate::layers::{FORMAT_KEY, OWN, USER, logical_key, show_key};
+use crate::layers::{FORMAT_KEY, KEY_CHECKS, OWN, Scratch, USER, logical_key, show_key};
 use crate::shared::{Shared, Terms};
 use crate::{DigestBuilder, StoreDigest};
 
@@ -61,13 +61,15 @@ pub(crate) fn verify(
     let mut findings = Findings { found, damaged: 0, unchecked: 0 };
     let active = shared.active();
     let terms = active.terms.as_ref();
-    let engine = active.engine("verify")?;
+    let running = active.running("verify")?;
+    // Below the layers, so that damage in one value does not hide the next.
+    let engine = running.engine.inner();
     let native = engine.offer().caps;
-    let layer_checks = terms.codec.crc && !native.contains(Caps::CRC32C);
+    let checking_layer = terms.codec.checking_layer().filter(|_| !native.contains(Caps::CRC32C));
     let mut bare = None;
     let stat = engine.verify(
         &mut |finding| {
-            if layer_checks && bare.is_none() && finding.code == FindingCode::NoChecksums {
+            if checking_layer.is_some() && bare.is_none() && finding.code == FindingCode::NoChecksums {
                 bare = Some(finding);
             } else {
                 findings.add(finding);
@@ -75,20 +77,21 @@ pub(crate) fn verify(
         },
         seen,
     )?;
-    let view = engine.view()?;
+    let layered = running.engine.layered_view()?;
+    let view = layered.below();
     let header = *view.header();
-    let feed = FeedCheck::run(terms, view.as_ref(), &mut |finding| findings.add(finding), seen)?;
+    let feed = FeedCheck::run(&layered, &mut |finding| findings.add(finding), seen)?;
     check_header(terms, &header, feed.newest_root, &mut findings);
-    check_format(terms, view.as_ref(), &mut findings);
-    if !native.contains(Caps::CRC32C) && !terms.codec.crc {
+    check_format(terms, view, &mut findings);
+    if !native.contains(Caps::CRC32C) && checking_layer.is_none() {
         let what = "values carry no checksum: neither the engine nor a layer makes one, so changed bytes can go unnoticed";
         findings.add(Finding::unchecked(FindingCode::NoChecksums, what, "every record"));
     }
-    let digest = read_back(terms, view.as_ref(), &feed, &mut findings, seen)?;
-    if let Some(finding) = bare {
+    let digest = read_back(terms, view, &feed, &mut findings, seen)?;
+    if let (Some(finding), Some(layer)) = (bare, checking_layer) {
         // The layer covers keys and values. Where it could not read all of them, the engine's word stands.
         findings.add(if digest.whole.is_some() && stat.damaged == 0 {
-            let what = format!("{}; the layer crc32c checked every record", finding.what);
+            let what = format!("{}; the layer {layer} checked every record", finding.what);
             Finding { severity: Severity::Note, what, ..finding }
         } else {
             finding
@@ -134,6 +137,14 @@ fn check_format(terms: &Terms, view: &dyn View, findings: &mut Findings<'_>) {
     }
 }
 
+/// A record that could not be opened: damaged, or sealed with a key that nobody gave.
+fn unread(error: &Error, key: &[u8]) -> Finding {
+    match error.kind() {
+        ErrorKind::Refused => Finding::unchecked(FindingCode::NotRead, error.context(), show_key(key)),
+        _ => Finding::damage(FindingCode::Record, error.context(), show_key(key)),
+    }
+}
+
 struct ReadBack {
     records: u64,
     whole: Option<StoreDigest>,
@@ -150,6 +161,7 @@ fn read_back(
     let mut digest = DigestBuilder::new();
     let mut stopped: Option<Error> = None;
     let (mut rows, mut records, mut whole) = (0_u64, 0_u64, true);
+    let mut scratch = Scratch::default();
     let scanned = view.scan(Scan::all(), &mut |key, stored| {
         if rows.is_multiple_of(ROWS_PER_STEP) {
             let progress = Progress { phase: "layers", done: rows, total: None, unit: "records" };
@@ -162,16 +174,21 @@ fn read_back(
         match key.first() {
             Some(&USER) => {
                 records += 1;
-                let key = logical_key(key);
-                match terms.codec.open(key, stored) {
-                    Ok(value) => digest.add(key, value),
+                let user = logical_key(key);
+                match terms.codec.open(key, stored, &mut scratch) {
+                    Ok(place) => digest.add(user, place.of(stored, &scratch)),
                     Err(error) => {
                         whole = false;
-                        findings.damage(FindingCode::Record, error.context(), show_key(key));
+                        findings.add(unread(&error, user));
                     }
                 }
             }
             Some(&OWN) if key == FORMAT_KEY || feed.knows(key) => {}
+            Some(&OWN) if key.starts_with(KEY_CHECKS) && terms.codec.is_encrypted() => {
+                if let Err(error) = terms.codec.prove(key, stored) {
+                    findings.damage(FindingCode::Header, error.context(), show_key(key));
+                }
+            }
             Some(&OWN) => {
                 let what = "a record of the runtime that this build does not know".to_owned();
                 let (severity, code) = (Severity::Note, FindingCode::Unknown);

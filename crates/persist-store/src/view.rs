@@ -1,11 +1,11 @@
-//! A view with prefix and layers taken off, and the grant enforced.
+//! A view with the prefix taken off, and the grant enforced. The other layers are the engine's.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use persist_api::{BeatHeader, Caps, Cursor, Error, Observer, Result, Scan, Value, View, Visit};
+use persist_api::{BeatHeader, Caps, Cursor, Observer, Result, Scan, Value, View, Visit};
 use persist_io::DirLock;
 
 use crate::StoreDigest;
@@ -47,10 +47,7 @@ impl StoreView {
     #[inline]
     pub fn get(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
         let mut buffer = self.key.borrow_mut();
-        match self.view.get_record(user_key(key, &mut buffer))? {
-            None => Ok(None),
-            Some(value) => self.terms.codec.open_value(key, value).map(Some),
-        }
+        self.view.get_record(user_key(key, &mut buffer))
     }
 
     /// Visits the records of a scan in order (ORDERED). `Break` ends it without an error. The fast way.
@@ -87,22 +84,7 @@ impl StoreView {
         if physical.keys_only {
             return self.view.scan(physical, &mut |key, _| visit(logical_key(key), &[]));
         }
-        let codec = self.terms.codec;
-        if !codec.crc {
-            return self.view.scan(physical, &mut |key, value| visit(logical_key(key), value));
-        }
-        let mut damage: Option<Error> = None;
-        self.view.scan(physical, &mut |key, stored| {
-            let key = logical_key(key);
-            match codec.open(key, stored) {
-                Ok(value) => visit(key, value),
-                Err(error) => {
-                    damage = Some(error);
-                    ControlFlow::Break(())
-                }
-            }
-        })?;
-        damage.map_or(Ok(()), Err)
+        self.view.scan(physical, &mut |key, value| visit(logical_key(key), value))
     }
 
     /// Opens a cursor over a scan (ORDERED). The flexible way.
@@ -112,7 +94,7 @@ impl StoreView {
     pub fn cursor(&self, scan: Scan<'_>) -> Result<StoreCursor<'_>> {
         self.terms.need("cursor", Caps::ORDERED)?;
         let keys_only = scan.keys_only;
-        Ok(StoreCursor::new(self.view.cursor(physical(scan))?, self.terms.codec, keys_only))
+        Ok(StoreCursor::new(self.view.cursor(physical(scan))?, keys_only))
     }
 
     /// The digest of all records (`docs/format.md`).

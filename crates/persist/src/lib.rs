@@ -51,10 +51,11 @@ pub use persist_io::{Disk, RealDisk};
 #[cfg(feature = "lifecycle")]
 pub use persist_lifecycle as lifecycle;
 pub use persist_store::{
-    BackupReport, BeatLog, Cause, CommitOptions, Conflict, Description, DigestBuilder, NotOpened, NotQueued,
-    Op, Opened, Pending, Receipt, STAMP_FILE, StagedBeat, Stamp, StampState, Store, StoreCursor, StoreDigest,
-    StoreId, StoreStats, StoreView, Transacted, Transaction, VerifyReport, Writer, beat_root,
-    default_request, standard_layers, volatile_request,
+    BackupReport, BeatLog, Cause, CommitOptions, Conflict, Description, DigestBuilder, KeyId, KeyProvider,
+    KeyRing, NotOpened, NotQueued, Op, Opened, Pending, Receipt, STAMP_FILE, SecretKey, StagedBeat, Stamp,
+    StampState, Store, StoreCursor, StoreDigest, StoreId, StoreStats, StoreView, Transacted, Transaction,
+    VerifyReport, Writer, beat_root, compressed, default_request, encrypted, standard_layers,
+    volatile_request,
 };
 
 /// The README's code compiles and runs.

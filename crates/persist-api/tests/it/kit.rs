@@ -47,20 +47,29 @@ pub(crate) fn offer() -> impl Strategy<Value = Offer> {
     })
 }
 
+/// What layers may take from the engine here; they provide none of it.
+const REMOVABLE: Caps = Caps::ZERO_COPY.union(Caps::FEED);
+
 pub(crate) fn layer_grant() -> impl Strategy<Value = LayerGrant> {
-    ("[a-z][a-z0-9-]{0,8}", any::<u16>(), few_caps(), 0..40_u64, 0..40_u64).prop_map(
-        |(name, version, provides, key_overhead, value_overhead)| LayerGrant {
+    let parameter = prop_oneof![3 => Just(String::new()), 1 => "[a-z0-9.-]{1,12}"];
+    ("[a-z][a-z0-9-]{0,8}", any::<u16>(), few_caps(), 0..40_u64, 0..40_u64, parameter).prop_map(
+        |(name, version, provides, key_overhead, value_overhead, parameter)| LayerGrant {
             name: name.into(),
             version,
-            provides,
+            provides: provides - REMOVABLE,
             key_overhead,
             value_overhead,
+            parameter: parameter.into(),
         },
     )
 }
 
 pub(crate) fn request() -> impl Strategy<Value = Request> {
-    let layer = (layer_grant(), any::<bool>()).prop_map(|(grant, always)| Layer { grant, always });
+    let layer = (layer_grant(), any::<bool>(), caps()).prop_map(|(grant, always, removes)| Layer {
+        grant,
+        always,
+        removes: removes & REMOVABLE,
+    });
     let floor = prop_oneof![4 => Just(Limits::NO_NEED), 1 => limits()];
     let layers = proptest::collection::vec(layer, 0..4);
     (few_caps(), caps(), durability(), any::<bool>(), floor, layers).prop_map(

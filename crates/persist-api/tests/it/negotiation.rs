@@ -53,7 +53,9 @@ fn check_refusal(offer: &Offer, request: &Request, refusal: &Refusal) -> Result<
     let ready = request.layers.iter().fold(Caps::empty(), |set, layer| set | layer.grant.provides);
     prop_assert_eq!(
         refusal.missing,
-        request.required - offer.caps - (ready & refusal_layers_used(offer, request))
+        request.required
+            - (offer.caps - lost(offer, request))
+            - (ready & refusal_layers_used(offer, request))
     );
     let too_low = offer.durability_max() < request.durability && !request.durability_may_pend;
     prop_assert_eq!(refusal.durability, too_low.then_some((request.durability, offer.durability_max())));
@@ -86,12 +88,19 @@ fn used<'r>(offer: &Offer, request: &'r Request) -> Vec<&'r Layer> {
     let mut have = offer.caps;
     let mut used = Vec::new();
     for layer in &request.layers {
-        if layer.always || (layer.grant.provides & asked(request)).intersects(!have) {
+        let missing = layer.grant.provides - have;
+        let harms = layer.removes.intersects(request.required) && !missing.intersects(request.required);
+        if layer.always || (missing.intersects(asked(request)) && !harms) {
             have |= layer.grant.provides;
             used.push(layer);
         }
     }
     used
+}
+
+/// What the used layers take from the engine.
+fn lost(offer: &Offer, request: &Request) -> Caps {
+    used(offer, request).iter().fold(Caps::empty(), |set, layer| set | layer.removes)
 }
 
 fn refusal_layers_used(offer: &Offer, request: &Request) -> Caps {
@@ -170,7 +179,7 @@ proptest! {
         let unknown: Vec<_> = stamped
             .layers
             .iter()
-            .filter(|layer| request.layers.iter().all(|ready| ready.grant != **layer))
+            .filter(|layer| request.layers.iter().all(|ready| !ready.grant.is_same_layer(layer)))
             .map(persist_api::LayerGrant::id)
             .collect();
         match renegotiate(&offer, &request, &stamped) {
@@ -249,11 +258,12 @@ fn a_layer_is_not_used_where_the_engine_can() {
         provides: Caps::CRC32C,
         key_overhead: 0,
         value_overhead: 4,
+        parameter: "".into(),
     };
     let request = Request {
         required: Caps::CRC32C,
         durability: Durability::Volatile,
-        layers: vec![Layer { grant: layer, always: false }],
+        layers: vec![Layer { grant: layer, always: false, removes: Caps::empty() }],
         ..Request::default()
     };
     let offer = |caps| Offer {

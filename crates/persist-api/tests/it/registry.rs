@@ -31,6 +31,7 @@ fn numbers_and_names_are_pinned() {
         "HISTORY",
         "BACKUP",
         "FEED",
+        "COMPRESSION",
     ];
     for (number, name) in golden.into_iter().enumerate() {
         let cap = REGISTRY.get(number).unwrap();

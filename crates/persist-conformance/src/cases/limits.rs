@@ -7,6 +7,7 @@ use persist_api::{Beat, Engine, Error, ErrorKind, Scan};
 
 use crate::kit::{Stand, begin, commit, get, next_header, pattern, put, put_keys, rows};
 use crate::registry::CEILING;
+use crate::rng::Rng;
 use crate::{CaseResult, Failure, Fixture, check, check_eq, refused};
 
 /// Limits up to this many bytes are tested at their very edge.
@@ -183,10 +184,17 @@ fn ceiled(at: &Stand<'_>) -> Result<Box<dyn Engine>, Error> {
     at.open_with(|options| options.store_bytes_max = Some(CEILING))
 }
 
+/// Bytes that no engine can store in less room.
+fn dense(length: usize, seed: u64) -> Vec<u8> {
+    let mut rng = Rng::new(seed);
+    std::iter::repeat_with(|| rng.next().to_le_bytes()).flatten().take(length).collect()
+}
+
 /// Fills the store until it says `Full`; the error, and how many beats went in.
 fn fill(engine: &dyn Engine) -> Result<(Error, u64), Failure> {
-    let value = vec![0x5A; usize::try_from(engine.offer().limits.value_bytes_max.min(200_000)).unwrap_or(1)];
+    let length = usize::try_from(engine.offer().limits.value_bytes_max.min(200_000)).unwrap_or(1);
     for turn in 0..200_u64 {
+        let value = dense(length, turn);
         let mut beat = begin(engine)?;
         let put = (0..2_u8).try_for_each(|half| {
             beat.put_record(&[&[b'f', half], turn.to_be_bytes().as_slice()].concat(), &value)

@@ -18,8 +18,9 @@ fn checksum_layer() -> Layer {
         provides: Caps::CRC32C,
         key_overhead: 0,
         value_overhead: 4,
+        parameter: Cow::Borrowed(""),
     };
-    Layer { grant, always: false }
+    Layer { grant, always: false, removes: Caps::empty() }
 }
 
 fn granted(fx: &dyn Fixture, offer: &Offer, request: &Request) -> Result<Grant, Failure> {

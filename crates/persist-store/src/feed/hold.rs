@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use persist_api::{Caps, CommitNo, Error, ErrorKind, Result};
+use persist_api::{Caps, CommitNo, Engine, Error, ErrorKind, Result};
 
 use super::lane::Change;
 use super::record::{HEAD_LEN, read_head};
@@ -103,9 +103,9 @@ impl Hold {
             let context = format!("hold {:?} cannot pass commit {to}: the newest is {last}", self.name);
             return Err(Error::new(ErrorKind::Invalid, "advance", context));
         }
-        let head = self.shared.with_running("advance", |active, running| {
-            read_head(running.engine.view()?.as_ref(), active.terms.codec, to.0)
-        })?;
+        let head = self
+            .shared
+            .with_running("advance", |_, running| read_head(running.engine.view()?.as_ref(), to.0))?;
         // A commit that is kept for it is missing only when it has just gone stale, or another handle has passed it.
         let Some(head) = head else { return self.stat().and_then(|stat| check_passed(&stat, to)) };
         let advance = Advance { born: self.born, position: to.0, bytes_at: head.totals.bytes };

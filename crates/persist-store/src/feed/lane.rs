@@ -9,7 +9,6 @@ use super::HoldOptions;
 use super::record::{HEAD_LEN, Head, Totals, cost, put_key, read_head};
 use super::state::{Advance, FeedState};
 use super::table::{HOLDS_MAX, RUNS_MAX, Row, TABLE_KEY, Table};
-use crate::layers::seal_own;
 use crate::log::BeatLog;
 use crate::shared::{Active, Terms, too_large};
 
@@ -49,7 +48,6 @@ struct Stored {
 pub(crate) struct Buffers {
     key: Vec<u8>,
     record: Vec<u8>,
-    sealed: Vec<u8>,
 }
 
 impl FeedState {
@@ -73,7 +71,7 @@ impl FeedState {
         let terms = active.terms.as_ref();
         let mut draft = Draft::new(terms, before, &advances);
         draft.take_in(header, &logs, changes);
-        let first = if header.beat.0 == 1 { terms.format_bytes() } else { 0 };
+        let first = terms.own_bytes(header.beat.0 == 1);
         let staged = logs.map(|log| terms.staged_bytes(log)).fold(first, u64::saturating_add);
         let staged = staged.saturating_add(draft.stored_bytes()).saturating_add(draft.table_bytes());
         let room = terms.limits().beat_bytes_max;
@@ -107,7 +105,7 @@ impl Plan {
         beat: &mut dyn Beat,
         buffers: &mut Buffers,
     ) -> Result<()> {
-        let Buffers { key, record, sealed } = buffers;
+        let Buffers { key, record } = buffers;
         for key in &self.freed {
             beat.delete_record(key)?;
         }
@@ -125,7 +123,7 @@ impl Plan {
             head.encode(log, record);
             for (piece, value) in (0..).zip(record.chunks(piece_max.max(HEAD_LEN))) {
                 put_key(commit, piece, key);
-                beat.put_record(key, seal_own(terms.codec, key, value, sealed))?;
+                beat.put_record(key, value)?;
             }
         }
         if !self.dirty {
@@ -134,7 +132,7 @@ impl Plan {
         if self.next.is_empty() {
             return beat.delete_record(TABLE_KEY);
         }
-        beat.put_record(TABLE_KEY, seal_own(terms.codec, TABLE_KEY, &self.next.encode(), sealed))
+        beat.put_record(TABLE_KEY, &self.next.encode())
     }
 }
 
@@ -306,7 +304,7 @@ impl<'t> Draft<'t> {
                 Err(error) => return Err(error),
             },
         };
-        match read_head(view.as_ref(), self.terms.codec, commit) {
+        match read_head(view.as_ref(), commit) {
             Ok(head) => Ok(Some(head.map_or(1, |head| head.pieces))),
             // A damaged head says nothing; what it leaves behind is found by `verify`.
             Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Some(1)),

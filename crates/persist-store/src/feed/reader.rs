@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use persist_api::{Caps, CommitNo, Error, ErrorKind, Result};
+use persist_api::{Caps, CommitNo, Engine, Error, ErrorKind, Result};
 
 use super::FeedCommit;
 use super::record::{corrupt, read_commit};
@@ -87,14 +87,12 @@ impl Feed {
         if self.core.feed.last() <= self.position {
             return Ok(());
         }
-        let (view, terms) = self.core.with_running("feed", |active, running| {
-            Ok((running.engine.view()?, Arc::clone(&active.terms)))
-        })?;
+        let view = self.core.with_running("feed", |_, running| running.engine.view())?;
         let last = view.header().last_commit().0;
         let first = self.position.0.saturating_add(1);
         let mut bytes = 0;
         for commit in first..=last.min(first.saturating_add(PAGE_COMMITS)) {
-            let Some(read) = read_commit(view.as_ref(), terms.codec, commit)? else {
+            let Some(read) = read_commit(view.as_ref(), commit)? else {
                 // What was read before is whole.
                 return if self.page.is_empty() { Err(self.missing(commit)) } else { Ok(()) };
             };

@@ -3,7 +3,6 @@
 use persist_api::{BeatHeader, CommitNo, Error, ErrorKind, Result, View};
 
 use super::FeedCommit;
-use crate::layers::{Codec, open_own};
 use crate::log::BeatLog;
 
 /// Start of the keys of the feed; the number of the commit follows, so that they stand in its order.
@@ -118,11 +117,10 @@ pub(super) fn corrupt(commit: u64, what: &str) -> Error {
 ///
 /// # Errors
 /// `Corrupt` naming the commit; `Io`, `Stale`.
-pub(crate) fn read_head(view: &dyn View, codec: Codec, commit: u64) -> Result<Option<Head>> {
+pub(crate) fn read_head(view: &dyn View, commit: u64) -> Result<Option<Head>> {
     let mut key = Vec::new();
     put_key(commit, 0, &mut key);
     let Some(value) = view.get_record(&key)? else { return Ok(None) };
-    let value = open_own(codec, &key, value)?;
     Head::decode(commit, &value).map(Some)
 }
 
@@ -130,11 +128,10 @@ pub(crate) fn read_head(view: &dyn View, codec: Codec, commit: u64) -> Result<Op
 ///
 /// # Errors
 /// `Corrupt` naming the commit; `Io`, `Stale`.
-pub(crate) fn read_commit(view: &dyn View, codec: Codec, commit: u64) -> Result<Option<FeedCommit>> {
+pub(crate) fn read_commit(view: &dyn View, commit: u64) -> Result<Option<FeedCommit>> {
     let mut key = Vec::new();
     put_key(commit, 0, &mut key);
     let Some(value) = view.get_record(&key)? else { return Ok(None) };
-    let value = open_own(codec, &key, value)?;
     let head = Head::decode(commit, &value)?;
     let first = value.get(HEAD_LEN..).unwrap_or_default();
     let log = if head.pieces == 1 {
@@ -146,7 +143,7 @@ pub(crate) fn read_commit(view: &dyn View, codec: Codec, commit: u64) -> Result<
             let Some(value) = view.get_record(&key)? else {
                 return Err(corrupt(commit, &format!("piece {piece} is missing")));
             };
-            bytes.extend_from_slice(&open_own(codec, &key, value)?);
+            bytes.extend_from_slice(&value);
             if bytes.len() as u64 > head.log_bytes {
                 break;
             }

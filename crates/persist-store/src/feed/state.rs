@@ -11,7 +11,6 @@ use persist_api::{BeatHeader, BeatNo, CommitNo, ErrorKind, Result, View};
 use super::record::read_head;
 use super::table::{TABLE_KEY, Table};
 use crate::group::sync::{Budget, Condvar, Mutex, MutexGuard, lock, wait_for};
-use crate::layers::{Codec, open_own};
 use crate::shared::closed;
 
 /// The feed of a store.
@@ -70,9 +69,9 @@ impl FeedState {
     ///
     /// # Errors
     /// `Corrupt` for a table that cannot be read; `Io`.
-    pub(crate) fn load(view: &dyn View, codec: Codec) -> Result<Self> {
+    pub(crate) fn load(view: &dyn View) -> Result<Self> {
         let newest = view.header();
-        let Loaded { mut table, damaged } = load_table(view, codec, newest)?;
+        let Loaded { mut table, damaged } = load_table(view, newest)?;
         if damaged {
             table.rows.iter_mut().for_each(|row| row.stale = true);
         }
@@ -180,16 +179,16 @@ pub(super) struct Loaded {
 ///
 /// # Errors
 /// `Corrupt`, `Io`, `Stale`.
-pub(super) fn load_table(view: &dyn View, codec: Codec, newest: &BeatHeader) -> Result<Loaded> {
+pub(super) fn load_table(view: &dyn View, newest: &BeatHeader) -> Result<Loaded> {
     let mut table = match view.get_record(TABLE_KEY)? {
-        Some(stored) => Table::decode(&open_own(codec, TABLE_KEY, stored)?)?,
+        Some(stored) => Table::decode(&stored)?,
         None => Table::default(),
     };
     let newest = newest.last_commit().0;
     if table.floor().is_none_or(|floor| floor > newest) {
         return Ok(Loaded { table, damaged: false });
     }
-    let head = match read_head(view, codec, newest) {
+    let head = match read_head(view, newest) {
         Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
         head => head.ok().flatten(),
     };

@@ -9,9 +9,9 @@ use super::record::{read_commit, read_head, read_key};
 use super::state::load_table;
 use super::table::{TABLE_KEY, Table};
 use crate::digest::ROWS_PER_STEP;
-use crate::layers::{Codec, show_key};
+use crate::layers::show_key;
 use crate::merkle::beat_root;
-use crate::shared::{Active, Core, Terms};
+use crate::shared::{Active, Core};
 
 /// What a check of the feed came to.
 pub(crate) struct FeedCheck {
@@ -55,15 +55,10 @@ impl FeedCheck {
     ///
     /// # Errors
     /// `Cancelled`.
-    pub(crate) fn run(
-        terms: &Terms,
-        view: &dyn View,
-        add: &mut dyn FnMut(Finding),
-        seen: &dyn Observer,
-    ) -> Result<Self> {
+    pub(crate) fn run(view: &dyn View, add: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<Self> {
         let mut damage = |what: &str, place: String| add(Finding::damage(FindingCode::Record, what, place));
         let newest = view.header();
-        let table = match load_table(view, terms.codec, newest) {
+        let table = match load_table(view, newest) {
             Ok(loaded) => loaded.table,
             Err(error) => {
                 damage(error.context(), show_key(TABLE_KEY));
@@ -80,7 +75,7 @@ impl FeedCheck {
                 }
                 done += 1;
                 let place = || format!("feed, commit {commit}");
-                let read = read_commit(view, terms.codec, commit);
+                let read = read_commit(view, commit);
                 if !matches!(read, Ok(Some(_))) {
                     follower.beat = None;
                 }
@@ -111,14 +106,21 @@ impl Core {
         let first = state.table.first();
         let plain = state.table.plain_records();
         drop(state);
-        // Beside the feed there is the copy of the format grant, in every store that has a beat.
-        let own = |beat: BeatNo, feed: u64| (beat, feed.saturating_add(u64::from(beat.0 > 0)));
+        let checks = match active.terms.codec.count_key_checks(engine) {
+            Ok(checks) => checks,
+            Err(error) if error.kind() == ErrorKind::Busy => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Beside the feed there is the copy of the format grant, in every store that has a beat, and the checks of keys.
+        let own = |beat: BeatNo, feed: u64| {
+            (beat, feed.saturating_add(u64::from(beat.0 > 0)).saturating_add(checks))
+        };
         if first.is_none_or(|first| first > split_last) {
             return Ok(Some(own(beat, plain)));
         }
         match engine.view() {
             Ok(view) => {
-                let feed = split_records(view.as_ref(), active.terms.codec)?;
+                let feed = split_records(view.as_ref())?;
                 Ok(feed.map(|feed| own(view.header().beat, feed)))
             }
             Err(error) if error.kind() == ErrorKind::Busy => Ok(None),
@@ -128,10 +130,10 @@ impl Core {
 }
 
 /// The records of the feed where some commits are stored in several.
-fn split_records(view: &dyn View, codec: Codec) -> Result<Option<u64>> {
-    let table = load_table(view, codec, view.header())?.table;
+fn split_records(view: &dyn View) -> Result<Option<u64>> {
+    let table = load_table(view, view.header())?.table;
     let Some(first) = table.first() else { return Ok(Some(table.plain_records())) };
-    let head = read_head(view, codec, first)?;
+    let head = read_head(view, first)?;
     Ok(head.map(|head| {
         let later = table.totals.records.saturating_sub(head.totals.records);
         later.saturating_add(u64::from(head.pieces)).saturating_add(1)

@@ -77,6 +77,10 @@ impl Core {
     }
 
     /// Takes the lane for the writer, behind everything that was queued before.
+    #[allow(
+        clippy::unnecessary_box_returns,
+        reason = "the seat goes from hand to hand, and not byte by byte"
+    )]
     pub(crate) fn take_lane(&self) -> Box<Seat> {
         let group = &self.group;
         let mut queue = group.lock();

@@ -275,8 +275,9 @@ fn layers_of_a_callers_own_are_not_granted() {
         provides: Caps::AEAD,
         key_overhead: 0,
         value_overhead: 16,
+        parameter: "".into(),
     };
-    request.layers.push(persist_api::Layer { grant, always: true });
+    request.layers.push(persist_api::Layer { grant, always: true, removes: Caps::empty() });
     request.preferred |= Caps::AEAD;
     let (_writer, store) = open_memory(&request);
     assert!(!store.grant().session.caps.contains(Caps::AEAD));

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use crate::kit::fails;
 
 fn stamp() -> Stamp {
+    let mut layers: Vec<_> = standard_layers().into_iter().map(|layer| layer.grant).collect();
+    layers[2].parameter = "0123-abc".into();
     Stamp {
         store: "00112233445566778899aabbccddeeff".parse().unwrap(),
         state: StampState::Ready,
@@ -14,7 +16,7 @@ fn stamp() -> Stamp {
         engine_format: 1,
         epoch: 1,
         origin: None,
-        format: FormatGrant { layers: standard_layers().into_iter().map(|layer| layer.grant).collect() },
+        format: FormatGrant { layers },
     }
 }
 
@@ -29,6 +31,8 @@ fn golden_text() {
         origin = none\n\
         grant = persist-format-grant 1\n\
         grant = layer prefix/1 key+1 value+0 provides -\n\
+        grant = layer lz4/1 key+0 value+1 provides COMPRESSION\n\
+        grant = layer xchacha20-poly1305/1 key+0 value+44 provides AEAD with 0123-abc\n\
         grant = layer crc32c/1 key+0 value+4 provides CRC32C\n\
         grant = layer merkle/1 key+0 value+0 provides MERKLE\n\
         grant-digest = ";
@@ -113,13 +117,15 @@ fn store_ids_are_random_and_read_back() {
 }
 
 fn layer() -> impl Strategy<Value = LayerGrant> {
-    ("[a-z][a-z0-9-]{0,8}", any::<u16>(), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
-        |(name, version, key_overhead, value_overhead, bits)| LayerGrant {
+    let parameter = prop_oneof![Just(String::new()), "[a-z0-9.-]{1,120}"];
+    ("[a-z][a-z0-9-]{0,8}", any::<u16>(), any::<u64>(), any::<u64>(), any::<u64>(), parameter).prop_map(
+        |(name, version, key_overhead, value_overhead, bits, parameter)| LayerGrant {
             name: name.into(),
             version,
             provides: persist_api::Caps::from_bits_truncate(bits),
             key_overhead,
             value_overhead,
+            parameter: parameter.into(),
         },
     )
 }

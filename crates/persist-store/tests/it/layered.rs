@@ -1,0 +1,61 @@
+//! Each value layer, and all of them, under the whole conformance suite.
+
+use std::sync::{Arc, LazyLock};
+
+use persist_api::{Caps, Driver, OpenOptions};
+use persist_conformance::Fixture;
+use persist_memory::MemoryDriver;
+use persist_store::{KeyId, KeyRing, LayeredDriver, SecretKey};
+
+/// An engine under value layers.
+struct Under(LazyLock<LayeredDriver>);
+
+impl Fixture for Under {
+    fn driver(&self) -> &dyn Driver {
+        &*self.0
+    }
+}
+
+fn over_memory(layers: Caps) -> LayeredDriver {
+    let keys = KeyRing::new().with(KeyId(1), SecretKey::random().unwrap());
+    LayeredDriver::new(Arc::new(MemoryDriver::new()), layers, Some(&keys)).unwrap()
+}
+
+macro_rules! suite {
+    ($($name:ident: $layers:expr;)+) => {$(
+        mod $name {
+            use super::*;
+
+            static UNDER: Under = Under(LazyLock::new(|| over_memory($layers)));
+
+            persist_conformance::conformance!(UNDER);
+        }
+    )+};
+}
+
+suite! {
+    crc32c: Caps::CRC32C;
+    lz4: Caps::COMPRESSION;
+    xchacha20_poly1305: Caps::AEAD;
+    all: Caps::CRC32C | Caps::COMPRESSION | Caps::AEAD;
+}
+
+#[test]
+fn an_engine_under_layers_offers_what_they_leave() {
+    let bare = MemoryDriver::new().offer(&OpenOptions::default());
+    let offer = |layers| over_memory(layers).offer(&OpenOptions::default());
+    assert!(bare.caps.contains(Caps::ZERO_COPY), "else this shows nothing");
+    let checked = offer(Caps::CRC32C);
+    assert_eq!(checked.caps, bare.caps | Caps::CRC32C);
+    assert_eq!(checked.limits.value_bytes_max, bare.limits.value_bytes_max - 4);
+    for (layers, overhead) in [(Caps::COMPRESSION, 1), (Caps::AEAD, 44), (Caps::AEAD | Caps::COMPRESSION, 45)]
+    {
+        let changed = offer(layers);
+        assert_eq!(
+            changed.caps,
+            bare.caps - Caps::ZERO_COPY,
+            "what a layer provides is not the engine's to offer"
+        );
+        assert_eq!(changed.limits.value_bytes_max, bare.limits.value_bytes_max - overhead);
+    }
+}
