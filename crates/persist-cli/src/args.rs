@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Backup(commands::backup::Args),
     /// Give unused space back
     Compact(commands::compact::Args),
+    /// Open the stores of a configuration in their order, do their upkeep, and close them
+    Maintain(commands::maintain::Args),
     /// Check or print a configuration
     #[command(subcommand)]
     Config(Config),

@@ -55,6 +55,7 @@ fn run(command: &Command, global: &Global, out: &mut Out) -> Result<()> {
         Command::Checkpoint(args) => commands::checkpoint::run(args, global, out),
         Command::Backup(args) => commands::backup::run(args, global, out),
         Command::Compact(args) => commands::compact::run(args, global, out),
+        Command::Maintain(args) => commands::maintain::run(args, global, out),
         Command::Config(Config::Check(args)) => commands::config::check(args, global, out),
         Command::Config(Config::Show(args)) => commands::config::show(args, global, out),
         Command::Config(Config::Default(_)) => commands::config::default(out),

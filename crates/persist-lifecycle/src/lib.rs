@@ -1,6 +1,9 @@
 //! From a configuration to open stores, kept in shape, and back to closed ones.
 //!
-//! [`config`] reads and checks what an operator writes: TOML or JSON, strict, with overrides from the environment.
+//! [`config`] reads and checks what an operator writes: TOML or JSON, strict, with overrides from the environment. A
+//! [`Registry`] opens the stores of a configuration in a declared order, with the [`Component`]s that stand on them, says what
+//! each replayed, and closes all in the opposite order. [`maintenance`] makes checkpoints and compactions when they are due.
+//! Time comes from a [`Clock`] that is given.
 //!
 //! It must never know an engine by name; drivers are given to it. It must never know a facet or a service either.
 //!
@@ -15,5 +18,15 @@
 //! # Ok::<(), persist_lifecycle::config::ConfigError>(())
 //! ```
 
+mod clock;
 pub mod config;
+pub mod maintenance;
 mod order;
+mod registry;
+
+pub use clock::{Clock, SystemClock};
+pub use maintenance::Maintenance;
+pub use registry::{
+    Closed, Component, ComponentOpened, Event, OpenFailed, Registry, RegistryOptions, Replayed, Step,
+    StoreOpened, Stores,
+};

@@ -27,6 +27,7 @@
 //! ```
 
 mod active;
+mod activity;
 mod backup;
 mod create;
 mod cursor;

@@ -10,6 +10,7 @@ use persist_api::{BeatHeader, BeatNo, Caps, CommitNo, Engine, Error, Result};
 use persist_io::Disk;
 
 pub(crate) use crate::active::{Active, Room, Running, Terms, closed, too_large};
+use crate::activity::Activity;
 use crate::feed::{FeedState, Plan};
 use crate::group::Group;
 use crate::log::BeatLog;
@@ -26,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) group: Group,
     pub(crate) recent: Recent,
     pub(crate) feed: FeedState,
+    pub(crate) activity: Activity,
 }
 
 /// What the handles hold: stores, the writer, and commits that somebody waits for. With the last of them, what is queued
@@ -64,6 +66,7 @@ impl Shared {
             close_wait,
             recent: Recent::new(last.beat),
             feed,
+            activity: Activity::default(),
         }))
     }
 }
@@ -100,8 +103,9 @@ impl Core {
         &self,
         header: &BeatHeader,
         plan: Option<Plan>,
-        logs: impl Iterator<Item = &'l BeatLog>,
+        logs: impl Iterator<Item = &'l BeatLog> + Clone,
     ) {
+        self.activity.committed(logs.clone());
         self.last_commit.store(header.last_commit().0, Ordering::Release);
         self.recent.record(header.beat, logs);
         self.feed.publish(header, plan);

@@ -21,6 +21,10 @@ const STATS_TRIES: usize = 64;
 pub struct StoreStats {
     /// The newest commit.
     pub commit: CommitNo,
+    /// Bytes of keys and values that were committed since the store was opened, without prefixes and layers.
+    pub committed_bytes: u64,
+    /// Backups and compactions that are at work.
+    pub long_verbs: u64,
     /// The engine's figures. `records` counts users' records only, where the engine knows.
     pub engine: Stats,
 }
@@ -100,13 +104,23 @@ impl Store {
             if own.is_none_or(|(beat, _)| beat == stats.beat) {
                 let users = |records: u64| own.map(|(_, own)| records.saturating_sub(own));
                 stats.records = stats.records.and_then(users);
-                return Ok(StoreStats { commit: self.0.last_commit(), engine: stats });
+                return Ok(self.store_stats(stats));
             }
         }
         // Others commit faster than it can be counted.
         let mut stats = self.0.with_running("stats", |_, running| running.engine.stats())?;
         stats.records = None;
-        Ok(StoreStats { commit: self.0.last_commit(), engine: stats })
+        Ok(self.store_stats(stats))
+    }
+
+    fn store_stats(&self, engine: Stats) -> StoreStats {
+        let activity = &self.0.activity;
+        StoreStats {
+            commit: self.0.last_commit(),
+            committed_bytes: activity.committed_bytes(),
+            long_verbs: activity.long_verbs(),
+            engine,
+        }
     }
 
     /// Makes every earlier beat durable and says which is the newest (DURABLE).
@@ -133,6 +147,7 @@ impl Store {
     /// # Errors
     /// `Unsupported` unless granted, `Busy` when open views prevent it, `Cancelled`.
     pub fn compact(&self, scope: CompactScope, seen: &dyn Observer) -> Result<CompactStat> {
+        let _at_work = self.0.activity.begin();
         self.0.with_running("compact", |active, running| {
             active.terms.need("compact", Caps::COMPACTION)?;
             running.engine.compact(scope, seen)
@@ -147,6 +162,7 @@ impl Store {
     /// `Unsupported` unless granted, `Mismatch` when `into` holds anything but a lock of ours, `Invalid` when it lies inside
     /// this home, `Locked` while another backup is written there, `Full`, `Io`, `Cancelled`.
     pub fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupReport> {
+        let _at_work = self.0.activity.begin();
         crate::backup::backup(&self.0, into, seen)
     }
 

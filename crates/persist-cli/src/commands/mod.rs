@@ -21,6 +21,7 @@ pub(crate) mod get;
 pub(crate) mod import_branch;
 pub(crate) mod ingest;
 pub(crate) mod init;
+pub(crate) mod maintain;
 pub(crate) mod man;
 pub(crate) mod put;
 pub(crate) mod scan;

@@ -131,3 +131,43 @@ fn show_prints_what_is_in_effect_and_default_what_there_is() {
     assert!(place.run(&["config", "check", "default.toml"]).ok().text().contains("no store"));
     assert!(place.run(&["config", "default", "--json"]).ok().objects()[0]["data_dir"] == "data");
 }
+
+#[test]
+fn maintain_opens_in_order_does_the_upkeep_and_closes_in_the_opposite_order() {
+    let place = place();
+    at(&place, &["maintain"]).fails(1, "users: there is no store here");
+    assert!(!place.path().join("all").exists());
+    at(&place, &["init", "--store", "@users"]).ok();
+    at(&place, &["maintain"]).fails(1, "orders: there is no store here");
+    at(&place, &["init", "--store", "@orders"]).ok();
+    at(&place, &["put", "key", "value", "--store", "@orders"]).ok();
+
+    let told = at(&place, &["maintain", "--compact", "--json"]).ok().objects();
+    let steps: Vec<_> =
+        told.iter().map(|one| (one["step"].as_str().unwrap(), one["store"].as_str().unwrap())).collect();
+    let expected = [
+        ("open", "users"),
+        ("open", "orders"),
+        ("checkpoint", "users"),
+        ("compact", "users"),
+        ("checkpoint", "orders"),
+        ("compact", "orders"),
+        ("close_store", "orders"),
+        ("close_store", "users"),
+    ];
+    assert_eq!(steps, expected);
+    assert_fields(&told[1], "step store engine home created beat phases recovered strangers milliseconds");
+    assert_eq!((&told[1]["beat"], &told[1]["recovered"]["recovered_frames"]), (&json!("1"), &json!(1)));
+    assert_fields(&told[2], "step store ok bytes error milliseconds");
+    assert_fields(&told[6], "step store ok error milliseconds");
+    assert!(told[2..].iter().all(|one| one["ok"] == true && one["error"].is_null()));
+    let doctor = at(&place, &["doctor", "--store", "@orders", "--json"]).ok().objects().remove(0);
+    assert_eq!((&doctor["closed"], &doctor["runs"], &doctor["frames"]), (&json!(true), &json!(1), &json!(0)));
+
+    let text = at(&place, &["maintain", "users"]).ok();
+    assert!(text.text().ends_with("users: closed\n") && !text.text().contains("orders"), "{}", text.text());
+    let both = at(&place, &["maintain", "@orders"]).ok();
+    assert!(both.text().starts_with("users: sqlite, beat 0"), "{}", both.text());
+    at(&place, &["maintain", "order"]).fails(2, "did you mean orders?");
+    place.run(&["maintain"]).fails(2, "which stores?");
+}

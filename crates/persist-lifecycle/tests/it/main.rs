@@ -13,3 +13,6 @@
 mod config;
 mod config_errors;
 mod environment;
+mod kit;
+mod maintenance;
+mod registry;

@@ -1,0 +1,104 @@
+//! One store that is kept in shape.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use persist_api::{Caps, CompactScope, Error, ErrorKind, Observer, Result};
+use persist_store::Store;
+
+use super::plan::{Ended, Figures, Plan, Reason, Task};
+use super::report::{UpkeepRun, UpkeepStats};
+use crate::clock::Clock;
+use crate::config::MaintenanceConfig;
+
+/// A store, its plan, and what is told of it.
+pub(super) struct Keeper {
+    pub(super) name: String,
+    store: Store,
+    plan: Plan,
+    scope: CompactScope,
+}
+
+impl Keeper {
+    pub(super) fn new(name: &str, store: &Store, config: &MaintenanceConfig, now: Duration) -> Result<Self> {
+        let caps = store.grant().session.caps;
+        let granted = |task: &Task| caps.contains(needs(*task));
+        let tasks: Vec<Task> = Task::ALL.into_iter().filter(granted).collect();
+        let plan = Plan::new(config, &tasks, figures(store)?, now);
+        let scope = CompactScope { keep_beats: config.compact_keep_beats };
+        Ok(Self { name: name.to_owned(), store: store.clone(), plan, scope })
+    }
+
+    /// Looks whether something is due.
+    pub(super) fn look(&mut self, now: Duration) -> Result<Option<(Task, Reason)>> {
+        let figures = figures(&self.store)?;
+        Ok(self.plan.due(figures, now))
+    }
+
+    /// Does a task.
+    pub(super) fn run(
+        &mut self,
+        task: Task,
+        why: Reason,
+        clock: &dyn Clock,
+        seen: &dyn Observer,
+    ) -> UpkeepRun {
+        let began = clock.now();
+        let outcome = self.work(task, seen);
+        let now = clock.now();
+        let ended = match &outcome {
+            Ok(_) => Some(Ended::Done),
+            Err(error) if error.kind() == ErrorKind::Busy => Some(Ended::Busy),
+            // Whoever stopped it decides what comes next.
+            Err(error) if error.kind() == ErrorKind::Cancelled => None,
+            Err(_) => Some(Ended::Failed),
+        };
+        if let Some(ended) = ended {
+            // The base after a run is what the store is then. Where it cannot be told, the run has not done its work.
+            let (ended, figures) = match figures(&self.store) {
+                Ok(figures) => (ended, figures),
+                Err(_) => (Ended::Failed, Figures::default()),
+            };
+            self.plan.ended(task, ended, figures, now);
+        }
+        let outcome = outcome.map_err(Arc::new);
+        UpkeepRun { store: self.name.clone(), task, why, began, took: now.saturating_sub(began), outcome }
+    }
+
+    fn work(&self, task: Task, seen: &dyn Observer) -> Result<u64> {
+        if self.store.stats()?.long_verbs > 0 {
+            return Err(Error::new(ErrorKind::Busy, task.name(), "a backup or a compaction is at work"));
+        }
+        match task {
+            Task::Checkpoint => self.store.checkpoint().map(|stat| stat.bytes),
+            Task::Compact => self.store.compact(self.scope, seen).map(|stat| stat.reclaimed()),
+        }
+    }
+
+    /// Brings what is told of the store up to date.
+    pub(super) fn publish(&self, stats: &mut UpkeepStats) {
+        for task in Task::ALL {
+            stats.task_mut(task).next_by_time = self.plan.next_by_time(task);
+        }
+    }
+
+    pub(super) fn failures(&self, task: Task) -> u32 {
+        self.plan.failures(task)
+    }
+}
+
+fn needs(task: Task) -> Caps {
+    match task {
+        Task::Checkpoint => Caps::CHECKPOINT,
+        Task::Compact => Caps::COMPACTION,
+    }
+}
+
+fn figures(store: &Store) -> Result<Figures> {
+    let stats = store.stats()?;
+    Ok(Figures {
+        commit: stats.commit,
+        committed_bytes: stats.committed_bytes,
+        bytes_on_disk: stats.engine.bytes_on_disk,
+    })
+}
