@@ -31,6 +31,9 @@ pub(crate) struct Global {
     /// The configuration that names stores (docs/configuration.md)
     #[arg(long, global = true, env = "PERSIST_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// The keys of an encrypted store (docs/layers.md); nobody but its owner may be able to read the file
+    #[arg(long, global = true, env = "PERSIST_KEY_FILE", value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
     /// A setting of the engine (docs/engines), may be repeated
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = knob)]
     pub(crate) knob: Vec<(String, String)>,

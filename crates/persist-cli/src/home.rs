@@ -46,9 +46,28 @@ pub(crate) fn open(global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
 
 /// Opens what was looked at.
 pub(crate) fn negotiate(target: &Target, opened: Opened, watch: &Watch) -> Result<(Writer, Store)> {
+    check_keys(target, &opened)?;
     let (writer, store) = opened.negotiate_watched(&target.request, watch).map_err(Error::from)?;
     target.tell(&store);
     Ok((writer, store))
+}
+
+/// Says how to give keys to a store that needs some.
+///
+/// # Errors
+/// `Refused`.
+fn check_keys(target: &Target, opened: &Opened) -> Result<()> {
+    let description = opened.describe();
+    let encrypted = description.stamp.is_some_and(|stamp| {
+        stamp.format.layers.iter().any(|layer| layer.provides.contains(persist::Caps::AEAD))
+    });
+    if !encrypted || target.has_keys() {
+        return Ok(());
+    }
+    let context = "this store is encrypted: name the file with its keys by --key-file or PERSIST_KEY_FILE";
+    Err(Error::new(ErrorKind::Refused, "open", context)
+        .with_path(description.home.unwrap_or_default())
+        .into())
 }
 
 /// A receipt as JSON.

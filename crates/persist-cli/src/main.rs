@@ -5,6 +5,7 @@ mod commands;
 mod fail;
 mod frames;
 mod home;
+mod keys;
 mod out;
 mod target;
 mod text;

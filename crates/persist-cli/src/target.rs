@@ -1,12 +1,16 @@
 //! Which store a command is about: an address, or a name in a configuration.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use persist::lifecycle::config::{Config, Loaded};
-use persist::{CommitOptions, Error, ErrorKind, OpenMode, OpenOptions, Options, Request};
+use persist::{
+    CommitOptions, Error, ErrorKind, KeyProvider, KeyRing, OpenMode, OpenOptions, Options, Request,
+};
 
 use crate::args::Global;
 use crate::fail::{Failure, Result};
+use crate::keys;
 
 /// The store if nothing says otherwise.
 const STORE: &str = "./store";
@@ -19,11 +23,17 @@ pub(crate) struct Target {
     pub(crate) request: Request,
     engine: OpenOptions,
     commit: Option<CommitOptions>,
+    keys: Option<Arc<KeyRing>>,
 }
 
 impl Target {
     /// The store that the command line names.
     pub(crate) fn of(global: &Global) -> Result<Self> {
+        let keys = global.key_file.as_deref().map(keys::read).transpose()?.map(Arc::new);
+        Ok(Self { keys, ..Self::without_keys(global)? })
+    }
+
+    fn without_keys(global: &Global) -> Result<Self> {
         let usage = |what: String| Failure::Usage(what);
         let name = match (&global.store, &global.config) {
             (None, None) => return Ok(Self::at(STORE, global)),
@@ -67,18 +77,28 @@ impl Target {
         let url = store.engine.as_ref().map_or_else(|| text.to_owned(), |engine| format!("{engine}:{text}"));
         let mut engine = store.open_options();
         engine.knobs.extend(global.knob.iter().cloned());
-        Ok(Self { url, request: store.request(), engine, commit: Some(store.commit_options()) })
+        let commit = Some(store.commit_options());
+        Ok(Self { url, request: store.request(), engine, commit, keys: None })
     }
 
     fn at(url: &str, global: &Global) -> Self {
         let knobs = global.knob.iter().cloned().collect();
         let engine = OpenOptions { knobs, ..OpenOptions::default() };
-        Self { url: url.to_owned(), request: persist::default_request(), engine, commit: None }
+        Self { url: url.to_owned(), request: persist::default_request(), engine, commit: None, keys: None }
     }
 
     /// How it is opened.
     pub(crate) fn options(&self, mode: OpenMode) -> Options {
-        Options::default().engine(OpenOptions { mode, ..self.engine.clone() })
+        let options = Options::default().engine(OpenOptions { mode, ..self.engine.clone() });
+        match &self.keys {
+            Some(keys) => options.keys(Arc::clone(keys) as Arc<dyn KeyProvider>),
+            None => options,
+        }
+    }
+
+    /// True if keys of encryption were given.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Tells an open store what only open stores can be told.

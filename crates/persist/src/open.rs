@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use persist_api::{Driver, OpenOptions, Result};
 use persist_io::{Disk, RealDisk};
-use persist_store::{Opened, Stamp};
+use persist_store::{KeyProvider, Opened, Stamp};
 
 use crate::address::{Address, absent};
 use crate::engines::drivers;
 
-/// How to open: the engine's options, further engines, and the disk below.
+/// How to open: the engine's options, further engines, the disk below, and keys.
 ///
 /// The drivers live as long as these options and their clones, and so do the homes of a memory engine.
 #[derive(Clone)]
@@ -19,12 +19,13 @@ pub struct Options {
     pub engine: OpenOptions,
     drivers: Vec<Arc<dyn Driver>>,
     disk: Arc<dyn Disk>,
+    keys: Option<Arc<dyn KeyProvider>>,
 }
 
 impl Default for Options {
     /// The engines of this build, their defaults, the operating system's disk.
     fn default() -> Self {
-        Self { engine: OpenOptions::default(), drivers: drivers(), disk: Arc::new(RealDisk) }
+        Self { engine: OpenOptions::default(), drivers: drivers(), disk: Arc::new(RealDisk), keys: None }
     }
 }
 
@@ -48,6 +49,13 @@ impl Options {
     #[must_use]
     pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
         self.disk = disk;
+        self
+    }
+
+    /// The same options with keys of encryption (`docs/layers.md`).
+    #[must_use]
+    pub fn keys(mut self, keys: Arc<dyn KeyProvider>) -> Self {
+        self.keys = Some(keys);
         self
     }
 
@@ -93,5 +101,10 @@ pub fn open_with(url: &str, options: &Options) -> Result<Opened> {
         return Err(absent(&stamp.engine, &present, None).with_path(address.path));
     }
     let disk = Arc::clone(&options.disk);
-    persist_store::open_with(disk, &options.drivers, address.path, address.scheme, &options.engine)
+    let opened =
+        persist_store::open_with(disk, &options.drivers, address.path, address.scheme, &options.engine)?;
+    Ok(match &options.keys {
+        Some(keys) => opened.keys(Arc::clone(keys)),
+        None => opened,
+    })
 }

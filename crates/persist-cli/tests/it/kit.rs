@@ -91,6 +91,7 @@ impl Place {
             .current_dir(self.path())
             .env_remove("PERSIST_STORE")
             .env_remove("PERSIST_CONFIG")
+            .env_remove("PERSIST_KEY_FILE")
             .stdin(Stdio::null());
         command
     }

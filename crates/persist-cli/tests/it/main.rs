@@ -18,6 +18,7 @@ mod errors;
 mod frames;
 mod import_branch;
 mod ingest;
+mod keys;
 mod kit;
 mod records;
 mod signals;
