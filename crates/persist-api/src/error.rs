@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::BeatNo;
 
@@ -190,6 +191,7 @@ struct Inner {
     path: Option<PathBuf>,
     beat: Option<BeatNo>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    told: AtomicBool,
 }
 
 impl Error {
@@ -205,6 +207,7 @@ impl Error {
             path: None,
             beat: None,
             source: None,
+            told: AtomicBool::new(false),
         }))
     }
 
@@ -279,6 +282,12 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Notes that a caller was told of this error; true the first time. So that whoever counts errors counts each once,
+    /// however many doors it passes.
+    pub fn tell(&self) -> bool {
+        !self.0.told.swap(true, Ordering::Relaxed)
     }
 
     /// The kind, for branching.

@@ -76,6 +76,8 @@ struct LedgerShared {
 struct LedgerState {
     next: u64,
     open: BTreeMap<u64, (BeatNo, Instant)>,
+    /// Threads that wait for views to go: nobody else needs to be told, and telling is a system call.
+    waiting: u32,
 }
 
 /// One open view. Dropping it takes the view off the ledger.
@@ -132,11 +134,14 @@ impl ViewLedger {
     /// # Errors
     /// `Busy` naming how many are left and the beat of the oldest.
     pub fn wait_until_closed(&self, wait: Duration) -> Result<()> {
-        let (state, _) = self
+        let mut state = self.state();
+        state.waiting = state.waiting.saturating_add(1);
+        let (mut state, _) = self
             .0
             .changed
-            .wait_timeout_while(self.state(), wait, |state| !state.open.is_empty())
+            .wait_timeout_while(state, wait, |state| !state.open.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
+        state.waiting = state.waiting.saturating_sub(1);
         match state.open.first_key_value() {
             None => Ok(()),
             Some((_, (beat, _))) => {
@@ -158,7 +163,12 @@ impl ViewLease {
 
 impl Drop for ViewLease {
     fn drop(&mut self) {
-        self.ledger.state().open.remove(&self.id);
-        self.ledger.0.changed.notify_all();
+        let mut state = self.ledger.state();
+        state.open.remove(&self.id);
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.ledger.0.changed.notify_all();
+        }
     }
 }

@@ -59,4 +59,4 @@ pub use report::{
     BackupStat, CheckpointStat, CompactScope, CompactStat, Finding, FindingCode, Severity, Stats, VerifyStat,
 };
 pub use select::{Selection, select};
-pub use value::Value;
+pub use value::{GiveBack, Lender, Value};

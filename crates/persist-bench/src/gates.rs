@@ -23,7 +23,7 @@ enum What {
     Bytes { rows: usize },
     /// Allocations of a commit of a hundred rows.
     Allocations,
-    /// Instructions of a get, of a row of a scan, of a commit of a hundred rows.
+    /// Instructions of a get, of a row of a scan, of a commit of a hundred rows, of a view.
     Instructions(Step),
 }
 
@@ -42,18 +42,21 @@ const LIMITS: &[Limit] = &[
     limit("flatfile", What::Instructions(Step::Commit), 44_000.0),
     limit("flatfile", What::Instructions(Step::Get), 1_500.0),
     limit("flatfile", What::Instructions(Step::Row), 260.0),
+    limit("flatfile", What::Instructions(Step::View), 1_000.0),
     limit("persist-sqlite", What::Syncs { rows: 100 }, 1.4),
     limit("persist-sqlite", What::Writes { rows: 100 }, 310.0),
     limit("persist-sqlite", What::Bytes { rows: 100 }, 64.0),
     limit("persist-sqlite", What::Allocations, 75.0),
     limit("persist-sqlite", What::Instructions(Step::Get), 5_200.0),
     limit("persist-sqlite", What::Instructions(Step::Row), 1_200.0),
+    limit("persist-sqlite", What::Instructions(Step::View), 9_000.0),
     limit("persist-lmdb", What::Syncs { rows: 100 }, 2.0),
     limit("persist-lmdb", What::Writes { rows: 100 }, 87.0),
     limit("persist-lmdb", What::Bytes { rows: 100 }, 37.0),
     limit("persist-lmdb", What::Allocations, 4.0),
     limit("persist-lmdb", What::Instructions(Step::Get), 1_700.0),
     limit("persist-lmdb", What::Instructions(Step::Row), 160.0),
+    limit("persist-lmdb", What::Instructions(Step::View), 2_600.0),
 ];
 
 /// Counts everything and fails beyond the limits.

@@ -31,6 +31,8 @@ pub(crate) enum Step {
     Row,
     /// One durable commit of a hundred rows.
     Commit,
+    /// One snapshot, opened and let go, with nothing written since the last.
+    View,
 }
 
 impl Step {
@@ -39,6 +41,7 @@ impl Step {
             Self::Get => "get",
             Self::Row => "row",
             Self::Commit => "commit",
+            Self::View => "view",
         }
     }
 
@@ -47,6 +50,7 @@ impl Step {
             Self::Get => (1_000, 21_000),
             Self::Row => (1, 6),
             Self::Commit => (20, 120),
+            Self::View => (1_000, 11_000),
         }
     }
 }
@@ -113,6 +117,9 @@ fn steps(store: &dyn Contender, data: Data, step: &str, count: usize) -> Result<
         let batches: Vec<Vec<Row>> =
             (0..most).map(|_| fresh(&mut random, ROWS_A_COMMIT, VALUE_BYTES)).collect();
         return batches.iter().take(count).try_for_each(|rows| store.commit(rows, Ack::Durable));
+    }
+    if step == "view" {
+        return (0..count).try_for_each(|_| store.reader().map(drop));
     }
     let keys = data.uniform_keys(&mut random, usize::try_from(Step::Get.runs().1).map_err(text)?);
     let mut reader = store.reader()?;

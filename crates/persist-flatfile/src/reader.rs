@@ -140,7 +140,7 @@ impl Reader {
     fn value<'v>(&'v self, stored: &Stored<'v>) -> Result<Option<Value<'v>>> {
         Ok(match stored {
             Stored::Inline(value) => Some(Value::borrowed(value)),
-            Stored::Large(payload) => Some(Value::pinned(self.state.payloads.read(payload)?)),
+            Stored::Large(payload) => Some(Value::shared(self.state.payloads.read(payload)?)),
             Stored::Deleted => None,
         })
     }

@@ -15,6 +15,7 @@ use crate::group::Work;
 use crate::layers::{Codec, FORMAT_KEY, Layered, format_record};
 use crate::log::{BeatLog, Op, check_op};
 use crate::log_code::op_bytes;
+use crate::observe::Meters;
 
 /// The engine, and the right to its home. The lock goes last.
 pub(crate) struct Running {
@@ -53,6 +54,7 @@ pub(crate) struct Active {
     /// `None` for an engine that keeps nothing on disk.
     pub(crate) home: Option<PathBuf>,
     pub(crate) terms: Arc<Terms>,
+    pub(crate) meters: Meters,
     stamp: Mutex<Option<Stamp>>,
     running: RwLock<Option<Running>>,
     /// Set while the engine is being closed, and for good once it is.
@@ -168,6 +170,10 @@ impl Active {
             engine,
             home,
             terms: Arc::new(Terms { grant, codec }),
+            meters: Meters::new(
+                &stamp.as_ref().map_or_else(|| "-".to_owned(), |stamp| stamp.store.to_string()),
+                engine,
+            ),
             stamp: Mutex::new(stamp),
             running: RwLock::new(Some(running)),
             closing: AtomicBool::new(false),

@@ -144,8 +144,8 @@ impl Opened {
         let home: Option<PathBuf> = stamp.as_ref().map(|_| self.home.clone());
         let running = Running { engine, lock };
         let active = Active::new(running, self.offer.engine, home, stamp, grant, codec);
-        let disk = Arc::clone(&self.disk);
-        let shared = Arc::new(Shared::new(active, disk, header, feed, self.options.close_wait));
+        let tools = (Arc::clone(&self.disk), Arc::clone(&self.clock));
+        let shared = Arc::new(Shared::new(active, tools, header, feed, self.options.close_wait));
         let writer = Writer::new(Arc::clone(&shared));
         Ok(Place { shared, writer })
     }

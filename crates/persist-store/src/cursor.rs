@@ -5,6 +5,7 @@ use std::fmt;
 use persist_api::{Cursor, Result};
 
 use crate::layers::{logical_key, user_key};
+use crate::observe::told;
 
 /// A lending cursor over users' records. It starts before the first row; after an error it keeps failing until `seek`.
 pub struct StoreCursor<'v> {
@@ -29,7 +30,7 @@ impl<'v> StoreCursor<'v> {
     /// # Errors
     /// `Corrupt` naming the key, `Io`, `Stale`.
     pub fn advance(&mut self) -> Result<bool> {
-        self.cursor.advance()
+        told(self.cursor.advance())
     }
 
     /// Goes to the first row at or after `key` in the scan's direction, within its range; false if there is none. The
@@ -38,7 +39,7 @@ impl<'v> StoreCursor<'v> {
     /// # Errors
     /// `Corrupt` naming the key, `Io`, `Stale`.
     pub fn seek(&mut self, key: &[u8]) -> Result<bool> {
-        self.cursor.seek(user_key(key, &mut self.buffer))
+        told(self.cursor.seek(user_key(key, &mut self.buffer)))
     }
 
     /// The current key; empty when there is no current row.

@@ -11,9 +11,11 @@ use persist_api::{
 };
 use persist_io::Disk;
 
+use crate::clock::{Clock, SystemClock};
 use crate::create::Place;
 use crate::home::{Found, Survey, check_clearable, find_driver, survey};
 use crate::layers::{AEAD_LAYER, Codec, KeyProvider, enforced_limits, new_parameter, standard_layers};
+use crate::observe::told;
 use crate::stamp::Stamp;
 use crate::{Store, Writer};
 
@@ -21,6 +23,7 @@ use crate::{Store, Writer};
 /// Ask it what it is, then [`negotiate`](Self::negotiate).
 pub struct Opened {
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) drivers: Vec<Arc<dyn Driver>>,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) home: PathBuf,
@@ -67,6 +70,17 @@ pub fn open_with(
     scheme: Option<&str>,
     options: &OpenOptions,
 ) -> Result<Opened> {
+    let _span = tracing::info_span!("persist.open", home = %home.display(), engine = scheme).entered();
+    told(look(disk, drivers, home, scheme, options))
+}
+
+fn look(
+    disk: Arc<dyn Disk>,
+    drivers: &[Arc<dyn Driver>],
+    home: &Path,
+    scheme: Option<&str>,
+    options: &OpenOptions,
+) -> Result<Opened> {
     if options.importing {
         let context = "`importing` is the runtime's own option";
         return Err(Error::new(ErrorKind::Invalid, "open", context));
@@ -77,6 +91,7 @@ pub fn open_with(
             let (home, options) = (home.to_path_buf(), options.clone());
             return Ok(Opened {
                 disk,
+                clock: Arc::new(SystemClock::default()),
                 drivers: drivers.to_vec(),
                 driver,
                 home,
@@ -96,6 +111,7 @@ pub fn open_with(
     let offer = driver.offer(options);
     let opened = Opened {
         disk,
+        clock: Arc::new(SystemClock::default()),
         drivers: drivers.to_vec(),
         driver,
         home: home.to_path_buf(),
@@ -126,6 +142,12 @@ fn resolve_scheme(survey: &Survey, home: &Path, asked: Option<&str>) -> Result<S
 }
 
 impl Opened {
+    /// The same, with another clock for all that has a time limit.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
     /// What lies here, for people and tools.
     #[must_use]
     pub fn describe(&self) -> Description {
@@ -176,8 +198,15 @@ impl Opened {
         request: &Request,
         seen: &dyn Observer,
     ) -> Result<(Writer, Store), NotOpened> {
+        let _span = tracing::info_span!(
+            "persist.negotiate",
+            engine = self.offer.engine,
+            home = %self.home.display()
+        )
+        .entered();
+        crate::observe::describe();
         let request = Request { layers: standard_layers(), ..request.clone() };
-        match self.establish(&request, seen) {
+        match told(self.establish(&request, seen)) {
             Ok(place) => Ok(place.into_handles()),
             Err(error) => Err(NotOpened(Box::new((self, error)))),
         }

@@ -68,6 +68,10 @@ impl Seat {
         let root = terms.codec.merkle.then(|| root_of(logs.clone()));
         let header = self.last.next(logs.len() as u64, durability, root)?;
         let plan = core.feed.plan(&active, &header, logs.clone(), changes)?;
+        // Before the beat, so that it can use again what they held.
+        core.recall_views();
+        let _span =
+            tracing::debug_span!("persist.beat", beat = header.beat.0, commits = header.commits).entered();
         let engine = active.engine("commit")?;
         let mut beat = engine.begin_beat(header)?;
         if self.last.beat.0 == 0 {
@@ -84,10 +88,14 @@ impl Seat {
         if let Some(plan) = &plan {
             plan.apply(terms, &header, logs.clone(), beat.as_mut(), &mut self.feed)?;
         }
+        let began = core.clock.now();
         let reached = beat.commit_beat()?.reached;
+        let sync = (reached == Durability::Durable).then(|| core.clock.now().saturating_sub(began));
         drop(engine);
         self.last = header;
         self.key_is_proved = true;
+        let bytes = logs.clone().map(|log| log.canonical_bytes().len() as u64).sum();
+        active.meters.beat(header.commits, bytes, sync);
         core.note_beat(&header, plan, logs);
         let shown_root = root.filter(|_| terms.grant.session.caps.contains(persist_api::Caps::MERKLE));
         Ok(Done { header, reached, shown_root })

@@ -11,16 +11,20 @@ use persist_io::Disk;
 
 pub(crate) use crate::active::{Active, Room, Running, Terms, closed, too_large};
 use crate::activity::Activity;
+use crate::clock::Clock;
 use crate::feed::{FeedState, Plan};
 use crate::group::Group;
 use crate::log::BeatLog;
+use crate::observe::verb;
 use crate::transact::Recent;
+use crate::views::Views;
 
 /// What the handles and the helper thread of the committer share.
 pub(crate) struct Core {
     /// The way to the engine, for every handle. A swap replaces what is in here and nothing else.
     route: RwLock<Arc<Active>>,
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Number of the newest commit.
     last_commit: AtomicU64,
     close_wait: Duration,
@@ -28,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) recent: Recent,
     pub(crate) feed: FeedState,
     pub(crate) activity: Activity,
+    pub(crate) views: Arc<Views>,
 }
 
 /// What the handles hold: stores, the writer, and commits that somebody waits for. With the last of them, what is queued
@@ -52,7 +57,7 @@ impl Drop for Shared {
 impl Shared {
     pub(crate) fn new(
         active: Active,
-        disk: Arc<dyn Disk>,
+        (disk, clock): (Arc<dyn Disk>, Arc<dyn Clock>),
         last: BeatHeader,
         feed: FeedState,
         close_wait: Duration,
@@ -67,6 +72,8 @@ impl Shared {
             recent: Recent::new(last.beat),
             feed,
             activity: Activity::default(),
+            views: Arc::new(Views::new(Arc::clone(&clock))),
+            clock,
         }))
     }
 }
@@ -137,14 +144,26 @@ impl Core {
         terms.check(log, self.own_bytes(terms), self.feed.reserve().is_some())
     }
 
+    /// Recalls the views that are past their limit.
+    pub(crate) fn recall_views(&self) -> u64 {
+        let recalled = self.views.recall();
+        if recalled > 0 {
+            self.active().meters.recalled(recalled);
+            tracing::warn!(name: "persist.recall", views = recalled, "views past their limit of age were recalled");
+        }
+        recalled
+    }
+
     /// Makes every earlier beat durable.
     ///
     /// # Errors
     /// `Unsupported` unless granted; after a failed sync the engine is `Poisoned`.
     pub(crate) fn sync(&self) -> Result<BeatNo> {
-        self.with_running("sync", |active, running| {
-            active.terms.need("sync", Caps::DURABLE)?;
-            running.engine.sync()
+        verb(self, "sync", tracing::debug_span!("persist.sync"), || {
+            self.with_running("sync", |active, running| {
+                active.terms.need("sync", Caps::DURABLE)?;
+                running.engine.sync()
+            })
         })
     }
 
@@ -155,6 +174,7 @@ impl Core {
     pub(crate) fn close(&self) -> Result<()> {
         let shut = self.group.shut().ok_or_else(|| closed("close"))?;
         self.drain(Some(self.close_wait))?;
+        self.recall_views();
         self.active().close(self.close_wait)?;
         shut.for_good();
         self.feed.end();

@@ -7,6 +7,7 @@ use persist_api::{Caps, Durability, Error, ErrorKind, KeyRange, Result};
 
 use crate::active::Room;
 use crate::log::{BeatLog, Op};
+use crate::observe::told;
 use crate::shared::Terms;
 use crate::writer::{Receipt, Writer};
 
@@ -76,10 +77,10 @@ impl<'w> StagedBeat<'w> {
     }
 
     fn stage(&mut self, op: &'static str, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        self.check_whole(op)?;
+        told(self.check_whole(op))?;
         let done = change(self);
         self.failed = done.is_err();
-        done
+        told(done)
     }
 
     fn check_whole(&self, op: &'static str) -> Result<()> {
@@ -101,7 +102,7 @@ impl<'w> StagedBeat<'w> {
     /// `Poisoned` after a failed operation, `TooLarge` beyond the beat's byte limit, `Full`: nothing is changed then.
     /// After `Io` or a `Poisoned` engine, reopen to see whether the beat is there.
     pub fn commit(self) -> Result<Receipt> {
-        self.check_whole("commit")?;
+        told(self.check_whole("commit"))?;
         self.writer.commit(&self.log, self.durability)
     }
 

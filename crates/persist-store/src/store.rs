@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use persist_api::{
     BeatNo, Caps, CheckpointStat, CommitNo, CompactScope, CompactStat, Engine, Finding, Grant, Observer,
-    Quiet, Result, Stats,
+    Quiet, Result, Stats, View,
 };
 
-use crate::shared::Shared;
+use crate::observe::{told, verb};
+use crate::shared::{Active, Running, Shared};
 use crate::view::StoreView;
+use crate::views::{Engaged, ViewOptions, ViewStats};
 use crate::{BackupReport, Stamp, StoreDigest, VerifyReport};
 
 /// How often figures are taken again because others commit meanwhile.
@@ -25,6 +27,8 @@ pub struct StoreStats {
     pub committed_bytes: u64,
     /// Backups and compactions that are at work.
     pub long_verbs: u64,
+    /// The views of the store's handles. The engine's own count has those of running verbs too.
+    pub views: ViewStats,
     /// The engine's figures. `records` counts users' records only, where the engine knows.
     pub engine: Stats,
 }
@@ -74,10 +78,12 @@ impl Store {
     /// # Errors
     /// `Unsupported` unless granted, `Busy` beyond `limits.views_max`, `Closed`.
     pub fn view(&self) -> Result<StoreView> {
-        self.0.with_running("view", |active, running| {
+        let _span = tracing::trace_span!("persist.view").entered();
+        told(self.0.with_running("view", |active, running| {
             active.terms.need("view", Caps::SNAPSHOT)?;
-            Ok(StoreView::new(running.engine.view()?, Arc::clone(&active.terms), running.lock.clone()))
-        })
+            self.0.recall_views();
+            Ok(self.hand_out(active, running, running.engine.view()?))
+        }))
     }
 
     /// Opens a view at an earlier beat (HISTORY).
@@ -85,11 +91,35 @@ impl Store {
     /// # Errors
     /// `Unsupported` unless granted, `Stale` for a beat that is no longer kept, `Busy`, `Closed`.
     pub fn view_at(&self, beat: BeatNo) -> Result<StoreView> {
-        self.0.with_running("view_at", |active, running| {
+        let _span = tracing::trace_span!("persist.view", beat = beat.0).entered();
+        told(self.0.with_running("view_at", |active, running| {
             active.terms.need("view_at", Caps::HISTORY)?;
-            let view = running.engine.view_at(beat)?;
-            Ok(StoreView::new(view, Arc::clone(&active.terms), running.lock.clone()))
-        })
+            self.0.recall_views();
+            Ok(self.hand_out(active, running, running.engine.view_at(beat)?))
+        }))
+    }
+
+    fn hand_out(&self, active: &Active, running: &Running, view: Box<dyn View>) -> StoreView {
+        let header = *view.header();
+        let engaged = Engaged { view, _lock: running.lock.clone() };
+        StoreView::new(header, self.0.views.enter(engaged), Arc::clone(&active.terms))
+    }
+
+    /// The bounds of views.
+    #[must_use]
+    pub fn view_options(&self) -> ViewOptions {
+        self.0.views.options()
+    }
+
+    /// Changes the bounds of views, for all handles and for views that are opened from now on.
+    pub fn set_view_options(&self, options: ViewOptions) {
+        self.0.views.set_options(options);
+    }
+
+    /// Recalls the views that are past their limit of age, and answers how many. Every beat, every new view and every verb of
+    /// maintenance does this first; call it where a store is read only and what old views hold matters all the same.
+    pub fn recall_views(&self) -> u64 {
+        self.0.recall_views()
     }
 
     /// Figures; cheap.
@@ -97,6 +127,14 @@ impl Store {
     /// # Errors
     /// `Closed`, `Io`.
     pub fn stats(&self) -> Result<StoreStats> {
+        let stats = told(self.figures())?;
+        self.0.active().meters.figures(&stats.views, stats.engine.bytes_on_disk);
+        Ok(stats)
+    }
+
+    fn figures(&self) -> Result<StoreStats> {
+        self.0.recall_views();
+        let views = self.0.views.stats();
         for _ in 0..STATS_TRIES {
             let (own, mut stats) = self.0.with_running("stats", |active, running| {
                 Ok((self.0.own_records(active, &*running.engine)?, running.engine.stats()?))
@@ -104,21 +142,22 @@ impl Store {
             if own.is_none_or(|(beat, _)| beat == stats.beat) {
                 let users = |records: u64| own.map(|(_, own)| records.saturating_sub(own));
                 stats.records = stats.records.and_then(users);
-                return Ok(self.store_stats(stats));
+                return Ok(self.store_stats(views, stats));
             }
         }
         // Others commit faster than it can be counted.
         let mut stats = self.0.with_running("stats", |_, running| running.engine.stats())?;
         stats.records = None;
-        Ok(self.store_stats(stats))
+        Ok(self.store_stats(views, stats))
     }
 
-    fn store_stats(&self, engine: Stats) -> StoreStats {
+    fn store_stats(&self, views: ViewStats, engine: Stats) -> StoreStats {
         let activity = &self.0.activity;
         StoreStats {
             commit: self.0.last_commit(),
             committed_bytes: activity.committed_bytes(),
             long_verbs: activity.long_verbs(),
+            views,
             engine,
         }
     }
@@ -136,9 +175,12 @@ impl Store {
     /// # Errors
     /// `Unsupported` unless granted, `Io`.
     pub fn checkpoint(&self) -> Result<CheckpointStat> {
-        self.0.with_running("checkpoint", |active, running| {
-            active.terms.need("checkpoint", Caps::CHECKPOINT)?;
-            running.engine.checkpoint()
+        verb(&self.0, "checkpoint", tracing::info_span!("persist.checkpoint"), || {
+            self.0.with_running("checkpoint", |active, running| {
+                active.terms.need("checkpoint", Caps::CHECKPOINT)?;
+                self.0.recall_views();
+                running.engine.checkpoint()
+            })
         })
     }
 
@@ -148,9 +190,12 @@ impl Store {
     /// `Unsupported` unless granted, `Busy` when open views prevent it, `Cancelled`.
     pub fn compact(&self, scope: CompactScope, seen: &dyn Observer) -> Result<CompactStat> {
         let _at_work = self.0.activity.begin();
-        self.0.with_running("compact", |active, running| {
-            active.terms.need("compact", Caps::COMPACTION)?;
-            running.engine.compact(scope, seen)
+        verb(&self.0, "compact", tracing::info_span!("persist.compact"), || {
+            self.0.with_running("compact", |active, running| {
+                active.terms.need("compact", Caps::COMPACTION)?;
+                self.0.recall_views();
+                running.engine.compact(scope, seen)
+            })
         })
     }
 
@@ -163,7 +208,8 @@ impl Store {
     /// this home, `Locked` while another backup is written there, `Full`, `Io`, `Cancelled`.
     pub fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupReport> {
         let _at_work = self.0.activity.begin();
-        crate::backup::backup(&self.0, into, seen)
+        let span = tracing::info_span!("persist.backup", into = %into.display());
+        verb(&self.0, "backup", span, || crate::backup::backup(&self.0, into, seen))
     }
 
     /// Runs the engine's checker, reads every record back through the layers, and compares what can be compared. What
@@ -172,7 +218,9 @@ impl Store {
     /// # Errors
     /// Only when checking could not go on: `Io`, `Cancelled`, `Closed`.
     pub fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyReport> {
-        crate::verify::verify(&self.0, found, seen)
+        verb(&self.0, "verify", tracing::info_span!("persist.verify"), || {
+            crate::verify::verify(&self.0, found, seen)
+        })
     }
 
     /// The digest of what a view shows: equal content, equal digest, on every engine (`docs/format.md`).
@@ -190,6 +238,6 @@ impl Store {
     /// `Busy` when that takes longer, as while views are open: the store then stays usable. `Closed` when it is closed
     /// already.
     pub fn close(&self) -> Result<()> {
-        self.0.close()
+        verb(&self.0, "close", tracing::info_span!("persist.close"), || self.0.close())
     }
 }

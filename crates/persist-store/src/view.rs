@@ -6,21 +6,28 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use persist_api::{BeatHeader, Caps, Cursor, Observer, Result, Scan, Value, View, Visit};
-use persist_io::DirLock;
 
 use crate::StoreDigest;
 use crate::cursor::StoreCursor;
 use crate::layers::{logical_key, user_key, user_range};
+use crate::observe::told;
 use crate::shared::Terms;
+use crate::views::{Hold, Ticket};
 
 /// A consistent picture of users' records at one beat. Owned; may be sent to another thread, not shared. It keeps the
 /// home locked until dropped.
+///
+/// A view may stay open for [`ViewOptions::age_max`](crate::ViewOptions::age_max). After that it is recalled, at the latest
+/// when the next beat begins: what the engine kept for it is let go, and its reads give `Stale`, those of its cursors and of
+/// scans that run included. What was read and is still held stays as it is.
 pub struct StoreView {
-    view: Box<dyn View>,
+    header: BeatHeader,
+    // The engine's view goes before its place in the list of open views.
+    hold: Hold,
+    _ticket: Ticket,
     terms: Arc<Terms>,
     /// Where a key gets its prefix, so that a read allocates nothing.
     key: RefCell<Vec<u8>>,
-    _lock: Option<Arc<DirLock>>,
 }
 
 impl fmt::Debug for StoreView {
@@ -30,14 +37,14 @@ impl fmt::Debug for StoreView {
 }
 
 impl StoreView {
-    pub(crate) fn new(view: Box<dyn View>, terms: Arc<Terms>, lock: Option<Arc<DirLock>>) -> Self {
-        Self { view, terms, key: RefCell::default(), _lock: lock }
+    pub(crate) fn new(header: BeatHeader, (hold, ticket): (Hold, Ticket), terms: Arc<Terms>) -> Self {
+        Self { header, hold, _ticket: ticket, terms, key: RefCell::default() }
     }
 
     /// The header of the beat it shows.
     #[must_use]
     pub fn header(&self) -> &BeatHeader {
-        self.view.header()
+        &self.header
     }
 
     /// Reads one record. The key may be empty.
@@ -47,7 +54,7 @@ impl StoreView {
     #[inline]
     pub fn get(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
         let mut buffer = self.key.borrow_mut();
-        self.view.get_record(user_key(key, &mut buffer))
+        told(self.hold.get(user_key(key, &mut buffer)))
     }
 
     /// Visits the records of a scan in order (ORDERED). `Break` ends it without an error. The fast way.
@@ -55,8 +62,7 @@ impl StoreView {
     /// # Errors
     /// `Unsupported` unless granted; `Corrupt` naming the key (rows visited before it were right), `Io`, `Stale`.
     pub fn scan(&self, scan: Scan<'_>, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
-        self.terms.need("scan", Caps::ORDERED)?;
-        self.scan_granted(scan, &mut visit)
+        told(self.terms.need("scan", Caps::ORDERED).and_then(|()| self.scan_granted(scan, &mut visit)))
     }
 
     /// Visits the records whose keys begin with `prefix`, ascending (PREFIX_SCAN).
@@ -68,8 +74,8 @@ impl StoreView {
         prefix: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.terms.need("scan_prefix", Caps::PREFIX_SCAN)?;
-        self.scan_granted(Scan::prefix(prefix), &mut visit)
+        let granted = self.terms.need("scan_prefix", Caps::PREFIX_SCAN);
+        told(granted.and_then(|()| self.scan_granted(Scan::prefix(prefix), &mut visit)))
     }
 
     fn scan_granted(
@@ -82,9 +88,9 @@ impl StoreView {
         }
         let physical = physical(scan);
         if physical.keys_only {
-            return self.view.scan(physical, &mut |key, _| visit(logical_key(key), &[]));
+            return self.hold.scan(physical, |key, _| visit(logical_key(key), &[]));
         }
-        self.view.scan(physical, &mut |key, value| visit(logical_key(key), value))
+        self.hold.scan(physical, |key, value| visit(logical_key(key), value))
     }
 
     /// Opens a cursor over a scan (ORDERED). The flexible way.
@@ -92,9 +98,10 @@ impl StoreView {
     /// # Errors
     /// As [`scan`](Self::scan).
     pub fn cursor(&self, scan: Scan<'_>) -> Result<StoreCursor<'_>> {
-        self.terms.need("cursor", Caps::ORDERED)?;
         let keys_only = scan.keys_only;
-        Ok(StoreCursor::new(self.view.cursor(physical(scan))?, keys_only))
+        let granted = self.terms.need("cursor", Caps::ORDERED);
+        let cursor = told(granted.and_then(|()| self.hold.cursor(physical(scan))))?;
+        Ok(StoreCursor::new(cursor, keys_only))
     }
 
     /// The digest of all records (`docs/format.md`).
@@ -102,7 +109,7 @@ impl StoreView {
     /// # Errors
     /// `Unsupported` without ORDERED, `Corrupt`, `Io`, `Cancelled`.
     pub fn digest(&self, seen: &dyn Observer) -> Result<StoreDigest> {
-        crate::digest::of_view(self, seen)
+        told(crate::digest::of_view(self, seen))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use persist_api::{BeatHeader, BeatNo, CommitNo, Durability, Error, ErrorKind, Result};
 
 use crate::log::BeatLog;
+use crate::observe::told;
 use crate::seat::{Done, Seat};
 use crate::shared::{Shared, Terms, too_large};
 use crate::staged::StagedBeat;
@@ -96,6 +97,16 @@ impl Lane<'_> {
     }
 }
 
+impl Lane<'_> {
+    /// Checks one commit and makes a beat of it.
+    fn commit(&mut self, log: &BeatLog, durability: Durability) -> Result<Receipt> {
+        let terms = self.terms();
+        let durability = terms.durability(durability)?;
+        self.shared.check(&terms, log)?;
+        Ok(self.write([log].into_iter(), durability)?.receipt(0))
+    }
+}
+
 impl Drop for Lane<'_> {
     fn drop(&mut self) {
         if let Some(seat) = self.seat.take() {
@@ -123,7 +134,7 @@ impl Writer {
     /// # Errors
     /// `Unsupported` for a durability that was not granted, `Closed`.
     pub fn begin(&mut self, durability: Durability) -> Result<StagedBeat<'_>> {
-        self.shared.with_running("begin", |active, _| active.terms.durability(durability))?;
+        told(self.shared.with_running("begin", |active, _| active.terms.durability(durability)))?;
         self.enter();
         let log = BeatLog::reusing(std::mem::take(&mut self.spare));
         Ok(StagedBeat::new(self, log, durability))
@@ -134,11 +145,7 @@ impl Writer {
     /// # Errors
     /// As [`StagedBeat::commit`].
     pub fn commit(&mut self, log: &BeatLog, durability: Durability) -> Result<Receipt> {
-        let mut lane = self.lane();
-        let terms = lane.terms();
-        let durability = terms.durability(durability)?;
-        lane.shared.check(&terms, log)?;
-        Ok(lane.write([log].into_iter(), durability)?.receipt(0))
+        told(self.lane().commit(log, durability))
     }
 
     /// Makes a beat of one commit that can say which beat it is: `make` gets the number that its beat will have. No other
@@ -152,12 +159,10 @@ impl Writer {
         make: impl FnOnce(BeatNo) -> Result<BeatLog>,
     ) -> Result<Receipt> {
         let mut lane = self.lane();
-        let terms = lane.terms();
-        let durability = terms.durability(durability)?;
         let last = lane.seat.as_ref().map_or_else(BeatHeader::default, |seat| seat.last);
-        let log = make(last.next(1, durability, None)?.beat)?;
-        lane.shared.check(&terms, &log)?;
-        Ok(lane.write([&log].into_iter(), durability)?.receipt(0))
+        let granted = lane.terms().durability(durability);
+        let log = granted.and_then(|active| make(last.next(1, active, None)?.beat));
+        told(log.and_then(|log| lane.commit(&log, durability)))
     }
 
     /// Makes one beat of many commits, after those that are queued already. Each commit is checked by itself before the
@@ -168,6 +173,11 @@ impl Writer {
     /// The outer error says that the beat failed as a whole and nothing of it was committed (or, after `Poisoned` or
     /// `Io`, that a reopening has to tell). The inner ones belong to single commits.
     pub fn commit_group(&mut self, logs: &[BeatLog], durability: Durability) -> Result<Vec<Result<Receipt>>> {
+        let done = told(self.make_group(logs, durability));
+        done.map(|results| results.into_iter().map(told).collect())
+    }
+
+    fn make_group(&mut self, logs: &[BeatLog], durability: Durability) -> Result<Vec<Result<Receipt>>> {
         let mut lane = self.lane();
         let terms = lane.terms();
         let durability = terms.durability(durability)?;

@@ -51,11 +51,11 @@ pub use persist_io::{Disk, RealDisk};
 #[cfg(feature = "lifecycle")]
 pub use persist_lifecycle as lifecycle;
 pub use persist_store::{
-    BackupReport, BeatLog, Cause, CommitOptions, Conflict, Description, DigestBuilder, KeyId, KeyProvider,
-    KeyRing, NotOpened, NotQueued, Op, Opened, Pending, Receipt, STAMP_FILE, SecretKey, StagedBeat, Stamp,
-    StampState, Store, StoreCursor, StoreDigest, StoreId, StoreStats, StoreView, Transacted, Transaction,
-    VerifyReport, Writer, beat_root, compressed, default_request, encrypted, standard_layers,
-    volatile_request,
+    BackupReport, BeatLog, Cause, Clock, CommitOptions, Conflict, Description, DigestBuilder, KeyId,
+    KeyProvider, KeyRing, NotOpened, NotQueued, Op, Opened, Pending, Receipt, STAMP_FILE, SecretKey,
+    StagedBeat, Stamp, StampState, Store, StoreCursor, StoreDigest, StoreId, StoreStats, StoreView,
+    SystemClock, Transacted, Transaction, VerifyReport, ViewOptions, ViewStats, Writer, beat_root,
+    compressed, default_request, encrypted, standard_layers, volatile_request,
 };
 
 /// The README's code compiles and runs.

@@ -71,6 +71,7 @@ fn try_open(
     let path = config.path.as_deref().unwrap_or(Path::new(name));
     let disk = options.disk.clone();
     let looked = open_with(disk, &options.drivers, path, config.engine.as_deref(), &config.open_options())?;
+    let looked = looked.with_clock(options.clock.clone());
     let found = looked.describe();
     let phases = Phases { seen, phases: RefCell::default() };
     let (writer, store) = looked.negotiate_watched(&config.request(), &phases).map_err(Error::from)?;

@@ -43,11 +43,13 @@ impl HandClock {
     }
 }
 
-impl Clock for HandClock {
+impl persist_store::Clock for HandClock {
     fn now(&self) -> Duration {
         *self.now.lock()
     }
+}
 
+impl Clock for HandClock {
     fn pause(&self, time: Duration) {
         *self.now.lock() += time;
         self.pauses.fetch_add(1, Ordering::SeqCst);

@@ -241,7 +241,7 @@ fn failures_are_told_and_waited_after_twice_as_long_each_time() {
 
 impl Kept {
     fn maintenance_now(&self) -> Duration {
-        persist_lifecycle::Clock::now(self.clock.as_ref())
+        persist_store::Clock::now(self.clock.as_ref())
     }
 }
 

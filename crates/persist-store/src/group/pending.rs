@@ -11,6 +11,7 @@ use super::entry::{Care, Entry, Failure, Outcome};
 use super::{CommitOptions, WhenFull, Work};
 use crate::Store;
 use crate::log::BeatLog;
+use crate::observe::{tell, told};
 use crate::shared::Shared;
 use crate::transact::Conflict;
 use crate::writer::Receipt;
@@ -39,7 +40,7 @@ impl Pending {
     /// `Busy` when an explicit beat of the writer took longer than [`CommitOptions::wait`], or what the engine said:
     /// nothing is changed then. After `Io` or `Poisoned`, reopen to see whether the commit is there.
     pub fn wait(self) -> Result<Receipt> {
-        plain(self.outcome())
+        told(plain(self.outcome()))
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
@@ -82,10 +83,10 @@ impl Future for Pending {
         // The waker first: a decision that comes in between calls it.
         self.hand_over(Care::Polled, Some(context.waker()));
         match self.entry.take_outcome() {
-            Some(outcome) => Poll::Ready(plain(outcome)),
+            Some(outcome) => Poll::Ready(told(plain(outcome))),
             None if self.entry.is_told() => {
                 let context = "this commit was asked for again after it had been told";
-                Poll::Ready(Err(Error::new(ErrorKind::Invalid, "commit", context)))
+                Poll::Ready(told(Err(Error::new(ErrorKind::Invalid, "commit", context))))
             }
             None => Poll::Pending,
         }
@@ -178,7 +179,10 @@ impl Store {
     }
 
     fn queue(&self, log: BeatLog, asked: Durability, when_full: WhenFull) -> Result<Pending, NotQueued> {
-        let back = |log, error| NotQueued(Box::new((log, error)));
+        let back = |log, error| {
+            tell(&error);
+            NotQueued(Box::new((log, error)))
+        };
         let active = self.0.active();
         let terms = &active.terms;
         if let Err(error) = self.0.check(terms, &log).and_then(|()| terms.durability(asked)) {

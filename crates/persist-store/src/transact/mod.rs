@@ -26,6 +26,7 @@ pub use transaction::Transaction;
 
 use crate::Store;
 use crate::layers::show_key;
+use crate::observe::told;
 use crate::writer::Receipt;
 use transaction::End;
 
@@ -132,6 +133,14 @@ impl Store {
     pub fn transact<T>(
         &self,
         durability: Durability,
+        work: impl FnMut(&mut Transaction) -> Result<T>,
+    ) -> Result<Transacted<T>> {
+        told(self.run_and_redo(durability, work))
+    }
+
+    fn run_and_redo<T>(
+        &self,
+        durability: Durability,
         mut work: impl FnMut(&mut Transaction) -> Result<T>,
     ) -> Result<Transacted<T>> {
         let terms = Arc::clone(&self.0.active().terms);
@@ -150,7 +159,10 @@ impl Store {
             match transaction.finish(durability)? {
                 End::Committed(receipt) => return Ok(Transacted::Committed(value, receipt)),
                 End::Unchanged(beat) => return Ok(Transacted::Unchanged(value, beat)),
-                End::Conflict(_) if redos < options.redos_max => redos += 1,
+                End::Conflict(_) if redos < options.redos_max => {
+                    redos += 1;
+                    self.0.active().meters.redo();
+                }
                 End::Conflict(conflict) => return Ok(Transacted::Conflict(Conflict { redos, ..conflict })),
             }
         }

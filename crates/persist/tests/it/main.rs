@@ -11,5 +11,6 @@
 
 mod address;
 mod engines;
+mod forgotten;
 mod kit;
 mod stranger;

@@ -1,0 +1,290 @@
+//! What is documented, what is declared and what is emitted are the same.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
+};
+use parking_lot::Mutex;
+use persist_api::{CompactScope, Durability, ErrorKind, Quiet};
+use persist_store::{BeatLog, METRICS, SPANS, Transacted, ViewOptions, default_request};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Subscriber};
+
+use crate::kit::{fails, look, place, put, toy};
+use crate::views::HandClock;
+
+const DOCS: &str = include_str!("../../../../docs/observability.md");
+
+/// Rows of a table of the documentation whose first cell begins like this; cells without backquotes.
+fn rows(begin: &str) -> Vec<Vec<String>> {
+    let lines = DOCS.lines().filter(|line| line.starts_with(&format!("| `{begin}")));
+    let cells = |line: &str| {
+        line.trim_matches('|').split(" | ").map(|cell| cell.replace('`', "").trim().to_owned()).collect()
+    };
+    lines.map(cells).collect()
+}
+
+/// By kind and key.
+type Values = Arc<Mutex<BTreeMap<(&'static str, Key), Vec<f64>>>>;
+
+/// Remembers what it is told: kind, name and labels with their values, and the values.
+#[derive(Default)]
+struct Ledger {
+    values: Values,
+    described: Mutex<BTreeSet<(&'static str, String, Option<&'static str>)>>,
+}
+
+struct Cell {
+    values: Values,
+    key: (&'static str, Key),
+}
+
+impl Cell {
+    fn note(&self, value: f64) {
+        self.values.lock().entry(self.key.clone()).or_default().push(value);
+    }
+}
+
+impl CounterFn for Cell {
+    fn increment(&self, value: u64) {
+        self.note(f64::from(u32::try_from(value).unwrap()));
+    }
+
+    fn absolute(&self, _: u64) {
+        panic!("counters are incremented");
+    }
+}
+
+impl GaugeFn for Cell {
+    fn increment(&self, _: f64) {
+        panic!("gauges are set");
+    }
+
+    fn decrement(&self, _: f64) {
+        panic!("gauges are set");
+    }
+
+    fn set(&self, value: f64) {
+        self.note(value);
+    }
+}
+
+impl HistogramFn for Cell {
+    fn record(&self, value: f64) {
+        self.note(value);
+    }
+}
+
+impl Ledger {
+    fn cell(&self, kind: &'static str, key: &Key) -> Arc<Cell> {
+        Arc::new(Cell { values: Arc::clone(&self.values), key: (kind, key.clone()) })
+    }
+
+    fn describe(&self, kind: &'static str, name: &KeyName, unit: Option<Unit>) {
+        let unit = unit.map(|unit| unit.as_str());
+        self.described.lock().insert((kind, name.as_str().to_owned(), unit));
+    }
+
+    /// The sum of what a metric was told, over all labels that fit.
+    fn sum(&self, name: &str, label: Option<(&str, &str)>) -> f64 {
+        let fits = |key: &Key| {
+            key.name() == name
+                && label.is_none_or(|label| key.labels().any(|it| (it.key(), it.value()) == label))
+        };
+        self.values.lock().iter().filter(|((_, key), _)| fits(key)).flat_map(|(_, values)| values).sum()
+    }
+}
+
+impl Recorder for Ledger {
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.describe("counter", &name, unit);
+    }
+
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.describe("gauge", &name, unit);
+    }
+
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.describe("histogram", &name, unit);
+    }
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.cell("counter", key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.cell("gauge", key))
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(self.cell("histogram", key))
+    }
+}
+
+/// Does everything that a store can be seen doing.
+fn everything() {
+    let (here, clock) = (place(), Arc::new(HandClock::default()));
+    let opened = look(&toy(), &here.home).unwrap().with_clock(clock.clone());
+    let (mut writer, store) = opened.negotiate(&default_request()).unwrap();
+    store.set_view_options(ViewOptions { age_max: Some(Duration::from_secs(60)) });
+    put(&mut writer, &[(b"a", b"1")]);
+    let mut runs = 0;
+    let done = store.transact(Durability::Durable, |tx| {
+        tx.get(b"a")?;
+        runs += 1;
+        if runs == 1 {
+            put(&mut writer, &[(b"a", b"2")]);
+        }
+        tx.put(b"b", b"3")
+    });
+    assert!(matches!(done, Ok(Transacted::Committed(..))));
+    let old = store.view().unwrap();
+    clock.forward(Duration::from_secs(60));
+    store.stats().unwrap();
+    fails(old.get(b"a"), ErrorKind::Stale, &[]);
+    store.sync().unwrap();
+    store.checkpoint().unwrap();
+    store.compact(CompactScope::default(), &Quiet).unwrap();
+    store.backup(&here.home.with_extension("copy"), &Quiet).unwrap();
+    store.verify(&mut |_| {}, &Quiet).unwrap();
+    store.close().unwrap();
+}
+
+#[test]
+fn documented_declared_and_emitted_metrics_agree() {
+    let declared: Vec<Vec<String>> = METRICS
+        .iter()
+        .map(|it| {
+            let cells = [it.name, it.kind.name(), it.unit, &it.labels.join(" "), it.what];
+            cells.map(|cell| cell.replace('`', "")).to_vec()
+        })
+        .collect();
+    assert_eq!(rows("persist_"), declared);
+
+    let ledger = Ledger::default();
+    metrics::with_local_recorder(&ledger, everything);
+    let emitted: BTreeSet<(String, &str, Vec<String>)> = ledger
+        .values
+        .lock()
+        .keys()
+        .map(|(kind, key)| {
+            (key.name().to_owned(), *kind, key.labels().map(|label| label.key().to_owned()).collect())
+        })
+        .collect();
+    let expected = METRICS.iter().map(|it| {
+        (it.name.to_owned(), it.kind.name(), it.labels.iter().map(|label| (*label).to_owned()).collect())
+    });
+    assert_eq!(emitted, expected.collect());
+    let described: BTreeSet<_> =
+        METRICS.iter().map(|it| (it.kind.name(), it.name.to_owned(), Some(it.unit))).collect();
+    assert_eq!(*ledger.described.lock(), described);
+
+    assert!((ledger.sum("persist_commits_total", None) - 3.0).abs() < 0.1);
+    assert!((ledger.sum("persist_beats_total", Some(("engine", "toy"))) - 3.0).abs() < 0.1);
+    assert!((ledger.sum("persist_redos_total", None) - 1.0).abs() < 0.1);
+    assert!((ledger.sum("persist_views_recalled_total", None) - 1.0).abs() < 0.1);
+    assert!((ledger.sum("persist_errors_total", None) - 1.0).abs() < 0.1);
+    assert!((ledger.sum("persist_errors_total", Some(("kind", "stale"))) - 1.0).abs() < 0.1);
+}
+
+#[test]
+fn an_error_counts_once_however_many_doors_it_passes() {
+    let here = place();
+    let ledger = Ledger::default();
+    metrics::with_local_recorder(&ledger, || {
+        let (mut writer, store) = look(&toy(), &here.home).unwrap().negotiate(&default_request()).unwrap();
+        let long = vec![0; 200_000];
+        let mut log = BeatLog::new();
+        log.put(&long, b"").unwrap();
+        // From the transaction's verb, and from the transaction.
+        fails(
+            store.transact(Durability::Durable, |tx| tx.put(&long, b"")).map(|_| ()),
+            ErrorKind::TooLarge,
+            &[],
+        );
+        fails(writer.commit(&log, Durability::Durable), ErrorKind::TooLarge, &[]);
+        fails(store.commit(log.clone(), Durability::Durable), ErrorKind::TooLarge, &[]);
+        // Each commit of a group has its own.
+        for result in writer.commit_group(&[log.clone(), log], Durability::Durable).unwrap() {
+            fails(result, ErrorKind::TooLarge, &[]);
+        }
+        store.close().unwrap();
+        fails(store.view().map(drop), ErrorKind::Closed, &[]);
+    });
+    assert!((ledger.sum("persist_errors_total", Some(("kind", "too_large"))) - 5.0).abs() < 0.1);
+    assert!((ledger.sum("persist_errors_total", None) - 6.0).abs() < 0.1);
+}
+
+type Spans = BTreeMap<&'static str, (Level, BTreeSet<String>)>;
+
+thread_local! {
+    /// The spans of this thread, while somebody wants them.
+    static SEEN: RefCell<Option<Spans>> = const { RefCell::new(None) };
+}
+
+/// Remembers the spans of threads that want it. One for the whole process: with one for a thread, whether a span is asked
+/// for at all would depend on which thread met it first.
+struct Witness;
+
+impl Subscriber for Witness {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let meta = span.metadata();
+        let fields = meta.fields().iter().map(|field| field.name().to_owned());
+        SEEN.with_borrow_mut(|seen| {
+            if let Some(seen) = seen.as_mut().filter(|_| meta.name().starts_with("persist.")) {
+                seen.entry(meta.name()).or_insert((*meta.level(), BTreeSet::new())).1.extend(fields);
+            }
+        });
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let name = event.metadata().name();
+        assert!(
+            !name.starts_with("persist.") || DOCS.contains(&format!("`{name}`")),
+            "{name} is not documented"
+        );
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn documented_declared_and_entered_spans_agree() {
+    fn sorted<T: Ord + Debug>(rows: impl IntoIterator<Item = T>) -> Vec<T> {
+        let mut rows: Vec<T> = rows.into_iter().collect();
+        rows.sort();
+        rows
+    }
+    let level = |level: Level| level.as_str().to_lowercase();
+    let declared = sorted(SPANS.iter().map(|(name, at)| ((*name).to_owned(), level(*at))));
+    let documented = rows("persist.");
+    let cells = documented.iter().map(|row| (row[0].clone(), row[1].clone()));
+    assert_eq!(sorted(cells), declared);
+    tracing::subscriber::set_global_default(Witness).unwrap();
+    SEEN.set(Some(Spans::new()));
+    everything();
+    let seen = SEEN.take().unwrap();
+    assert_eq!(sorted(seen.iter().map(|(name, (at, _))| ((*name).to_owned(), level(*at)))), declared);
+    for row in &documented {
+        for field in &seen[row[0].as_str()].1 {
+            assert!(row[2].contains(field.as_str()), "{}: field {field} is not documented", row[0]);
+        }
+    }
+}
