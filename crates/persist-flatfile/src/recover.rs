@@ -20,9 +20,9 @@ use crate::payload::{PayloadWriter, Payloads};
 use crate::runs::{Runs, find_runs};
 use crate::state::{LiveRun, Published, State};
 use crate::timeline::aside::clear_up;
-use crate::timeline::head::{HeadFound, HeadWriter, read_head};
+use crate::timeline::head::{HeadFound, HeadWriter, LiveRun as NamedRun, read_head};
 use crate::timeline::replay::{Damage, Found, ReplayFrom, Replayed, replay};
-use crate::timeline::{GoOn, Timeline};
+use crate::timeline::{FrameSpan, GoOn, Timeline};
 
 /// The tag of a new store: it tells its frames from those of every other store. With inline upkeep it is made of the path, so
 /// that everything stays repeatable.
@@ -75,14 +75,22 @@ pub(crate) fn recover(
     // A process that was killed may have left names that only the system's memory holds. What they supersede is removed below.
     disk.sync_dir(dir)?;
     let found = read_head(&**disk, dir)?;
-    let Runs { live, next_number, rebuilt, lost } = find_runs(&**disk, dir, found.head.as_ref(), seen)?;
+    let Runs { live, next_number, rebuilt, lost, unreadable, .. } =
+        find_runs(&**disk, dir, found.head.as_ref(), seen)?;
     let after = live.first().map_or(0, |run| run.head().span.upto);
     let newest = live.iter().map(|run| *run.newest()).max_by_key(|header| header.beat);
     let mut tail = Tail::new(after, settings.memtable_bytes, newest.unwrap_or_default());
     tail.recovered.rebuilt = rebuilt;
     tail.recovered.damaged_spans = lost;
     tail.recovered.notes = found.damaged.len() as u64;
-    let from = ReplayFrom { head: found.head.as_ref(), store: None, after };
+    let there = |named: &NamedRun| live.iter().any(|run| run.head().span.covers(&named.span));
+    let named = found.head.iter().flat_map(|head| &head.runs).filter(|run| !there(run)).copied();
+    // Of one that cannot be read nothing is known but where it must have begun.
+    let unreadable =
+        unreadable.map(|number| NamedRun { number, span: FrameSpan::new(after, after.saturating_add(1)) });
+    let missing: Vec<NamedRun> = named.chain(unreadable).collect();
+    let beat = tail.header.beat;
+    let from = ReplayFrom { head: found.head.as_ref(), store: None, after, beat, missing: &missing };
     let ended = replay(&**disk, dir, from, seen, &mut |item| {
         tail.take(item);
         Ok(())

@@ -10,7 +10,7 @@ use crate::error::SCHEME;
 use crate::home::Home;
 use crate::lost::Lost;
 use crate::names::Kind;
-use crate::run::{OnLoss, RangeDelete, Run, RunHead, RunWriter, rebuild};
+use crate::run::{OnLoss, RangeDelete, RangeKind, Run, RunHead, RunWriter, rebuild};
 use crate::timeline::FrameSpan;
 use crate::timeline::aside::move_aside;
 use crate::timeline::head::Head;
@@ -25,6 +25,10 @@ pub(crate) struct Runs {
     pub(crate) rebuilt: u64,
     /// Spans of frames that no run holds.
     pub(crate) lost: u64,
+    /// The newest run of all, if nothing of it can be read: it stays where it is.
+    pub(crate) unreadable: Option<u32>,
+    /// Runs that are not used and must not get lost.
+    aside: Vec<Arc<Run>>,
 }
 
 /// A run that does not open.
@@ -51,7 +55,14 @@ pub(crate) fn find_runs(
     let numbers = home.numbers(Kind::Run);
     let named = head.iter().flat_map(|head| &head.runs).map(|run| run.number);
     let greatest = numbers.iter().copied().chain(named).max().unwrap_or(0);
-    let mut found = Runs { live: Vec::new(), next_number: greatest.saturating_add(1), rebuilt: 0, lost: 0 };
+    let mut found = Runs {
+        live: Vec::new(),
+        next_number: greatest.saturating_add(1),
+        rebuilt: 0,
+        lost: 0,
+        unreadable: None,
+        aside: Vec::new(),
+    };
     let mut broken = Vec::new();
     for number in numbers {
         match Run::open(disk, dir, number) {
@@ -60,11 +71,26 @@ pub(crate) fn find_runs(
             Err(error) => return Err(error),
         }
     }
-    found.repair(disk, dir, broken, seen)?;
-    found.settle(disk, dir)?;
+    found.repair(disk, dir, broken, seen, head.is_some())?;
+    found.settle(disk, dir, seen)?;
     found.fill_gaps(disk, dir, head)?;
     found.live.reverse();
     Ok(found)
+}
+
+/// True if all of a merged run verifies, and it knows of no more lost beats than the runs that it was made of.
+fn is_whole(run: &Run, inputs: &[Arc<Run>], seen: &dyn Observer) -> Result<bool> {
+    let lost = |run: &Run| run.ranges().iter().filter(|range| range.kind != RangeKind::Deleted).count();
+    let flaws = run.check_all(&mut |_| {}, seen)?.damaged;
+    Ok(flaws == 0 && lost(run) <= inputs.iter().map(|input| lost(input)).sum())
+}
+
+/// True if these runs hold all frames of the span.
+fn fill(span: FrameSpan, runs: &[Arc<Run>]) -> bool {
+    let mut spans: Vec<FrameSpan> = runs.iter().map(|run| run.head().span).collect();
+    spans.sort_unstable();
+    let reach = |upto: u64, next: &FrameSpan| if next.after <= upto { upto.max(next.upto) } else { upto };
+    spans.iter().fold(span.after, reach) >= span.upto
 }
 
 impl Runs {
@@ -83,6 +109,7 @@ impl Runs {
         dir: &Path,
         broken: Vec<Broken>,
         seen: &dyn Observer,
+        has_head: bool,
     ) -> Result<()> {
         let (mut first, mut unreadable) = (None, None);
         for Broken { number, error } in broken {
@@ -101,8 +128,10 @@ impl Runs {
             }
             move_aside(disk, dir, &dir.join(Kind::Run.name(number)))?;
         }
-        // A run gets its name when all of it is durable. The newest of all holds frames that no other one has.
-        if unreadable > self.live.iter().map(|run| run.head().number).max() {
+        // A run gets its name when all of it is durable. The newest of all holds frames that no other one has, unless it was
+        // made of others that are still there. A head knows better: replay misses the frames.
+        self.unreadable = unreadable.filter(|number| self.live.iter().all(|run| run.head().number < *number));
+        if self.unreadable.is_some() && !has_head {
             self.lost += 1;
         }
         // Where nothing else is there, what cannot be read was all.
@@ -113,16 +142,28 @@ impl Runs {
     }
 
     /// Leaves out, and removes, runs whose frames are all in another one. The rest is put in order, oldest first.
-    fn settle(&mut self, disk: &dyn Disk, dir: &Path) -> Result<()> {
+    ///
+    /// A crash may leave a merged run and what it was made of. Before anything is removed the merged one is read; where it does not verify
+    /// and the others are all there, they are used, and it goes to `damaged/`.
+    fn settle(&mut self, disk: &dyn Disk, dir: &Path, seen: &dyn Observer) -> Result<()> {
         let newer = |run: &Run| (run.head().span.len(), run.head().number);
-        let mut all = std::mem::take(&mut self.live);
-        all.sort_by_key(|run| std::cmp::Reverse(newer(run)));
+        let mut left = std::mem::take(&mut self.live);
+        left.sort_by_key(|run| newer(run));
         let mut superseded = Vec::new();
-        for run in all {
+        while let Some(run) = left.pop() {
             let span = run.head().span;
-            if self.live.iter().any(|other| other.head().span.covers(&span)) {
-                superseded.push(run);
+            let (inputs, others): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|other| span.covers(&other.head().span));
+            left = others;
+            if inputs.is_empty() || is_whole(&run, &inputs, seen)? {
+                superseded.extend(inputs);
+                self.live.push(run);
+            } else if fill(span, &inputs) {
+                self.aside.push(run);
+                left.extend(inputs);
+                left.sort_by_key(|run| newer(run));
             } else {
+                self.aside.extend(inputs);
                 self.live.push(run);
             }
         }
@@ -136,6 +177,9 @@ impl Runs {
                     .with_engine(SCHEME)
                     .with_path(newer.path()));
             }
+        }
+        for run in std::mem::take(&mut self.aside) {
+            move_aside(disk, dir, run.path())?;
         }
         for run in &superseded {
             disk.remove_file(run.path())?;

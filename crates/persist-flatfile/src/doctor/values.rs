@@ -143,7 +143,8 @@ impl Exam<'_> {
         store: Option<u64>,
     ) -> Result<bool> {
         let (disk, home, seen) = (self.disk, self.home, self.seen);
-        let from = ReplayFrom { head, store, after: live.upto };
+        let beat = live.open.iter().map(|run| run.head().last_beat).max().unwrap_or_default();
+        let from = ReplayFrom { head, store, after: live.upto, beat, missing: &[] };
         let told = store.is_some() || head.is_none() && self.head.is_some();
         let ended = replay(disk, home, from, seen, &mut |found| match found {
             Found::Frame(frame) => self.frame(&frame, files),

@@ -30,7 +30,7 @@ pub(crate) struct Read {
 
 pub(crate) fn read_after(disk: &TestDisk, after: u64) -> Result<Read> {
     let head = read_head(disk, Path::new(DIR))?.head;
-    let from = ReplayFrom { head: head.as_ref(), store: Some(STORE), after };
+    let from = ReplayFrom { head: head.as_ref(), store: Some(STORE), after, ..ReplayFrom::default() };
     let (mut frames, mut damage, mut torn, mut notes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let ended = replay(disk, Path::new(DIR), from, &Quiet, &mut |found| {
         match found {

@@ -6,6 +6,7 @@ use super::scan::{At, Hit, Scanner};
 use super::segments::HeaderState;
 use super::walk::{Stop, Walk};
 use super::{Aside, Damage, Found, Torn};
+use crate::names::Kind;
 use crate::timeline::go_on::ClosedSegment;
 use crate::timeline::segment_header::FIRST_FRAME_AT;
 use crate::timeline::span::FrameSpan;
@@ -17,6 +18,8 @@ enum Blamed {
     Bytes(At),
     /// A segment of this number that is not there.
     Missing(u32),
+    /// The same of a run.
+    Run(u32),
 }
 
 /// Valid frames beyond the place where the walk stopped.
@@ -132,7 +135,10 @@ impl Walk<'_> {
     /// Reports the frames from the next one up to `upto` as lost, unless runs hold them all.
     fn damage(&mut self, at: At, why: Stop, upto: u64, behind: Option<&Hit>) -> Result<()> {
         let frames = FrameSpan::new(self.next.saturating_sub(1).max(self.after), upto);
-        let blamed = self.blamed(at, why, behind);
+        let blamed = match self.missing_run(frames) {
+            Some(number) => Blamed::Run(number),
+            None => self.blamed(at, why, behind),
+        };
         if let Blamed::Bytes(place) = blamed {
             self.mark_damaged(place, upto);
         }
@@ -141,6 +147,10 @@ impl Walk<'_> {
         }
         let (path, offset, len, what) = match blamed {
             Blamed::Missing(segment) => (self.segments.path_of(segment), 0, 0, "the segment is missing"),
+            Blamed::Run(number) => {
+                let path = self.segments.path(0).with_file_name(Kind::Run.name(number));
+                (path, 0, 0, "the run that held these frames is missing or cannot be read")
+            }
             Blamed::Bytes(place) => {
                 let end = match behind {
                     Some(hit) if hit.at.index == place.index => hit.at.offset,
@@ -156,6 +166,12 @@ impl Walk<'_> {
             None => BeatNo(beat.0.saturating_add(frames.len())),
         };
         self.hand_out(Found::Damage(Damage { path, offset, len, frames, beat: first, beat_upto, what }))
+    }
+
+    /// The run that should be there and hold the first of these frames.
+    fn missing_run(&self, frames: FrameSpan) -> Option<u32> {
+        let first = FrameSpan::new(frames.after, frames.after.saturating_add(1));
+        self.missing.iter().find(|run| !frames.is_empty() && run.span.covers(&first)).map(|run| run.number)
     }
 
     /// What to name as the place of damage that was noticed at `at`.
@@ -178,6 +194,9 @@ impl Walk<'_> {
             }
             // A valid frame that comes too early is not to blame, what should stand before it is.
             _ if behind.is_some_and(|hit| hit.at == at) => Blamed::Bytes(before.unwrap_or(at)),
+            _ if !self.started && self.oldest != 0 && !self.segments.has(self.oldest) => {
+                Blamed::Missing(self.oldest)
+            }
             _ if self.segments.get(at.index).is_none() => match before {
                 Some(before) => Blamed::Bytes(before),
                 None => Blamed::Missing(self.segments.greatest.max(1)),

@@ -29,7 +29,7 @@ use persist_io::Disk;
 
 use super::frame::Footer;
 use super::go_on::GoOn;
-use super::head::Head;
+use super::head::{Head, LiveRun};
 use super::span::FrameSpan;
 
 /// What is known before the timeline is read.
@@ -41,6 +41,10 @@ pub(crate) struct ReplayFrom<'a> {
     pub(crate) store: Option<u64>,
     /// Frames up to and with this one are in runs: they are not handed out.
     pub(crate) after: u64,
+    /// The newest beat in runs.
+    pub(crate) beat: BeatNo,
+    /// Runs that should be there and are not: what their frames wrote is lost because of them.
+    pub(crate) missing: &'a [LiveRun],
 }
 
 /// A frame, verified.

@@ -11,7 +11,7 @@ use super::window::{Meter, WINDOW, Window};
 use super::{Aside, Ended, Found, Note, ReplayFrom, Replayed};
 use crate::timeline::frame::{FRAME_HEADER, Footer, FrameHead, body_range, check_frame, padding_is_zero};
 use crate::timeline::go_on::{ClosedSegment, GoOn};
-use crate::timeline::head::SegmentEnd;
+use crate::timeline::head::{LiveRun, SegmentEnd};
 use crate::timeline::record;
 use crate::timeline::segment_header::FIRST_FRAME_AT;
 use crate::timeline::span::FrameSpan;
@@ -50,6 +50,10 @@ pub(super) struct Walk<'a> {
     window: Option<(usize, Window<'a>)>,
     /// Frames up to here are in runs.
     pub(super) after: u64,
+    /// The newest beat in runs.
+    beat: BeatNo,
+    /// Runs that should be there and are not.
+    pub(super) missing: &'a [LiveRun],
     /// The number that the next frame must have.
     pub(super) next: u64,
     /// False until the first frame was taken: it may be any that is not beyond `next`.
@@ -60,6 +64,8 @@ pub(super) struct Walk<'a> {
     pub(super) durable: u64,
     /// The store was closed, and nothing newer than this frame was written.
     pub(super) clean_at: Option<u64>,
+    /// The oldest segment with frames, as the head of a closed store says; 0 when nothing says so.
+    pub(super) oldest: u32,
     pub(super) newest: Option<Footer>,
     pub(super) walked: Vec<ClosedSegment>,
     pub(super) aside: Vec<Aside>,
@@ -73,7 +79,7 @@ impl<'a> Walk<'a> {
     pub(super) fn run(
         disk: &dyn Disk,
         dir: &Path,
-        from: ReplayFrom<'_>,
+        from: ReplayFrom<'a>,
         seen: &dyn Observer,
         each: &mut dyn FnMut(Found) -> Result<()>,
     ) -> Result<Ended> {
@@ -92,11 +98,14 @@ impl<'a> Walk<'a> {
             each,
             window: None,
             after: from.after,
+            beat: from.beat,
+            missing: from.missing,
             next: from.after.saturating_add(1),
             started: false,
             chain: None,
             durable,
             clean_at: head.filter(|head| head.clean).map(|head| head.durable_frame.max(from.after)),
+            oldest: head.filter(|head| head.clean).map_or(0, |head| head.oldest_segment),
             newest: None,
             walked: Vec::new(),
             aside: Vec::new(),
@@ -256,9 +265,9 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The beat of the newest frame taken.
+    /// The newest beat before the next frame: of a frame that was taken, or of the runs.
     pub(super) fn newest_beat(&self) -> BeatNo {
-        self.newest.as_ref().map_or(BeatNo(0), |footer| footer.header.beat)
+        self.newest.as_ref().map_or(self.beat, |footer| footer.header.beat.max(self.beat))
     }
 
     fn ended(mut self, first: usize) -> Ended {

@@ -14,3 +14,4 @@ mod restart;
 mod same;
 mod short;
 mod store;
+mod told;

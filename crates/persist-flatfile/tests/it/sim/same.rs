@@ -1,11 +1,11 @@
 //! R9: what changes no record changes no record, wherever it comes; and a full disk is no broken one.
 
-use persist_api::{BeatHeader, Durability, ErrorKind};
+use persist_api::{BeatHeader, Durability, ErrorKind, OpenOptions};
 use persist_io::sim::explore::Workload;
 use persist_io::sim::{Rng, SimDisk};
 
 use super::acts::{Act, Rows, any, rounds, seed};
-use super::store::{HOME, Store, close, open_at, read_all};
+use super::store::{HOME, Store, close, open_at, open_with, options, read_all};
 
 /// The records at the end.
 fn end(acts: &[Act]) -> Rows {
@@ -66,9 +66,20 @@ fn several_beats_and_one_of_all_their_records_leave_the_same() {
 
 #[test]
 fn a_full_disk_goes_on_reading_and_with_room_it_goes_on() {
+    full_disk(&options());
+}
+
+#[test]
+fn a_full_disk_goes_on_reading_while_threads_flush_and_merge() {
+    let mut options = options();
+    options.knobs.remove("maintenance");
+    full_disk(&options);
+}
+
+fn full_disk(options: &OpenOptions) {
     for room in (0..40_000).step_by(1_111) {
         let disk = SimDisk::new(1);
-        let engine = open_at(disk.clone(), HOME).unwrap();
+        let engine = open_with(disk.clone(), HOME, options).unwrap();
         let used = disk.files().iter().map(|(_, len)| len).sum::<u64>();
         disk.limit_space(Some(used + room));
         let (mut last, mut rows, mut full) = (BeatHeader::default(), Rows::default(), false);
@@ -97,7 +108,7 @@ fn a_full_disk_goes_on_reading_and_with_room_it_goes_on() {
         assert_eq!(read_all(&*engine.view().unwrap()).unwrap(), rows, "full, room {room}");
         drop(engine);
         disk.limit_space(None);
-        let engine = open_at(disk.killed(), HOME).unwrap();
+        let engine = open_with(disk.killed(), HOME, options).unwrap();
         let view = engine.view().unwrap();
         let (found, header) = (read_all(&*view).unwrap(), *view.header());
         drop(view);

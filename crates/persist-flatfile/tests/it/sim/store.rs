@@ -34,7 +34,15 @@ pub(super) fn options() -> OpenOptions {
 }
 
 pub(super) fn open_at(disk: impl Disk + 'static, home: &str) -> Result<Box<dyn Engine>> {
-    FlatfileDriver::new(Arc::new(disk)).open(Path::new(home), &options(), &Quiet)
+    open_with(disk, home, &options())
+}
+
+pub(super) fn open_with(
+    disk: impl Disk + 'static,
+    home: &str,
+    options: &OpenOptions,
+) -> Result<Box<dyn Engine>> {
+    FlatfileDriver::new(Arc::new(disk)).open(Path::new(home), options, &Quiet)
 }
 
 pub(super) fn close(engine: Box<dyn Engine>) -> Result<()> {
