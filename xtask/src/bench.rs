@@ -10,6 +10,11 @@ pub(crate) fn workloads(arguments: &[&str]) -> Outcome {
     run(cargo(&["run", "--release", "--package", package, "--", "run"]).args(rest))
 }
 
+/// One flipped bit in a closed store, for everybody: who notices.
+pub(crate) fn flips(arguments: &[&str]) -> Outcome {
+    run(cargo(&["run", "--package", "persist-bench-peers", "--", "flips"]).args(arguments))
+}
+
 /// Tables and plots again, from the samples that are there.
 pub(crate) fn render() -> Outcome {
     run(&mut cargo(&["run", "--release", "--package", "persist-bench", "--", "render", "docs/bench"]))

@@ -34,6 +34,7 @@ cargo xtask VERB
   bench gates          counts that must not grow: syncs, writes, bytes, allocations, instructions
   bench render         tables and plots of docs/bench again, from its samples
   bench overhead       our interface beside the raw libraries; [--gate] checks instruction counts only
+  flips [--trials N]   one flipped bit in a closed store, for each engine and its rivals: who notices; writes docs/bench/flips.md
   setup                only the installing part of `test`
 ";
 
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         ["bench", "render"] => bench::render(),
         ["bench", "overhead", rest @ ..] => setup::run().and_then(|()| bench::overhead(rest)),
         ["bench", rest @ ..] => setup::run().and_then(|()| bench::workloads(rest)),
+        ["flips", rest @ ..] => setup::run().and_then(|()| bench::flips(rest)),
         ["setup"] => setup::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

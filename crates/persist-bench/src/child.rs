@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::contender::{Entrant, Result, text};
 use crate::entrants::find;
+use crate::flips;
 use crate::valgrind;
 use crate::workloads::{bulk_child, commits_child, tail_child};
 
@@ -54,6 +55,7 @@ pub(crate) fn main(entrants: &[Entrant], words: &[&str]) -> Result<()> {
         ("commits", [rows, times]) => commits_child(entrant, &home, rows, times),
         ("tail", [beats, rows, first]) => tail_child(entrant, &home, beats, rows, first),
         ("bulk", [rows, order, then]) => bulk_child(entrant, &home, rows, order, then),
+        ("look", [rows]) => flips::look_child(entrant, &home, rows),
         ("probe", [step, count, like_ours]) => valgrind::probe(entrant, &home, step, count, like_ours),
         _ => Err(format!("child: unknown work: {}", words.join(" "))),
     }

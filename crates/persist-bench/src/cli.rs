@@ -7,7 +7,7 @@ use crate::contender::{Entrant, Result, text};
 use crate::entrants::find;
 use crate::session::{Plan, Purpose, Session};
 use crate::workloads::{self, SLOW_DISK, WORKLOADS, Workload};
-use crate::{child, gates, machine, overhead, report};
+use crate::{child, flips, gates, machine, overhead, report};
 
 const HELP: &str = "\
 [run] [--quick | --full] [--only A,B] [--engines A,B] [--slow-disk] [--ungated] [--rows N] [--rounds N]
@@ -16,6 +16,8 @@ const HELP: &str = "\
                    --ungated target/bench), stores live below --dir (the current directory). --only takes names or
                    goals, as P7. --ungated counts samples from bad moments too, so that its figures say nothing
 render DIR         tables and plots from the samples in DIR
+flips [--trials N] [--rows N] [--seed N] [--engines A,B] [--out DIR] [--dir DIR]
+                   one flipped bit in a closed store, N times for each engine: who notices; fails if flatfile does not
 gates              what must not grow: syncs, writes, bytes, allocations, instructions; deterministic
 overhead [--json] [--rounds N] [--gate]
                    our interface beside the raw libraries; --gate counts instructions
@@ -31,7 +33,8 @@ pub fn main(entrants: &[Entrant], usual: impl Fn(&Entrant) -> bool) -> ExitCode 
         ["overhead", "--gate"] => overhead::gate(entrants),
         ["overhead", rest @ ..] => overhead::run(entrants, rest),
         ["gates"] => gates::run(entrants),
-        ["render", dir] => report::render(dir.as_ref()),
+        ["flips", rest @ ..] => flip_bits(entrants, rest),
+        ["render", dir] => report::render(dir.as_ref()).and_then(|()| flips::render(dir.as_ref())),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
@@ -45,6 +48,35 @@ pub fn main(entrants: &[Entrant], usual: impl Fn(&Entrant) -> bool) -> ExitCode 
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reads what a run of flipped bits is asked for, and does it.
+fn flip_bits(entrants: &[Entrant], words: &[&str]) -> Result<()> {
+    let mut plan = flips::Plan {
+        trials: 100,
+        rows: 20_000,
+        seed: 1,
+        out: "docs/bench".into(),
+        dir: std::env::temp_dir(),
+    };
+    let mut chosen: Vec<Entrant> = entrants.to_vec();
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        let value = rest.next().ok_or_else(|| format!("{word} needs a value"))?;
+        match *word {
+            "--trials" => plan.trials = value.parse().map_err(text)?,
+            "--rows" => plan.rows = value.parse().map_err(text)?,
+            "--seed" => plan.seed = value.parse().map_err(text)?,
+            "--out" => plan.out = PathBuf::from(value),
+            "--dir" => plan.dir = PathBuf::from(value),
+            "--engines" => {
+                let names = value.split(',').map(|name| find(entrants, name).copied());
+                chosen = names.collect::<Result<_>>()?;
+            }
+            _ => return Err(format!("unknown argument: {word}\n\n{HELP}")),
+        }
+    }
+    flips::run(&chosen, &plan)
 }
 
 /// What a run was asked for.

@@ -31,6 +31,7 @@ pub mod cli;
 pub mod contender;
 mod disk;
 pub mod entrants;
+mod flips;
 mod floor;
 mod gates;
 mod group;

@@ -37,7 +37,7 @@ pub(crate) fn run(plan: &Plan, dir: &Path, entrants: &[Entrant]) -> Run {
 }
 
 /// Date and time in UTC.
-fn now() -> String {
+pub(crate) fn now() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);

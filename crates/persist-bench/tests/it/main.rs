@@ -74,3 +74,26 @@ fn what_is_not_understood_is_named() {
         assert!(!done && said.contains(named), "{words:?}: {said}");
     }
 }
+
+#[test]
+fn r14_of_flipped_bits_flatfile_serves_nothing_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().to_str().unwrap();
+    let few = ["flips", "--trials", "12", "--rows", "2000", "--engines", "flatfile,persist-sqlite"];
+    let (done, said) = bench(&[&few[..], &["--out", out, "--dir", out]].concat());
+    assert!(done, "{said}");
+    let text = std::fs::read_to_string(dir.path().join("flips.jsonl")).unwrap();
+    let counts: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(counts.len(), 4, "{said}");
+    for count in &counts {
+        assert_eq!(count["trials"], 12);
+        if count["engine"] == "flatfile" {
+            assert_eq!((&count["wrong"], &count["missing"]), (&Value::from(0), &Value::from(0)), "{count}");
+        } else {
+            // SQLite has no checksums: that it is caught shows that somebody looks.
+            assert!(count["wrong"].as_u64().unwrap() + count["missing"].as_u64().unwrap() > 0, "{count}");
+        }
+    }
+    let page = std::fs::read_to_string(dir.path().join("flips.md")).unwrap();
+    assert!(page.contains("| flatfile | 12 |"), "{page}");
+}
