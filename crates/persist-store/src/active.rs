@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 use persist_api::{Caps, Durability, Engine, Error, ErrorKind, Grant, Limits, Result};
-use persist_io::DirLock;
+use persist_io::{DirLock, Disk};
 
 use crate::Stamp;
 use crate::feed::cost;
@@ -61,6 +61,8 @@ pub(crate) struct Active {
     closing: AtomicBool,
     /// Set when another engine has taken its place.
     retired: AtomicBool,
+    /// Set when nobody can say whether another engine has taken its place.
+    poisoned: AtomicBool,
 }
 
 impl Terms {
@@ -162,14 +164,13 @@ impl Active {
         engine: &'static str,
         home: Option<PathBuf>,
         stamp: Option<Stamp>,
-        grant: Grant,
-        codec: Arc<Codec>,
+        terms: Arc<Terms>,
     ) -> Self {
         Self {
             epoch: stamp.as_ref().map_or(0, |stamp| stamp.epoch),
             engine,
             home,
-            terms: Arc::new(Terms { grant, codec }),
+            terms,
             meters: Meters::new(
                 &stamp.as_ref().map_or_else(|| "-".to_owned(), |stamp| stamp.store.to_string()),
                 engine,
@@ -178,6 +179,7 @@ impl Active {
             running: RwLock::new(Some(running)),
             closing: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
         }
     }
 
@@ -192,6 +194,10 @@ impl Active {
     pub(crate) fn running(&self, op: &'static str) -> Result<MappedRwLockReadGuard<'_, Running>> {
         if self.is_retired() {
             return Err(self.fenced(op));
+        }
+        if self.poisoned.load(Ordering::Acquire) {
+            let context = "the stamp could not be replaced by a swap, and the disk may have either; open the store again";
+            return Err(Error::new(ErrorKind::Poisoned, op, context));
         }
         if self.closing.load(Ordering::Acquire) {
             return Err(closed(op));
@@ -219,6 +225,35 @@ impl Active {
             self.epoch
         );
         Error::new(ErrorKind::Closed, op, context)
+    }
+
+    /// Ends its time: from now on nobody gets at the engine through it.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// The right to its home.
+    ///
+    /// # Errors
+    /// As [`running`](Self::running).
+    pub(crate) fn lock(&self, op: &'static str) -> Result<Option<Arc<DirLock>>> {
+        Ok(self.running(op)?.lock.clone())
+    }
+
+    /// Replaces the stamp, on the disk and here.
+    ///
+    /// # Errors
+    /// `Io`, `Full`.
+    pub(crate) fn replace_stamp(&self, disk: &dyn Disk, stamp: Stamp) -> Result<()> {
+        let Some(home) = &self.home else { return Ok(()) };
+        let mut slot = self.stamp.lock();
+        stamp.write(disk, home)?;
+        *slot = Some(stamp);
+        Ok(())
     }
 
     /// Closes the engine.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf, absolute};
 
-use persist_api::{BackupStat, Caps, Error, ErrorKind, Observer, Progress, Result};
+use persist_api::{BackupStat, Caps, Error, ErrorKind, Observer, Progress, Quiet, Result};
 use persist_io::{Disk, EntryKind, FileMode, create_dir_durably, lock_dir, remove_tree, sync_tree};
 
 use crate::home::{CAS_DIR, Found, engine_dir, survey};
@@ -33,7 +33,7 @@ pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Resul
     let (Some(stamp), Some(home)) = (&active.stamp(), &active.home) else {
         return Err(Error::unsupported("backup", "BACKUP"));
     };
-    let disk = shared.disk.as_ref();
+    let disk = shared.setup.disk.as_ref();
     check_free(disk, into)?;
     if lies_inside(into, home) {
         let context = "a backup cannot lie inside the store itself; choose a directory elsewhere";
@@ -48,6 +48,7 @@ pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Resul
         state: StampState::Ready,
         epoch: 1,
         origin: Some(stamp.store),
+        swap: None,
         ..stamp.clone()
     };
     let copied = copy_parts(&active, disk, into, &copy, seen);
@@ -72,7 +73,7 @@ fn check_free(disk: &dyn Disk, into: &Path) -> Result<()> {
 }
 
 /// Whether `path`, which need not exist, would lie inside `home`. Links are followed as far as there are any.
-fn lies_inside(path: &Path, home: &Path) -> bool {
+pub(crate) fn lies_inside(path: &Path, home: &Path) -> bool {
     let real = |path: &Path| {
         let path = absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
@@ -108,6 +109,16 @@ fn copy_parts(
     })
 }
 
+/// Copies blobs from one home to another, durably. Those that are there already are not copied again.
+///
+/// # Errors
+/// `Mismatch` naming what is no blob; `Io`, `Full`.
+pub(crate) fn copy_blobs(disk: &dyn Disk, from: &Path, to: &Path) -> Result<()> {
+    let mut blobs = Blobs { disk, seen: &Quiet, count: 0, bytes: 0 };
+    blobs.copy_dir(from, to)?;
+    sync_tree(disk, to)
+}
+
 /// Copies the blobs. They never change once written, so that any moment is as good as another.
 struct Blobs<'c> {
     disk: &'c dyn Disk,
@@ -119,11 +130,18 @@ struct Blobs<'c> {
 impl Blobs<'_> {
     fn copy_dir(&mut self, from: &Path, to: &Path) -> Result<()> {
         self.disk.create_dir(to)?;
+        let there = self.disk.list(to)?.unwrap_or_default();
         for entry in self.disk.list(from)?.unwrap_or_default() {
             let (from, to): (PathBuf, PathBuf) = (from.join(&entry.name), to.join(&entry.name));
             match entry.kind {
                 EntryKind::Dir => self.copy_dir(&from, &to)?,
-                EntryKind::File => self.copy_file(&from, &to)?,
+                EntryKind::File => match there.iter().find(|other| other.name == entry.name) {
+                    Some(other) if other.kind == EntryKind::File && other.len == entry.len => {}
+                    _ => {
+                        self.disk.remove_file(&to)?;
+                        self.copy_file(&from, &to)?;
+                    }
+                },
                 EntryKind::Other => {
                     let context = "neither a file nor a directory; blobs are nothing else";
                     return Err(Error::new(ErrorKind::Mismatch, "backup", context).with_path(from));

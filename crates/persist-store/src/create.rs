@@ -12,7 +12,7 @@ use crate::feed::FeedState;
 use crate::home::{CAS_DIR, Found, check_clearable, clear, engine_dir, survey};
 use crate::layers::{Codec, FORMAT_KEY, Layered, read_format_record};
 use crate::opened::Opened;
-use crate::shared::{Active, Running, Shared};
+use crate::shared::{Active, Running, Setup, Shared, Terms};
 use crate::stamp::{STAMP_FILE, Stamp, StampState, StoreId};
 use crate::{Store, Writer};
 
@@ -89,6 +89,7 @@ impl Opened {
             engine_format: self.offer.format,
             epoch: 1,
             origin: None,
+            swap: None,
             format: grant.format.clone(),
         };
         stamp.write(disk, &self.home)?;
@@ -143,9 +144,17 @@ impl Opened {
         let feed = FeedState::load(engine.view()?.as_ref()).map_err(|error| error.with_path(&self.home))?;
         let home: Option<PathBuf> = stamp.as_ref().map(|_| self.home.clone());
         let running = Running { engine, lock };
-        let active = Active::new(running, self.offer.engine, home, stamp, grant, codec);
-        let tools = (Arc::clone(&self.disk), Arc::clone(&self.clock));
-        let shared = Arc::new(Shared::new(active, tools, header, feed, self.options.close_wait));
+        let terms = Arc::new(Terms { grant, codec });
+        let active = Active::new(running, self.offer.engine, home, stamp, terms);
+        let setup = Setup {
+            disk: Arc::clone(&self.disk),
+            clock: Arc::clone(&self.clock),
+            drivers: self.drivers.clone(),
+            request: self.request.clone(),
+            keys: self.keys.clone(),
+            close_wait: self.options.close_wait,
+        };
+        let shared = Arc::new(Shared::new(active, setup, header, feed));
         let writer = Writer::new(Arc::clone(&shared));
         Ok(Place { shared, writer })
     }

@@ -8,6 +8,7 @@ use persist_api::{Advice, Driver, Error, ErrorKind, Probe, Result};
 use persist_io::{Disk, Entry, EntryKind, LOCK_FILE, read_file, remove_tree};
 
 use crate::stamp::{STAMP_FILE, Stamp, StampState};
+use crate::swap::{SwapMark, SwapPlace, SwapState};
 
 /// Name of the directory of content-addressed blobs in a home.
 pub const CAS_DIR: &str = "cas";
@@ -66,20 +67,57 @@ pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
         return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
     }
     let own_engine = engine_name(stamp.epoch);
+    let other = stamp.swap.as_ref().filter(|swap| swap.place == SwapPlace::Here);
+    let other = other.map(|swap| engine_name(swap.epoch)).unwrap_or_default();
     let is_ours = |entry: &Entry| {
-        let ours = [STAMP_FILE, STAMP_NEW, LOCK_FILE, CAS_DIR, own_engine.as_str()];
+        let ours = [STAMP_FILE, STAMP_NEW, LOCK_FILE, CAS_DIR, own_engine.as_str(), other.as_str()];
         ours.iter().any(|name| *entry.name == **name)
     };
     let strangers = entries.iter().filter(|entry| !is_ours(entry)).map(|entry| entry.name.clone()).collect();
     let found = match stamp.state {
         StampState::Creating => Found::Unfinished(stamp),
         StampState::Ready => Found::Store(stamp),
-        StampState::Importing => {
-            let context = "a copy into this home was not finished; it is no store yet";
-            return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
-        }
+        StampState::Importing => arriving(disk, home, stamp)?,
+        StampState::Moved => return Err(moved(home, &stamp)),
     };
     Ok(Survey { found, strangers })
+}
+
+/// What the home is into which a swap copies, judged by the other side.
+///
+/// # Errors
+/// `Mismatch` while it is no store.
+fn arriving(disk: &dyn Disk, home: &Path, stamp: Stamp) -> Result<Found> {
+    let unfinished = |what: &str| {
+        let context = format!("a copy into this home was not finished; it is no store yet{what}");
+        Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home))
+    };
+    let Some(swap) = &stamp.swap else { return unfinished("") };
+    match &swap.place {
+        // The process that had the source holds the lock as long as it lives, and its store went with it.
+        SwapPlace::Nowhere => Ok(Found::Unfinished(stamp)),
+        SwapPlace::Here => unfinished(""),
+        SwapPlace::Home(source) => {
+            let there = Stamp::read(disk, source)?;
+            let decided = there.filter(|there| there.state == StampState::Moved).and_then(|there| there.swap);
+            if decided.is_some_and(|decided| decided.id == swap.id) {
+                let swap = SwapMark { state: SwapState::Flipped, ..swap.clone() };
+                return Ok(Found::Store(Stamp { state: StampState::Ready, swap: Some(swap), ..stamp }));
+            }
+            let source = source.display();
+            unfinished(&format!(": the store is still {source}; open that, then resume or abort its swap"))
+        }
+    }
+}
+
+/// Says where a store is that was here.
+fn moved(home: &Path, stamp: &Stamp) -> Error {
+    let to = match stamp.swap.as_ref().map(|swap| &swap.place) {
+        Some(SwapPlace::Home(to)) => to.display().to_string(),
+        Some(SwapPlace::Here | SwapPlace::Nowhere) | None => "a place that is not known".to_owned(),
+    };
+    let context = format!("the store that was here lives in {to} now; open that");
+    Error::new(ErrorKind::Mismatch, "open", context).with_path(home).with_advice(Advice::FixPath)
 }
 
 fn survey_unstamped(disk: &dyn Disk, home: &Path, entries: &[Entry]) -> Result<Survey> {
@@ -107,8 +145,8 @@ fn is_our_lock(disk: &dyn Disk, home: &Path) -> Result<bool> {
     match read_file(disk, &home.join(LOCK_FILE), LOCK_BYTES_MAX) {
         Ok(content) => {
             let content = content.unwrap_or_default();
-            let shared = content.len().min(LOCK_WORD.len());
-            Ok(content.get(..shared) == LOCK_WORD.get(..shared))
+            // Nobody syncs a lock: a power cut may leave zeros in the place of what was written.
+            Ok(content.iter().zip(LOCK_WORD).all(|(byte, ours)| *byte == 0 || byte == ours))
         }
         Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
         Err(error) => Err(error),

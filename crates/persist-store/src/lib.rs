@@ -47,6 +47,7 @@ mod shared;
 mod staged;
 mod stamp;
 mod store;
+mod swap;
 mod transact;
 mod verify;
 mod view;
@@ -71,6 +72,10 @@ pub use opened::{Description, NotOpened, Opened, open_with};
 pub use staged::StagedBeat;
 pub use stamp::{STAMP_BYTES_MAX, STAMP_FILE, Stamp, StampState, StoreId, is_scheme};
 pub use store::{Store, StoreStats};
+pub use swap::{
+    Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapReport, SwapSide, SwapState, SwapStatus,
+    SwapTarget,
+};
 pub use transact::{Cause, Conflict, Transacted, Transaction};
 pub use verify::VerifyReport;
 pub use view::StoreView;

@@ -273,9 +273,9 @@ pub(crate) fn verb<T>(
     work: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
     let _entered = span.entered();
-    let began = core.clock.now();
+    let began = core.setup.clock.now();
     let done = told(work());
-    let took = core.clock.now().saturating_sub(began);
+    let took = core.setup.clock.now().saturating_sub(began);
     let key = core.active().meters.verb.with_extra_labels(vec![Label::from_static_parts("verb", name)]);
     metrics::with_recorder(|recorder| record(recorder, &key, took.as_secs_f64()));
     done

@@ -32,6 +32,8 @@ pub struct Opened {
     /// `None` for an engine that keeps nothing: its home is a name, not a directory.
     pub(crate) survey: Option<Survey>,
     pub(crate) keys: Option<Arc<dyn KeyProvider>>,
+    /// What was asked for, at last.
+    pub(crate) request: Request,
 }
 
 /// What an [`Opened`] knows about itself.
@@ -99,6 +101,7 @@ fn look(
                 offer,
                 survey: None,
                 keys: None,
+                request: Request::default(),
             });
         }
     }
@@ -119,6 +122,7 @@ fn look(
         offer,
         survey: None,
         keys: None,
+        request: Request::default(),
     };
     opened.check_place(&survey)?;
     Ok(Opened { survey: Some(survey), ..opened })
@@ -206,6 +210,7 @@ impl Opened {
         .entered();
         crate::observe::describe();
         let request = Request { layers: standard_layers(), ..request.clone() };
+        self.request = request.clone();
         match told(self.establish(&request, seen)) {
             Ok(place) => Ok(place.into_handles()),
             Err(error) => Err(NotOpened(Box::new((self, error)))),
@@ -243,17 +248,7 @@ impl Opened {
     }
 
     pub(crate) fn grant_new(&self, request: &Request) -> Result<Grant> {
-        let Some(keys) = &self.keys else {
-            let mut without = request.clone();
-            without.layers.retain(|layer| layer.grant.name != AEAD_LAYER);
-            let grant = negotiate(&self.offer, &without).map_err(keyless)?;
-            return self.enforce(grant, request);
-        };
-        let mut grant = self.enforce(negotiate(&self.offer, request)?, request)?;
-        if let Some(layer) = grant.format.layers.iter_mut().find(|layer| layer.name == AEAD_LAYER) {
-            layer.parameter = new_parameter(&**keys)?.into();
-        }
-        Ok(grant)
+        grant_new(&self.offer, request, self.keys.as_deref())
     }
 
     pub(crate) fn grant_stamped(
@@ -261,21 +256,9 @@ impl Opened {
         request: &Request,
         format: &persist_api::FormatGrant,
     ) -> Result<Grant> {
-        let grant = self.enforce(renegotiate(&self.offer, request, format)?, request)?;
+        let grant = enforce(&self.offer, renegotiate(&self.offer, request, format)?, request)?;
         // Before anything is opened: what the stamp alone can say of the keys.
         Codec::of(format, self.keys.as_deref(), None).map_err(|error| error.with_path(&self.home))?;
-        Ok(grant)
-    }
-
-    /// Lowers the key limit where LONG_KEYS is not granted, and checks the floor once more against that.
-    fn enforce(&self, mut grant: Grant, request: &Request) -> Result<Grant> {
-        grant.session.limits = enforced_limits(grant.session.caps, grant.session.limits);
-        let (asked, available) = (request.limits.key_bytes_max, grant.session.limits.key_bytes_max);
-        if asked > available {
-            let context =
-                format!("key_bytes_max {available} of {asked} asked, for LONG_KEYS is not asked for");
-            return Err(Error::new(ErrorKind::Refused, "negotiate", context).with_engine(self.offer.engine));
-        }
         Ok(grant)
     }
 
@@ -296,6 +279,34 @@ impl Opened {
         let found = self.driver.probe(&self.home)?;
         self.options.mode.check_probe(found).map_err(|error| error.with_path(&self.home))
     }
+}
+
+/// The grant of a new store, or of the target of a swap.
+///
+/// # Errors
+/// `Refused`; those of the key provider.
+pub(crate) fn grant_new(offer: &Offer, request: &Request, keys: Option<&dyn KeyProvider>) -> Result<Grant> {
+    let Some(keys) = keys else {
+        let mut without = request.clone();
+        without.layers.retain(|layer| layer.grant.name != AEAD_LAYER);
+        return enforce(offer, negotiate(offer, &without).map_err(keyless)?, request);
+    };
+    let mut grant = enforce(offer, negotiate(offer, request)?, request)?;
+    if let Some(layer) = grant.format.layers.iter_mut().find(|layer| layer.name == AEAD_LAYER) {
+        layer.parameter = new_parameter(keys)?.into();
+    }
+    Ok(grant)
+}
+
+/// Lowers the key limit where LONG_KEYS is not granted, and checks the floor once more against that.
+fn enforce(offer: &Offer, mut grant: Grant, request: &Request) -> Result<Grant> {
+    grant.session.limits = enforced_limits(grant.session.caps, grant.session.limits);
+    let (asked, available) = (request.limits.key_bytes_max, grant.session.limits.key_bytes_max);
+    if asked > available {
+        let context = format!("key_bytes_max {available} of {asked} asked, for LONG_KEYS is not asked for");
+        return Err(Error::new(ErrorKind::Refused, "negotiate", context).with_engine(offer.engine));
+    }
+    Ok(grant)
 }
 
 /// A refusal without keys at hand: if encryption is among what is missing, that is why.

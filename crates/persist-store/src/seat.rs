@@ -88,9 +88,9 @@ impl Seat {
         if let Some(plan) = &plan {
             plan.apply(terms, &header, logs.clone(), beat.as_mut(), &mut self.feed)?;
         }
-        let began = core.clock.now();
+        let began = core.setup.clock.now();
         let reached = beat.commit_beat()?.reached;
-        let sync = (reached == Durability::Durable).then(|| core.clock.now().saturating_sub(began));
+        let sync = (reached == Durability::Durable).then(|| core.setup.clock.now().saturating_sub(began));
         drop(engine);
         self.last = header;
         self.key_is_proved = true;

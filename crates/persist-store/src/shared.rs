@@ -2,32 +2,51 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
-use persist_api::{BeatHeader, BeatNo, Caps, CommitNo, Engine, Error, Result};
+use parking_lot::{Mutex, RwLock};
+use persist_api::{
+    BeatHeader, BeatNo, Caps, CommitNo, Driver, Durability, Engine, Error, ErrorKind, Request, Result,
+};
 use persist_io::Disk;
 
 pub(crate) use crate::active::{Active, Room, Running, Terms, closed, too_large};
 use crate::activity::Activity;
 use crate::clock::Clock;
-use crate::feed::{FeedState, Plan};
-use crate::group::Group;
+use crate::feed::{Carry, FeedState, Plan};
+use crate::group::sync::{Budget, Condvar, wait_for};
+use crate::group::{Group, lock};
+use crate::layers::KeyProvider;
 use crate::log::BeatLog;
 use crate::observe::verb;
+use crate::swap::Pinned;
 use crate::transact::Recent;
 use crate::views::Views;
+
+/// With what a store was opened.
+pub(crate) struct Setup {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) drivers: Vec<Arc<dyn Driver>>,
+    pub(crate) request: Request,
+    pub(crate) keys: Option<Arc<dyn KeyProvider>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) close_wait: Duration,
+}
 
 /// What the handles and the helper thread of the committer share.
 pub(crate) struct Core {
     /// The way to the engine, for every handle. A swap replaces what is in here and nothing else.
     route: RwLock<Arc<Active>>,
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) clock: Arc<dyn Clock>,
+    /// Engines that a swap has retired and that views or verbs still use.
+    retired: Mutex<Vec<Arc<Active>>>,
+    /// Notified when another engine takes the place.
+    flipped: (crate::group::Mutex<()>, Condvar),
+    /// Set while a swap is at work.
+    pub(crate) swapping: Arc<AtomicBool>,
+    pub(crate) setup: Setup,
     /// Number of the newest commit.
     last_commit: AtomicU64,
-    close_wait: Duration,
     pub(crate) group: Group,
     pub(crate) recent: Recent,
     pub(crate) feed: FeedState,
@@ -55,25 +74,21 @@ impl Drop for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        active: Active,
-        (disk, clock): (Arc<dyn Disk>, Arc<dyn Clock>),
-        last: BeatHeader,
-        feed: FeedState,
-        close_wait: Duration,
-    ) -> Self {
+    pub(crate) fn new(active: Active, setup: Setup, last: BeatHeader, feed: FeedState) -> Self {
         let active = Arc::new(active);
+        let views = Arc::new(Views::new(Arc::clone(&setup.clock)));
         Self(Arc::new(Core {
             group: Group::new(last, Arc::clone(&active)),
             route: RwLock::new(active),
-            disk,
+            retired: Mutex::default(),
+            flipped: (crate::group::Mutex::new(()), Condvar::new()),
+            swapping: Arc::new(AtomicBool::new(false)),
+            setup,
             last_commit: AtomicU64::new(last.last_commit().0),
-            close_wait,
             recent: Recent::new(last.beat),
             feed,
             activity: Activity::default(),
-            views: Arc::new(Views::new(Arc::clone(&clock))),
-            clock,
+            views,
         }))
     }
 }
@@ -103,6 +118,76 @@ impl Core {
                 return Err(refused);
             }
         }
+    }
+
+    /// A view for a swap, whatever was granted to the session.
+    ///
+    /// # Errors
+    /// `Busy` beyond `limits.views_max`; `Closed`.
+    pub(crate) fn pinned(&self, op: &'static str) -> Result<Pinned> {
+        self.with_running(op, |_, running| Ok(Pinned::new(running.engine.view()?)))
+    }
+
+    /// Puts another engine in the place of the one that the store runs on. Call it with the lane taken.
+    pub(crate) fn exchange(&self, new: Arc<Active>, feed: Carry) {
+        self.feed.exchange(feed);
+        let old = std::mem::replace(&mut *self.route.write(), new);
+        old.retire();
+        // Nobody may look at the grant before and begin to wait after.
+        drop(lock(&self.flipped.0));
+        self.flipped.1.notify_all();
+    }
+
+    /// Waits until beats can be made as durable as this.
+    ///
+    /// # Errors
+    /// `Busy` when time is up.
+    pub(crate) fn await_durability(&self, wanted: Durability, timeout: Duration) -> Result<()> {
+        let mut budget = Budget::default();
+        let mut waiting = lock(&self.flipped.0);
+        loop {
+            let has = self.active().terms.grant.session.durability;
+            if has >= wanted {
+                return Ok(());
+            }
+            let Some(left) = budget.left(timeout) else {
+                let context = format!("beats of this store are {has} at best, {wanted} is waited for");
+                return Err(Error::new(ErrorKind::Busy, "wait_durable", context));
+            };
+            waiting = wait_for(&self.flipped.1, waiting, left);
+        }
+    }
+
+    /// Nobody may use the store any more: it has to be opened again.
+    pub(crate) fn poison(&self) {
+        self.active().poison();
+    }
+
+    /// Closes an engine that was retired, as soon as nobody uses it.
+    pub(crate) fn retire(&self, old: Arc<Active>) {
+        self.retired.lock().push(old);
+        // Whoever still uses it is asked again when the store is closed or the swap finished.
+        let _ = self.close_retired();
+    }
+
+    /// Closes the engines that were retired.
+    ///
+    /// # Errors
+    /// `Busy` while views or verbs use one.
+    pub(crate) fn close_retired(&self) -> Result<()> {
+        let mut busy = None;
+        self.retired.lock().retain(|old| match old.close(Duration::ZERO) {
+            Ok(()) => false,
+            Err(error) => {
+                busy = Some(error);
+                true
+            }
+        });
+        busy.map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn is_swapping(&self) -> bool {
+        self.swapping.load(Ordering::Acquire)
     }
 
     /// Notes a beat that was committed, before its seat is free again.
@@ -173,9 +258,11 @@ impl Core {
     /// `Busy` when that takes longer than the configured wait: the store then stays usable. `Closed`.
     pub(crate) fn close(&self) -> Result<()> {
         let shut = self.group.shut().ok_or_else(|| closed("close"))?;
-        self.drain(Some(self.close_wait))?;
+        self.drain(Some(self.setup.close_wait))?;
         self.recall_views();
-        self.active().close(self.close_wait)?;
+        self.active().close(self.setup.close_wait)?;
+        // One that is in use goes with its last view.
+        let _ = self.close_retired();
         shut.for_good();
         self.feed.end();
         self.dismiss_helper();

@@ -7,12 +7,17 @@ use std::str::FromStr;
 use persist_api::{Error, ErrorKind, FormatGrant, Result};
 use persist_io::{Disk, EntryKind, read_file, replace};
 
+use crate::swap::SwapMark;
+
 /// Name of the stamp in a home.
 pub const STAMP_FILE: &str = "persist.stamp";
 /// Longest stamp that is read or written, in bytes.
 pub const STAMP_BYTES_MAX: u64 = 16 * 1024;
 
+/// The version of a stamp that says nothing of a swap.
 const VERSION: &str = "1";
+/// The version of a stamp that says something of a swap: builds that know nothing of swaps must not open its home.
+const VERSION_SWAP: &str = "2";
 const CHECK_LINE: &str = "blake3 = ";
 
 /// The name of a store: 16 random bytes, given at creation and never changed.
@@ -28,6 +33,8 @@ pub enum StampState {
     Ready,
     /// A copy from another store is being made; it is no store yet.
     Importing,
+    /// The store that was here lives in another home now.
+    Moved,
 }
 
 /// What a stamp says.
@@ -45,6 +52,8 @@ pub struct Stamp {
     pub epoch: u64,
     /// The store of which this one is a backup.
     pub origin: Option<StoreId>,
+    /// A swap of the engine that is not finished.
+    pub swap: Option<SwapMark>,
     /// The format grant, authoritative on every reopening.
     pub format: FormatGrant,
 }
@@ -90,11 +99,14 @@ impl StampState {
             Self::Creating => "creating",
             Self::Ready => "ready",
             Self::Importing => "importing",
+            Self::Moved => "moved",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Creating, Self::Ready, Self::Importing].into_iter().find(|state| state.name() == name)
+        [Self::Creating, Self::Ready, Self::Importing, Self::Moved]
+            .into_iter()
+            .find(|state| state.name() == name)
     }
 }
 
@@ -103,15 +115,19 @@ impl Stamp {
     #[must_use]
     pub fn to_text(&self) -> String {
         let grant = self.format.canonical_text();
+        let version = if self.swap.is_some() { VERSION_SWAP } else { VERSION };
         let origin = self.origin.map_or_else(|| "none".to_owned(), |origin| origin.to_string());
         let mut text = format!(
-            "persist-stamp = {VERSION}\nstore = {}\nstate = {}\nengine = {}\nengine-format = {}\nepoch = {}\norigin = {origin}\n",
+            "persist-stamp = {version}\nstore = {}\nstate = {}\nengine = {}\nengine-format = {}\nepoch = {}\norigin = {origin}\n",
             self.store,
             self.state.name(),
             self.engine,
             self.engine_format,
             self.epoch,
         );
+        if let Some(swap) = &self.swap {
+            swap.append_to(&mut text);
+        }
         for line in grant.lines() {
             let _ = writeln!(text, "grant = {line}");
         }
@@ -133,8 +149,9 @@ impl Stamp {
         let body = checked_body(text)?;
         let mut lines = Lines { rest: body.lines() };
         let version = lines.value("persist-stamp")?;
-        if version != VERSION {
-            let context = format!("the stamp has format {version}; this build reads {VERSION}");
+        if version != VERSION && version != VERSION_SWAP {
+            let context =
+                format!("the stamp has format {version}; this build reads {VERSION} and {VERSION_SWAP}");
             return Err(Error::new(ErrorKind::Mismatch, "read_stamp", context));
         }
         let store = lines.parsed("store", |text| text.parse().ok())?;
@@ -146,12 +163,24 @@ impl Stamp {
             "none" => Some(None),
             text => text.parse().ok().map(Some),
         })?;
+        let swap = if version == VERSION_SWAP { Some(SwapMark::read(|key| lines.value(key))?) } else { None };
+        if state == StampState::Moved && swap.is_none() {
+            return Err(corrupt("a store that moved, and not where to"));
+        }
         let (grant, digest) = lines.grant()?;
         if blake3::hash(grant.as_bytes()).to_hex().as_str() != digest {
             return Err(corrupt("grant-digest does not fit the grant"));
         }
-        let stamp =
-            Self { store, state, engine, engine_format, epoch, origin, format: FormatGrant::parse(&grant)? };
+        let stamp = Self {
+            store,
+            state,
+            engine,
+            engine_format,
+            epoch,
+            origin,
+            swap,
+            format: FormatGrant::parse(&grant)?,
+        };
         if stamp.to_text() != text {
             return Err(corrupt("not in canonical form"));
         }

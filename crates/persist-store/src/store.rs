@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use persist_api::{
-    BeatNo, Caps, CheckpointStat, CommitNo, CompactScope, CompactStat, Engine, Finding, Grant, Observer,
-    Quiet, Result, Stats, View,
+    BeatNo, Caps, CheckpointStat, CommitNo, CompactScope, CompactStat, Durability, Engine, Finding, Grant,
+    Observer, Quiet, Result, Stats, View,
 };
 
 use crate::observe::{told, verb};
@@ -160,6 +161,15 @@ impl Store {
             views,
             engine,
         }
+    }
+
+    /// Waits until a swap has brought an engine that can make beats as durable as this. What was acknowledged before is as
+    /// durable from that moment on: a subsystem that runs on memory at first may promise durability from here on.
+    ///
+    /// # Errors
+    /// `Busy` when that takes longer than `timeout`.
+    pub fn wait_durable(&self, wanted: Durability, timeout: Duration) -> Result<()> {
+        self.0.await_durability(wanted, timeout)
     }
 
     /// Makes every earlier beat durable and says which is the newest (DURABLE).

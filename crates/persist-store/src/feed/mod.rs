@@ -8,6 +8,7 @@
 //! The state lies in [`FeedState`], which all handles share and only the holder of the lane changes: `lane` plans what a
 //! beat does to the feed before the engine's beat opens, writes it in that beat, and takes it over when it is committed.
 
+mod carry;
 mod hold;
 mod lane;
 mod reader;
@@ -20,10 +21,11 @@ use persist_api::{BeatHeader, CommitNo};
 
 use crate::log::BeatLog;
 
+pub(crate) use carry::{Carry, Wanted};
 pub use hold::{Hold, HoldStat};
 pub(crate) use lane::{Buffers, Change, Plan};
 pub use reader::{Feed, Ready};
-pub(crate) use record::cost;
+pub(crate) use record::{cost, read_commit};
 pub(crate) use state::FeedState;
 pub(crate) use verify::FeedCheck;
 

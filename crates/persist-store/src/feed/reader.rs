@@ -88,7 +88,8 @@ impl Feed {
             return Ok(());
         }
         let view = self.core.with_running("feed", |_, running| running.engine.view())?;
-        let last = view.header().last_commit().0;
+        // A view may show what is not published yet; no hold could pass that.
+        let last = view.header().last_commit().min(self.core.feed.last()).0;
         let first = self.position.0.saturating_add(1);
         let mut bytes = 0;
         for commit in first..=last.min(first.saturating_add(PAGE_COMMITS)) {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::entry::{Care, Entry, Failure, Listener};
 use super::lead::lead;
-use super::queue::{Queue, WriterAt};
+use super::queue::Queue;
 use super::sync::{MutexGuard, lock, thread, wait, wait_for};
-use super::turn::behind_the_writer;
+use super::turn::held_up;
 use crate::shared::Core;
 
 impl Core {
@@ -20,7 +20,7 @@ impl Core {
         if slot.is_some() || queue.dismissed {
             drop(slot);
             // While a beat is on its way, its leader passes on.
-            if queue.may_lead() || queue.writer == WriterAt::InLane {
+            if queue.may_lead() || queue.is_held() {
                 group.helper.notify_one();
             }
             return queue;
@@ -50,7 +50,7 @@ impl Core {
                 return;
             }
             queue.hurried &= !queue.is_empty();
-            if queue.writer != WriterAt::InLane {
+            if !queue.is_held() {
                 queue = wait(&group.helper, queue);
                 continue;
             }
@@ -74,7 +74,7 @@ impl Core {
     fn refuse(&self, mut queue: MutexGuard<'_, Queue>, late: &[Arc<Entry>]) {
         for entry in late {
             queue.remove(entry);
-            entry.decide(Err(Failure::Error(behind_the_writer())));
+            entry.decide(Err(Failure::Error(held_up())));
         }
         if queue.want_room > 0 {
             self.group.room.notify_all();

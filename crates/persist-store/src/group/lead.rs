@@ -7,7 +7,7 @@ use persist_api::{Error, ErrorKind, Result};
 
 use super::Group;
 use super::entry::{Entry, Failure, Listener};
-use super::queue::{Next, Queue, WriterAt};
+use super::queue::{FenceAt, Next, Queue, WriterAt};
 use super::sync::{Budget, MutexGuard, wait_for};
 use crate::seat::Seat;
 use crate::shared::Core;
@@ -183,7 +183,7 @@ impl Drop for Lead<'_> {
 impl Group {
     /// Waits a little for company, with the lane taken.
     fn gather<'q>(&self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
-        if queue.shut || queue.writer != WriterAt::Away {
+        if queue.shut || queue.writer != WriterAt::Away || queue.fence != FenceAt::Away {
             return queue;
         }
         let (waiting, options) = (queue.len(), queue.options);
@@ -203,6 +203,11 @@ impl Group {
     pub(super) fn put_back(&self, mut queue: MutexGuard<'_, Queue>, seat: Box<Seat>) {
         queue.last = seat.last;
         queue.seat = Some(seat);
+        self.pass_on(queue);
+    }
+
+    /// Passes a lane that may be free on.
+    pub(super) fn pass_on(&self, queue: MutexGuard<'_, Queue>) {
         let next = queue.next_leader();
         let (want_lane, want_room) = (queue.want_lane > 0, queue.want_room > 0);
         drop(queue);

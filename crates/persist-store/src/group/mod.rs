@@ -11,6 +11,7 @@
 //! [`Seat`]: crate::seat::Seat
 
 mod entry;
+mod fence;
 mod gather;
 mod helper;
 mod lead;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use persist_api::{BeatHeader, Error, ErrorKind, Result};
 
 pub(crate) use entry::{Entry, Failure, Work};
+pub(crate) use fence::Fence;
 pub use options::CommitOptions;
 pub use pending::{NotQueued, Pending};
 pub(crate) use sync::{Mutex, lock};

@@ -22,6 +22,17 @@ pub(super) enum WriterAt {
     InLane,
 }
 
+/// What the fence of a swap is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FenceAt {
+    /// There is none.
+    Away,
+    /// It waits for the lane. Nobody else gets it before.
+    Waiting,
+    /// It has the lane.
+    InLane,
+}
+
 /// Everything that waits, and who may go. A lane without its seat is taken.
 pub(crate) struct Queue {
     waiting: VecDeque<Arc<Entry>>,
@@ -30,6 +41,7 @@ pub(crate) struct Queue {
     /// Here while the lane is free.
     pub(super) seat: Option<Box<Seat>>,
     pub(super) writer: WriterAt,
+    pub(super) fence: FenceAt,
     /// The header of the newest beat.
     pub(super) last: BeatHeader,
     pub(super) options: CommitOptions,
@@ -62,6 +74,7 @@ impl Queue {
             bytes: 0,
             seat: Some(Box::new(Seat::new(last, active))),
             writer: WriterAt::Away,
+            fence: FenceAt::Away,
             last,
             options: CommitOptions::default(),
             gather: Gather::default(),
@@ -105,7 +118,12 @@ impl Queue {
 
     /// True when whoever asks may lead a beat now.
     pub(super) fn may_lead(&self) -> bool {
-        self.seat.is_some() && self.admitted() > 0
+        self.seat.is_some() && self.fence == FenceAt::Away && self.admitted() > 0
+    }
+
+    /// True while somebody has the lane for longer than a beat takes.
+    pub(super) fn is_held(&self) -> bool {
+        self.writer == WriterAt::InLane || self.fence == FenceAt::InLane
     }
 
     /// Moves the next group into `batch`: at least one commit, then as many as fit.

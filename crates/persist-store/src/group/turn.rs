@@ -7,7 +7,7 @@ use persist_api::{Error, ErrorKind, Result};
 
 use super::entry::{Care, Entry, Failure, Outcome};
 use super::lead::lead;
-use super::queue::WriterAt;
+use super::queue::{FenceAt, Queue, WriterAt};
 use super::sync::{Budget, lock, wait, wait_for};
 use super::{Group, busy};
 use crate::seat::Seat;
@@ -46,6 +46,14 @@ impl Group {
         }
         Some(Shut { group: self, for_good: false })
     }
+
+    /// Tells those that wait that somebody has the lane for longer: their budget begins.
+    pub(super) fn hold_up(&self, queue: &Queue) {
+        queue.in_care(Care::Blocked).iter().for_each(|entry| entry.turn.notify_one());
+        if queue.wants_helper() {
+            self.helper.notify_one();
+        }
+    }
 }
 
 impl Core {
@@ -62,7 +70,7 @@ impl Core {
                 continue;
             }
             entry.set_care(Care::Blocked, None);
-            if queue.writer != WriterAt::InLane {
+            if !queue.is_held() {
                 queue = wait(&entry.turn, queue);
             } else if let Some(left) = entry.patience(queue.options.wait) {
                 queue = wait_for(&entry.turn, queue, left);
@@ -71,7 +79,7 @@ impl Core {
                 if queue.want_room > 0 {
                     self.group.room.notify_all();
                 }
-                entry.decide(Err(Failure::Error(behind_the_writer())));
+                entry.decide(Err(Failure::Error(held_up())));
             }
         }
     }
@@ -92,13 +100,11 @@ impl Core {
             if queue.may_lead() {
                 lead(self, queue);
                 queue = group.lock();
-            } else if let Some(seat) = queue.seat.take() {
+            } else if queue.fence == FenceAt::Away
+                && let Some(seat) = queue.seat.take()
+            {
                 queue.writer = WriterAt::InLane;
-                // Their budget begins.
-                queue.in_care(Care::Blocked).iter().for_each(|entry| entry.turn.notify_one());
-                if queue.wants_helper() {
-                    group.helper.notify_one();
-                }
+                group.hold_up(&queue);
                 return seat;
             } else {
                 queue.want_lane += 1;
@@ -169,6 +175,6 @@ impl Core {
     }
 }
 
-pub(super) fn behind_the_writer() -> Error {
-    busy("an explicit beat of the writer took longer than a commit waits")
+pub(super) fn held_up() -> Error {
+    busy("an explicit beat of the writer, or a swap, took longer than a commit waits")
 }

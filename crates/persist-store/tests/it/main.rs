@@ -32,6 +32,7 @@ mod log;
 mod observe;
 mod queue;
 mod stamp;
+mod swap;
 mod toy;
 mod transact;
 mod transact_model;

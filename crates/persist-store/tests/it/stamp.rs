@@ -1,7 +1,9 @@
 //! The stamp: golden text, strict reading.
 
 use persist_api::{ErrorKind, FormatGrant, LayerGrant};
-use persist_store::{STAMP_BYTES_MAX, Stamp, StampState, StoreId, standard_layers};
+use persist_store::{
+    STAMP_BYTES_MAX, Stamp, StampState, StoreId, SwapId, SwapMark, SwapPlace, SwapState, standard_layers,
+};
 use proptest::prelude::*;
 
 use crate::kit::fails;
@@ -16,6 +18,7 @@ fn stamp() -> Stamp {
         engine_format: 1,
         epoch: 1,
         origin: None,
+        swap: None,
         format: FormatGrant { layers },
     }
 }
@@ -99,8 +102,8 @@ fn a_sound_check_line_does_not_excuse_the_rest() {
     let body = format!("{body}more = 1\n");
     let more = format!("{body}blake3 = {}\n", blake3::hash(body.as_bytes()).to_hex());
     fails(Stamp::parse(more.as_bytes()), ErrorKind::Corrupt, &["unknown line", "more"]);
-    let newer = Stamp::parse(&resealed("persist-stamp = 1", "persist-stamp = 2"));
-    fails(newer, ErrorKind::Mismatch, &["format 2", "reads 1"]);
+    let newer = Stamp::parse(&resealed("persist-stamp = 1", "persist-stamp = 3"));
+    fails(newer, ErrorKind::Mismatch, &["format 3", "reads 1 and 2"]);
 }
 
 #[test]
@@ -130,19 +133,71 @@ fn layer() -> impl Strategy<Value = LayerGrant> {
     )
 }
 
+fn any_mark() -> impl Strategy<Value = SwapMark> {
+    let places = prop_oneof![
+        Just(SwapPlace::Here),
+        Just(SwapPlace::Nowhere),
+        "/[ -~é]{0,20}".prop_map(|path| SwapPlace::Home(path.into())),
+    ];
+    let states = prop_oneof![Just(SwapState::Copying), Just(SwapState::Flipped)];
+    (any::<[u8; 16]>(), states, "[a-z][a-z0-9-]{0,12}", any::<(u32, u64)>(), places).prop_map(
+        |(id, state, engine, (engine_format, epoch), place)| SwapMark {
+            id: SwapId(id),
+            state,
+            engine,
+            engine_format,
+            epoch,
+            place,
+        },
+    )
+}
+
+#[test]
+fn golden_text_of_a_swap() {
+    let text = stamp().to_text();
+    let mark = SwapMark {
+        id: SwapId(*b"0123456789abcdef"),
+        state: SwapState::Copying,
+        engine: "lmdb".to_owned(),
+        engine_format: 3,
+        epoch: 2,
+        place: SwapPlace::Home("/some where".into()),
+    };
+    let lines = "swap = 30313233343536373839616263646566\n\
+        swap-state = copying\n\
+        swap-engine = lmdb\n\
+        swap-engine-format = 3\n\
+        swap-epoch = 2\n\
+        swap-place = home /some where\n";
+    let marked = Stamp { swap: Some(mark), ..stamp() };
+    let (body, _) = text.rsplit_once("blake3 = ").unwrap();
+    let body = body.replacen("persist-stamp = 1\n", "persist-stamp = 2\n", 1);
+    let body = body.replacen("origin = none\n", &format!("origin = none\n{lines}"), 1);
+    let expected = format!("{body}blake3 = {}\n", blake3::hash(body.as_bytes()).to_hex());
+    assert_eq!(marked.to_text(), expected);
+    assert_eq!(Stamp::parse(expected.as_bytes()).unwrap(), marked);
+    let unmarked = Stamp { swap: None, state: StampState::Moved, ..marked };
+    fails(Stamp::parse(unmarked.to_text().as_bytes()), ErrorKind::Corrupt, &["not where to"]);
+}
+
 fn any_stamp() -> impl Strategy<Value = Stamp> {
-    let states =
-        prop_oneof![Just(StampState::Creating), Just(StampState::Ready), Just(StampState::Importing)];
+    let quiet = prop_oneof![Just(StampState::Creating), Just(StampState::Ready), Just(StampState::Importing)];
+    let swapping = prop_oneof![Just(StampState::Ready), Just(StampState::Importing), Just(StampState::Moved)];
+    let states = prop_oneof![
+        quiet.prop_map(|state| (state, None)),
+        (swapping, any_mark()).prop_map(|(state, mark)| (state, Some(mark))),
+    ];
     let names = (any::<[u8; 16]>(), any::<Option<[u8; 16]>>(), "[a-z][a-z0-9-]{0,12}");
     let numbers = (any::<u32>(), 1..=u64::MAX);
     (states, names, numbers, proptest::collection::vec(layer(), 0..5)).prop_map(
-        |(state, (store, origin, engine), (engine_format, epoch), layers)| Stamp {
+        |((state, swap), (store, origin, engine), (engine_format, epoch), layers)| Stamp {
             store: StoreId(store),
             state,
             engine,
             engine_format,
             epoch,
             origin: origin.map(StoreId),
+            swap,
             format: FormatGrant { layers },
         },
     )

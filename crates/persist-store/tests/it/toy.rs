@@ -35,6 +35,8 @@ pub struct Toy {
     pub format: u32,
     /// What its `verify` says it did not check.
     pub unchecked: Option<FindingCode>,
+    /// A key that it loses in silence.
+    pub loses: Option<&'static [u8]>,
 }
 
 impl Toy {
@@ -46,7 +48,7 @@ impl Toy {
             views_max: 8,
             store_bytes_max: u64::MAX,
         };
-        Self { disk, scheme: "toy", caps: TOY_CAPS, limits, format: 1, unchecked: None }
+        Self { disk, scheme: "toy", caps: TOY_CAPS, limits, format: 1, unchecked: None, loses: None }
     }
 }
 
@@ -56,7 +58,9 @@ struct ToyEngine {
     disk: Arc<dyn Disk>,
     home: PathBuf,
     last: Mutex<BeatHeader>,
+    importing: bool,
     unchecked: Option<FindingCode>,
+    loses: Option<&'static [u8]>,
     health: Health,
 }
 
@@ -146,7 +150,9 @@ impl Driver for Toy {
             disk: Arc::clone(&self.disk),
             home: home.to_path_buf(),
             last: Mutex::new(header),
+            importing: options.importing,
             unchecked: self.unchecked,
+            loses: self.loses,
             health: Health::default(),
         }))
     }
@@ -165,7 +171,7 @@ impl Engine for ToyEngine {
 
     fn begin_beat(&self, header: BeatHeader) -> Result<Box<dyn Beat + '_>> {
         self.health.check("begin_beat")?;
-        header.check_follows(&self.last.lock(), false)?;
+        header.check_follows(&self.last.lock(), self.importing)?;
         let inner = self.inner.begin_beat(BeatHeader { durability: Durability::Volatile, ..header })?;
         Ok(Box::new(ToyBeat { engine: self, inner, header }))
     }
@@ -228,6 +234,9 @@ impl Beat for ToyBeat<'_> {
     fn put_record(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.engine.offer.limits.check_key("put_record", key)?;
         self.engine.offer.limits.check_value("put_record", value)?;
+        if self.engine.loses == Some(key) {
+            return Ok(());
+        }
         self.inner.put_record(key, value)
     }
 

@@ -83,6 +83,7 @@ fn stamped(home: &Path, engine: &str) {
         engine_format: 1,
         epoch: 1,
         origin: None,
+        swap: None,
         format: persist::FormatGrant::default(),
     };
     std::fs::write(home.join(STAMP_FILE), stamp.to_text()).unwrap();

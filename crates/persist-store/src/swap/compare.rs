@@ -1,0 +1,147 @@
+//! Comparing both sides: all of it by digest before the fence, and what came after that record by record.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use persist_api::{Error, ErrorKind, KeyRange, Observer, Progress, Result, Scan};
+
+use super::pinned::Pinned;
+use crate::digest::{DigestBuilder, ROWS_PER_STEP, StoreDigest};
+use crate::layers::show_key;
+use crate::log::{BeatLog, Op};
+
+/// Memory for what is to be compared. Beyond it a digest of everything is cheaper.
+const BYTES_MAX: u64 = 64 << 20;
+/// Memory of one key, beside its bytes.
+const KEY_BYTES: u64 = 64;
+
+/// What was changed since both sides were last found equal.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    keys: BTreeSet<Vec<u8>>,
+    ranges: Vec<KeyRange<'static>>,
+    bytes: u64,
+}
+
+impl Touched {
+    /// Adds what a commit changed.
+    pub(super) fn add(&mut self, log: &BeatLog) {
+        for op in log.ops() {
+            match op {
+                Op::Put { key, .. } | Op::Delete { key } => {
+                    if !self.keys.contains(key) {
+                        self.bytes = self.bytes.saturating_add(key.len() as u64 + KEY_BYTES);
+                        self.keys.insert(key.to_vec());
+                    }
+                }
+                Op::DeleteRange { range } => {
+                    self.bytes = self.bytes.saturating_add(2 * KEY_BYTES);
+                    self.ranges.push(range.into_owned());
+                }
+            }
+        }
+    }
+
+    /// True when it takes more memory than it may.
+    pub(super) const fn is_too_much(&self) -> bool {
+        self.bytes > BYTES_MAX
+    }
+
+    /// How many keys and ranges.
+    pub(super) fn len(&self) -> u64 {
+        (self.keys.len() + self.ranges.len()) as u64
+    }
+
+    /// Compares it on both sides, which show the same commit, and forgets it. `check` is asked now and then.
+    ///
+    /// # Errors
+    /// `Corrupt` naming the first key that differs; that of `check`.
+    pub(super) fn compare(
+        &mut self,
+        source: &Pinned,
+        target: &Pinned,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        for (done, key) in (0_u64..).zip(&self.keys) {
+            if done.is_multiple_of(256) {
+                check()?;
+            }
+            if source.get(key)?.as_deref() != target.get(key)?.as_deref() {
+                return Err(differs(key));
+            }
+        }
+        for range in &self.ranges {
+            check()?;
+            compare_range(source, target, range)?;
+        }
+        *self = Self::default();
+        Ok(())
+    }
+}
+
+/// Compares a range on both sides.
+///
+/// # Errors
+/// `Corrupt` naming the first key that differs.
+fn compare_range(source: &Pinned, target: &Pinned, range: &KeyRange<'_>) -> Result<()> {
+    let scan = || Scan { range: range.borrowed(), ..Scan::all() };
+    let (mut ours, mut theirs) = (source.cursor(&scan())?, target.cursor(&scan())?);
+    loop {
+        match (ours.advance()?, theirs.advance()?) {
+            (false, false) => return Ok(()),
+            (true, true) if ours.key() == theirs.key() && ours.value() == theirs.value() => {}
+            (true, false) => return Err(differs(ours.key())),
+            (false, true) => return Err(differs(theirs.key())),
+            (true, true) => return Err(differs(ours.key().min(theirs.key()))),
+        }
+    }
+}
+
+/// The digest that both sides have, which show the same commit.
+///
+/// # Errors
+/// `Corrupt` naming the first key that differs; `Cancelled`, `Io`.
+pub(super) fn same_digest(source: &Pinned, target: &Pinned, seen: &dyn Observer) -> Result<StoreDigest> {
+    let ours = digest(source, "digest of the source", seen)?;
+    let theirs = digest(target, "digest of the target", seen)?;
+    if ours == theirs {
+        return Ok(ours);
+    }
+    compare_range(source, target, &KeyRange::all())?;
+    let context = format!("the digests differ: {ours} at the source, {theirs} at the target");
+    Err(Error::new(ErrorKind::Corrupt, "swap", context))
+}
+
+fn digest(view: &Pinned, phase: &'static str, seen: &dyn Observer) -> Result<StoreDigest> {
+    let mut builder = DigestBuilder::new();
+    let mut stopped = None;
+    view.scan(&Scan::all(), |key, value| {
+        let done = builder.records();
+        if done.is_multiple_of(ROWS_PER_STEP) {
+            let progress = Progress { phase, done, total: None, unit: "records" };
+            if let Err(error) = seen.step("swap", progress) {
+                stopped = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        builder.add(key, value);
+        ControlFlow::Continue(())
+    })?;
+    stopped.map_or_else(|| Ok(builder.finish()), Err)
+}
+
+/// Checks that both show the same commit.
+pub(super) fn at_the_same_commit(source: &Pinned, target: &Pinned) -> Result<()> {
+    let (ours, theirs) = (source.header().last_commit(), target.header().last_commit());
+    if ours == theirs {
+        return Ok(());
+    }
+    let context = format!("the target is at commit {theirs}, the source at {ours}");
+    Err(Error::new(ErrorKind::Corrupt, "swap", context))
+}
+
+fn differs(key: &[u8]) -> Error {
+    let context =
+        format!("source and target differ at {}; the source stays the store, abort the swap", show_key(key));
+    Error::new(ErrorKind::Corrupt, "swap", context)
+}

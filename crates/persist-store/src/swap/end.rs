@@ -1,0 +1,215 @@
+//! How swaps end: abort, finish, rollback; and what there is to say of one that has not ended.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use persist_api::{Error, ErrorKind, Observer, OpenOptions, Result};
+use persist_io::{Disk, lock_dir, remove_tree};
+
+use super::announce::pending;
+use super::mark::{SwapMark, SwapPlace, SwapState};
+use super::options::{SwapOptions, SwapReport, SwapStatus, SwapTarget};
+use super::{Guard, HOLD_NAME, Swap, side};
+use crate::Store;
+use crate::home::{CAS_DIR, engine_dir};
+use crate::shared::{Active, Core};
+use crate::stamp::{STAMP_FILE, Stamp, StampState};
+
+impl Swap {
+    /// Gives the swap up: the target is removed, and the store is as if there had been none.
+    ///
+    /// # Errors
+    /// `Io`; it can be repeated by [`Store::abort_swap`].
+    pub fn abort(mut self) -> Result<()> {
+        // Dropping does nothing more.
+        let done = self.undo();
+        self.flipped = true;
+        done
+    }
+
+    pub(super) fn undo(&mut self) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let active = shared.active();
+        let Some(target) = self.target.take() else { return Ok(()) };
+        let place = match (&target.home, &target.stamp) {
+            (None, _) => SwapPlace::Nowhere,
+            (Some(_), None) => SwapPlace::Here,
+            (Some(home), Some(_)) => SwapPlace::home(home)?,
+        };
+        let (epoch, lock) = (target.epoch, target.lock.clone());
+        drop(target);
+        clear(&shared, &active, &place, epoch)?;
+        drop(lock);
+        if let Some(hold) = self.hold.take() {
+            hold.release()?;
+        }
+        unmark(&shared, &active)
+    }
+}
+
+impl Store {
+    /// What the stamp says of a swap that is not finished; `None` when there is none.
+    #[must_use]
+    pub fn swap_status(&self) -> Option<SwapStatus> {
+        let active = self.0.active();
+        let mark = active.stamp()?.swap?;
+        Some(SwapStatus {
+            id: mark.id,
+            state: mark.state,
+            active: side(&active),
+            engine: mark.engine,
+            epoch: mark.epoch,
+            place: mark.place,
+            running: self.0.is_swapping(),
+        })
+    }
+
+    /// Gives up a swap that was announced and not decided: the target is removed, and the store is as if there had been
+    /// none.
+    ///
+    /// # Errors
+    /// `Invalid` when there is none, `Busy` while it is at work, `Locked` when somebody else has the target's home; `Io`. It
+    /// can be repeated.
+    pub fn abort_swap(&self) -> Result<()> {
+        let _guard = Guard::take(&self.0.swapping)?;
+        let active = self.0.active();
+        let mark = pending(&active)?;
+        let _lock = lock_elsewhere(&self.0, &mark.place)?;
+        clear(&self.0, &active, &mark.place, mark.epoch)?;
+        self.release_swap_hold()?;
+        unmark(&self.0, &active)
+    }
+
+    /// Removes the source of a swap that was decided. There is no way back after that.
+    ///
+    /// # Errors
+    /// `Invalid` when there is none, `Busy` while a swap is at work or views of the source are open, `Locked` when somebody
+    /// else has its home; `Io`. It can be repeated.
+    pub fn finish_swap(&self) -> Result<()> {
+        let _guard = Guard::take(&self.0.swapping)?;
+        self.finish()
+    }
+
+    fn finish(&self) -> Result<()> {
+        let active = self.0.active();
+        let mark = flipped(&active)?;
+        self.0.close_retired()?;
+        let _lock = lock_elsewhere(&self.0, &mark.place)?;
+        clear(&self.0, &active, &mark.place, mark.epoch)?;
+        if mark.place == SwapPlace::Here {
+            // Where a rollback that was begun had put it.
+            clear(&self.0, &active, &mark.place, active.epoch.saturating_add(1))?;
+        }
+        self.release_swap_hold()?;
+        unmark(&self.0, &active)
+    }
+
+    /// Swaps back to the engine before. If the swap was told to [follow back](SwapOptions::follow_back), only what was
+    /// committed since is followed; otherwise the old files are removed and everything is copied. Either way the protocol is
+    /// the same.
+    ///
+    /// # Errors
+    /// `Invalid` when there is nothing to roll back; as [`finish_swap`](Self::finish_swap) and [`swap`](Self::swap). When
+    /// it stopped half way, [`resume_swap`](Self::resume_swap).
+    pub fn rollback_swap(
+        &self,
+        target: &OpenOptions,
+        options: &SwapOptions,
+        seen: &dyn Observer,
+    ) -> Result<SwapReport> {
+        let guard = Guard::take(&self.0.swapping)?;
+        let active = self.0.active();
+        let mark = flipped(&active)?;
+        self.0.close_retired()?;
+        let kept = self.holds().into_iter().find(|hold| hold.name == HOLD_NAME && !hold.stale);
+        if mark.place != SwapPlace::Here || kept.is_none() {
+            self.finish()?;
+            drop(guard);
+            let home = match mark.place {
+                SwapPlace::Home(home) => Some(home),
+                SwapPlace::Here | SwapPlace::Nowhere => None,
+            };
+            let target = SwapTarget { engine: mark.engine, home, options: target.clone() };
+            return self.swap(&target, options, seen);
+        }
+        turn_back(&self.0, &active, &mark)?;
+        drop(guard);
+        self.resume_swap(target, options, seen)?.run(seen)
+    }
+
+    fn release_swap_hold(&self) -> Result<()> {
+        self.find_hold(HOLD_NAME).map_or(Ok(()), crate::Hold::release)
+    }
+}
+
+/// The swap of a store that was decided and not finished.
+///
+/// # Errors
+/// `Invalid` when there is none.
+fn flipped(active: &Active) -> Result<SwapMark> {
+    let mark = active.stamp().and_then(|stamp| stamp.swap);
+    mark.filter(|mark| mark.state == SwapState::Flipped)
+        .ok_or_else(|| Error::new(ErrorKind::Invalid, "swap", "no swap of this store waits to be finished"))
+}
+
+/// Makes the old source the target of a new swap, with what it holds.
+fn turn_back(core: &Core, active: &Active, mark: &SwapMark) -> Result<()> {
+    let disk = core.setup.disk.as_ref();
+    let (Some(home), Some(stamp)) = (&active.home, active.stamp()) else { return Err(super::gone()) };
+    let epoch = active.epoch.saturating_add(1);
+    let (from, to) = (engine_dir(home, mark.epoch), engine_dir(home, epoch));
+    // An earlier try may have come so far.
+    if disk.list(&from)?.is_some() {
+        disk.rename(&from, &to)?;
+        disk.sync_dir(home)?;
+    }
+    let swap = SwapMark { state: SwapState::Copying, epoch, ..mark.clone() };
+    active.replace_stamp(disk, Stamp { swap: Some(swap), ..stamp })
+}
+
+/// Removes an engine of the other side, and with another home everything of ours in it but the lock.
+fn clear(core: &Core, active: &Active, place: &SwapPlace, epoch: u64) -> Result<()> {
+    let disk = core.setup.disk.as_ref();
+    match (place, &active.home) {
+        (SwapPlace::Here, Some(home)) if epoch != active.epoch => {
+            remove_tree(disk, &engine_dir(home, epoch))?;
+            disk.sync_dir(home)
+        }
+        (SwapPlace::Home(home), _) => clear_home(disk, home, epoch),
+        (SwapPlace::Here | SwapPlace::Nowhere, _) => Ok(()),
+    }
+}
+
+fn clear_home(disk: &dyn Disk, home: &Path, epoch: u64) -> Result<()> {
+    let Some(stamp) = disk.list(home)?.map(|_| Stamp::read(disk, home)).transpose()?.flatten() else {
+        return Ok(());
+    };
+    if !matches!(stamp.state, StampState::Importing | StampState::Moved) {
+        let context = "this home is a store now; nothing was removed";
+        return Err(Error::new(ErrorKind::Mismatch, "swap", context).with_path(home));
+    }
+    remove_tree(disk, &engine_dir(home, epoch))?;
+    remove_tree(disk, &home.join(CAS_DIR))?;
+    disk.sync_dir(home)?;
+    disk.remove_file(&home.join(STAMP_FILE))?;
+    disk.sync_dir(home)
+}
+
+/// The lock of another home, where somebody else may be.
+fn lock_elsewhere(core: &Core, place: &SwapPlace) -> Result<Option<persist_io::DirLock>> {
+    let disk = core.setup.disk.as_ref();
+    match place {
+        SwapPlace::Home(home) if disk.list(home)?.is_some() => lock_dir(disk, home).map(Some),
+        SwapPlace::Home(_) | SwapPlace::Here | SwapPlace::Nowhere => Ok(None),
+    }
+}
+
+/// Takes the swap out of the stamp, whose bytes are then as before it.
+fn unmark(core: &Core, active: &Active) -> Result<()> {
+    match active.stamp() {
+        Some(stamp) if stamp.swap.is_some() => {
+            active.replace_stamp(core.setup.disk.as_ref(), Stamp { swap: None, ..stamp })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,170 @@
+//! Step 0: whether a swap can be made at all. Writes nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use persist_api::{
+    Caps, Driver, Durability, Error, ErrorKind, Grant, Offer, OpenMode, OpenOptions, Probe, Request, Result,
+};
+
+use super::mark::{SwapPlace, SwapState};
+use super::options::{SwapOptions, SwapTarget};
+use crate::backup::lies_inside;
+use crate::home::{Found, engine_dir, find_driver, survey};
+use crate::opened::grant_new;
+use crate::shared::{Active, Core};
+
+/// What layers provide, checksums or not.
+const LAYERED: Caps = Caps::MERKLE.union(Caps::COMPRESSION).union(Caps::AEAD).union(Caps::CRC32C);
+
+/// What is going to be opened, and under which terms.
+pub(super) struct Plan {
+    pub(super) driver: Arc<dyn Driver>,
+    pub(super) options: OpenOptions,
+    pub(super) offer: Offer,
+    pub(super) grant: Grant,
+    pub(super) place: SwapPlace,
+    /// 0 for an engine that keeps nothing on disk.
+    pub(super) epoch: u64,
+    /// The home; for an engine that keeps nothing on disk, the name that its driver knows it by.
+    pub(super) home: PathBuf,
+}
+
+impl Plan {
+    /// The directory of the engine.
+    pub(super) fn dir(&self) -> PathBuf {
+        if self.place == SwapPlace::Nowhere { self.home.clone() } else { engine_dir(&self.home, self.epoch) }
+    }
+}
+
+/// Checks a swap.
+///
+/// # Errors
+/// `Unsupported` for an engine that is not there, `Invalid` for a place that is missing or cannot be, `Mismatch` when the
+/// place is not empty, `Conflict` when an earlier swap is not finished, `Refused` naming all that the target lacks.
+pub(super) fn check(
+    core: &Core,
+    active: &Active,
+    target: &SwapTarget,
+    options: &SwapOptions,
+) -> Result<Plan> {
+    if let Some(mark) = active.stamp().and_then(|stamp| stamp.swap) {
+        let what = match mark.state {
+            SwapState::Copying => "resume or abort it first",
+            SwapState::Flipped => "finish it first, or roll it back",
+        };
+        let context = format!("the swap {} is not finished: {what}", mark.id);
+        return Err(Error::new(ErrorKind::Conflict, "swap", context));
+    }
+    let mut plan = plan(core, active, target, options)?;
+    match &plan.place {
+        SwapPlace::Here | SwapPlace::Nowhere => check_empty(&plan)?,
+        SwapPlace::Home(home) => {
+            check_elsewhere(core, active, home)?;
+            check_empty(&plan)?;
+        }
+    }
+    plan.options.mode = OpenMode::MustCreate;
+    Ok(plan)
+}
+
+/// Where the target goes, and what it can do there.
+///
+/// # Errors
+/// As [`check`], but that nothing is said of what lies there.
+pub(super) fn plan(core: &Core, active: &Active, target: &SwapTarget, options: &SwapOptions) -> Result<Plan> {
+    let driver = Arc::clone(find_driver(&core.setup.drivers, &target.engine)?);
+    let open = OpenOptions { importing: true, mode: OpenMode::OpenOrCreate, ..target.options.clone() };
+    driver.check(&open)?;
+    let offer = driver.offer(&open);
+    let grant = grant(core, active, &offer, options.may_lose)?;
+    let volatile = offer.durability_max() == Durability::Volatile;
+    let (place, epoch, home) = match (&target.home, &active.home) {
+        (home, None) if volatile => (SwapPlace::Nowhere, 0, home.clone().unwrap_or_default()),
+        (_, Some(_)) if volatile => {
+            let context = format!("{} keeps nothing on disk, and this store does", offer.engine);
+            return Err(Error::new(ErrorKind::Refused, "swap", context));
+        }
+        (None, None) => {
+            let context = "a store that lies nowhere on disk needs a directory to go to, as lmdb:DIR";
+            return Err(Error::new(ErrorKind::Invalid, "swap", context));
+        }
+        (None, Some(home)) => (SwapPlace::Here, active.epoch.saturating_add(1), home.clone()),
+        (Some(home), Some(own)) if same_dir(home, own) => {
+            (SwapPlace::Here, active.epoch.saturating_add(1), own.clone())
+        }
+        (Some(home), _) => {
+            let place = SwapPlace::home(home)?;
+            (place, active.epoch.saturating_add(1), home.clone())
+        }
+    };
+    Ok(Plan { driver, options: open, offer, grant, place, epoch, home })
+}
+
+/// The grant that the target gives for what was asked of the source.
+///
+/// # Errors
+/// `Refused` naming all that is missing.
+fn grant(core: &Core, active: &Active, offer: &Offer, may_lose: Caps) -> Result<Grant> {
+    let asked = &core.setup.request;
+    let source = &active.terms.grant;
+    let layered = source.format.layers.iter().fold(Caps::empty(), |set, layer| set | layer.provides);
+    // What the layers of the source do to records and beats is done by those of the target too, and nothing more.
+    let kept = layered - Caps::CRC32C;
+    let request = Request {
+        required: asked.required | kept,
+        preferred: (asked.preferred - LAYERED) | (asked.preferred & Caps::CRC32C) | layered,
+        ..asked.clone()
+    };
+    let grant = grant_new(offer, &request, core.setup.keys.as_deref())?;
+    let mut lost = source.session.caps - grant.session.caps - may_lose;
+    if source.session.caps.contains(Caps::DELETE_RANGE) && !offer.caps.contains(Caps::DELETE_RANGE) {
+        // Commits that are followed may contain it.
+        lost |= Caps::DELETE_RANGE;
+    }
+    let refuse = |what: String| Err(Error::new(ErrorKind::Refused, "swap", what).with_engine(offer.engine));
+    if !lost.is_empty() {
+        let lost = lost.names();
+        return refuse(format!(
+            "{} lacks {lost}, which this session was granted; nothing was changed",
+            offer.engine
+        ));
+    }
+    if grant.session.durability < source.session.durability {
+        let (has, needs) = (grant.session.durability, source.session.durability);
+        return refuse(format!(
+            "{} makes beats {has} at best, and this session was granted {needs}",
+            offer.engine
+        ));
+    }
+    Ok(grant)
+}
+
+/// Checks that nothing lies where the target's engine goes.
+fn check_empty(plan: &Plan) -> Result<()> {
+    let dir = plan.dir();
+    if plan.driver.probe(&dir)? == Probe::Empty {
+        return Ok(());
+    }
+    let context =
+        "something lies where the target goes, and no swap of this store put it there; nothing was touched";
+    Err(Error::new(ErrorKind::Mismatch, "swap", context).with_path(dir))
+}
+
+/// Checks that another home is free.
+fn check_elsewhere(core: &Core, active: &Active, home: &Path) -> Result<()> {
+    let disk = core.setup.disk.as_ref();
+    if active.home.as_ref().is_some_and(|own| lies_inside(home, own)) {
+        let context = "a store cannot move into its own directory";
+        return Err(Error::new(ErrorKind::Invalid, "swap", context).with_path(home));
+    }
+    match survey(disk, home)?.found {
+        Found::Nothing => Ok(()),
+        Found::Unfinished(_) | Found::Store(_) => Err(Error::occupied("swap", home)),
+    }
+}
+
+fn same_dir(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    a == b || real(a) == real(b)
+}

@@ -1,0 +1,187 @@
+//! What only the inside can show: a seat that was kept over a swap, and the router under a scheduler that tries many
+//! interleavings. Memory is swapped for memory here; the protocol is the same.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use persist_api::{Driver, Durability, ErrorKind, OpenOptions, Quiet, Scan};
+use persist_memory::MemoryDriver;
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::{Config, Runner, thread};
+
+use crate::seat::Seat;
+use crate::{
+    BeatLog, CommitOptions, HoldOptions, Store, SwapOptions, SwapTarget, Writer, open_with, volatile_request,
+};
+
+const LEVEL: Durability = Durability::Durable;
+/// Interleavings per test and kind of scheduler. `PERSIST_SCHEDULES` sets it for a longer search.
+const SCHEDULES: usize = 400;
+const DEPTH: usize = 3;
+
+fn explore(test: impl Fn() + Send + Sync + 'static) {
+    let asked = std::env::var("PERSIST_SCHEDULES").ok().and_then(|count| count.parse().ok());
+    let count = asked.unwrap_or(SCHEDULES);
+    let test = Arc::new(test);
+    let run = |scheduler: Box<dyn Scheduler + Send>| {
+        let test = Arc::clone(&test);
+        let mut config = Config::new();
+        config.stack_size = 1 << 19;
+        config.max_steps = shuttle::MaxSteps::None;
+        Runner::new(scheduler, config).run(move || test());
+    };
+    run(Box::new(RandomScheduler::new_from_seed(1, count)));
+    run(Box::new(PctScheduler::new_from_seed(1, DEPTH, count)));
+}
+
+struct Stopped;
+
+impl crate::Clock for Stopped {
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+fn open() -> (Writer, Store) {
+    let drivers: [Arc<dyn Driver>; 1] = [Arc::new(MemoryDriver::new())];
+    let plain = OpenOptions { close_wait: Duration::ZERO, ..OpenOptions::default() };
+    let disk = Arc::new(persist_io::RealDisk);
+    let opened = open_with(disk, &drivers, Path::new("one"), Some("memory"), &plain);
+    let (writer, store) =
+        opened.unwrap().with_clock(Arc::new(Stopped)).negotiate(&volatile_request()).unwrap();
+    let wait = Duration::from_secs(1 << 20);
+    store.set_commit_options(CommitOptions { wait, gather: Duration::ZERO, ..CommitOptions::default() });
+    (writer, store)
+}
+
+fn log(key: u8) -> BeatLog {
+    let mut log = BeatLog::new();
+    log.put(&[key], &[key]).unwrap();
+    log
+}
+
+fn keys(store: &Store) -> BTreeSet<u8> {
+    let mut keys = BTreeSet::new();
+    let visit = |key: &[u8], _: &[u8]| {
+        keys.insert(key[0]);
+        ControlFlow::Continue(())
+    };
+    store.view().unwrap().scan(Scan::all(), visit).unwrap();
+    keys
+}
+
+/// Time does not pass here, so that no fence takes too long.
+fn swap(store: &Store, to: &str) -> persist_api::Result<crate::SwapReport> {
+    let options = SwapOptions { fence_budget: Duration::from_secs(1 << 20), ..SwapOptions::default() };
+    store.swap(&SwapTarget::at("memory", to), &options, &Quiet)
+}
+
+#[test]
+fn swp_12_a_stale_handle_is_fenced_and_writes_nothing() {
+    shuttle::check_random(
+        || {
+            let (mut writer, store) = open();
+            writer.commit(&log(1), LEVEL).unwrap();
+            let old = store.0.active();
+            let mut stale = Seat::new(store.0.group.last(), Arc::clone(&old));
+            let view = store.view().unwrap();
+            swap(&store, "two").unwrap();
+            let error = stale.write(&store.0, [&log(9)].into_iter(), &[], LEVEL).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Closed);
+            assert!(error.to_string().contains("fenced"), "{error}");
+            assert_eq!(old.engine("stats").map(drop).unwrap_err().kind(), ErrorKind::Closed);
+            // What goes through the router is renewed.
+            writer.commit(&log(2), LEVEL).unwrap();
+            assert_eq!(keys(&store), BTreeSet::from([1, 2]));
+            assert_eq!(view.get(&[1]).unwrap().as_deref(), Some(&[1_u8][..]), "a view stays where it is");
+            assert!(view.get(&[2]).unwrap().is_none());
+        },
+        1,
+    );
+}
+
+#[test]
+fn writers_readers_and_the_feed_over_a_swap() {
+    explore(|| {
+        let (mut writer, store) = open();
+        writer.commit(&log(0), LEVEL).unwrap();
+        let hold = store.hold("follower", HoldOptions::default()).unwrap();
+        let writers: Vec<_> = (0..2)
+            .map(|thread| {
+                let store = store.clone();
+                thread::spawn(move || {
+                    let first = store.commit(log(1 + 2 * thread), LEVEL).unwrap().wait().unwrap();
+                    let second = store.commit(log(2 + 2 * thread), LEVEL).unwrap().wait().unwrap();
+                    assert!(first.commit < second.commit);
+                    [first.commit.0, second.commit.0]
+                })
+            })
+            .collect();
+        let reading = store.clone();
+        let reading = thread::spawn(move || {
+            let mut before = (0, BTreeSet::new());
+            for _ in 0..3 {
+                let commit = reading.view().unwrap().header().last_commit().0;
+                let seen = keys(&reading);
+                assert!(commit >= before.0 && seen.is_superset(&before.1), "a read went back");
+                before = (commit, seen);
+                thread::yield_now();
+            }
+        });
+        let explicit = thread::spawn(move || {
+            let mut beat = writer.begin(LEVEL).unwrap();
+            beat.put(&[9], b"").unwrap();
+            thread::yield_now();
+            let commit = beat.commit().unwrap().commit.0;
+            (writer, commit)
+        });
+        swap(&store, "two").unwrap();
+        let mut commits: BTreeSet<u64> =
+            writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+        reading.join().unwrap();
+        let (_writer, commit) = explicit.join().unwrap();
+        commits.insert(commit);
+        assert_eq!(commits.len(), 5, "each commit has a number of its own");
+        assert_eq!(keys(&store), BTreeSet::from([0, 1, 2, 3, 4, 9]));
+        // Every commit since the hold, once, in order.
+        let mut feed = hold.feed().unwrap();
+        let mut at = hold.position().unwrap().0;
+        let mut followed = BTreeSet::new();
+        while let Some(read) = feed.pull().unwrap() {
+            assert_eq!(read.commit.0, at + 1);
+            at = read.commit.0;
+            followed.extend(read.log.ops().map(|op| match op {
+                crate::Op::Put { key, .. } => key[0],
+                _ => unreachable!(),
+            }));
+        }
+        assert_eq!(at, store.stats().unwrap().commit.0);
+        assert_eq!(followed, BTreeSet::from([1, 2, 3, 4, 9]));
+    });
+}
+
+#[test]
+fn closing_and_swapping_at_once() {
+    explore(|| {
+        let (writer, store) = open();
+        let closing = store.clone();
+        let closing = thread::spawn(move || closing.close());
+        let swapped = swap(&store, "two");
+        let closed = closing.join().unwrap();
+        if let Err(error) = &swapped {
+            assert!(matches!(error.kind(), ErrorKind::Closed | ErrorKind::Busy), "{error}");
+        }
+        match closed {
+            Ok(()) => assert_eq!(store.view().unwrap_err().kind(), ErrorKind::Closed),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+                store.commit(log(1), LEVEL).unwrap().wait().unwrap();
+                assert_eq!(keys(&store), BTreeSet::from([1]));
+            }
+        }
+        drop(writer);
+    });
+}

@@ -1,0 +1,274 @@
+//! Crashes at every operation of a swap, and of what comes after the crash.
+
+use std::cell::RefCell;
+
+use persist_api::{Durability, ErrorKind, OpenMode, Quiet};
+use persist_io::sim::{Code, Crash, CutPoint, Fault, SimDisk, When};
+use persist_store::{Store, Swap, SwapOptions, SwapState, Writer};
+
+use super::plain::target;
+use super::stand::{HOME, Stand, all, log, options_of, put, swap_options};
+use crate::kit::Content;
+
+/// What was committed, and when each state was acknowledged.
+#[derive(Default)]
+struct Told {
+    /// Operations of the disk when it was acknowledged, and the records then.
+    states: Vec<(u64, Content)>,
+}
+
+impl Told {
+    fn note(&mut self, disk: &SimDisk, store: &Store) {
+        self.states.push((disk.operations(), all(store)));
+    }
+
+    /// The states that may be there after a crash at `after`: the last that was acknowledged, or one begun since.
+    fn may_be(&self, after: u64) -> &[(u64, Content)] {
+        let acknowledged = self.states.iter().rposition(|(at, _)| *at <= after).unwrap_or(0);
+        &self.states[acknowledged..self.states.len().min(acknowledged + 2)]
+    }
+}
+
+/// Swaps with commits between all steps. Gives the operations at which the flip had returned.
+fn workload(stand: &Stand, from: &str, to: &str, told: &RefCell<Told>) -> u64 {
+    let home = if from == "memory" { "" } else { HOME };
+    let (_writer, store): (Writer, Store) = stand.open(Some(from), home).unwrap();
+    for n in 0..12 {
+        put(&store, &format!("key{n:02}"), &format!("value of {n}"));
+    }
+    told.borrow_mut().note(&stand.disk, &store);
+    stand.disk.keep_cut_points();
+    let step = |key: &str| {
+        let mut change = log(key, "changed");
+        change.delete(b"key03").unwrap();
+        change.put(b"key05", key.as_bytes()).unwrap();
+        store.commit(change, Durability::Durable).unwrap().wait().unwrap();
+        told.borrow_mut().note(&stand.disk, &store);
+    };
+    let options = SwapOptions { chunk_bytes: 100, ..swap_options() };
+    let mut swap: Swap = store.begin_swap(&target(from, to), &options, &Quiet).unwrap();
+    step("key00");
+    swap.copy(&Quiet).unwrap();
+    step("new1");
+    swap.follow(&Quiet).unwrap();
+    step("key01");
+    swap.verify(&Quiet).unwrap();
+    step("new2");
+    swap.flip(&Quiet).unwrap();
+    let flipped = stand.disk.operations();
+    drop(swap);
+    step("new3");
+    if from != "memory" {
+        store.finish_swap().unwrap();
+    }
+    step("new4");
+    store.close().unwrap();
+    flipped
+}
+
+fn crashes(units: usize) -> Vec<Crash> {
+    let mut crashes = vec![Crash::Nothing, Crash::Everything];
+    crashes.extend((0..units).rev().take(3).map(Crash::LoseOne));
+    crashes
+}
+
+/// Opens what a crash has left. `None` when there is no store, which a store that lay nowhere on disk may leave.
+fn reopen(stand: &Stand, from: &str) -> Option<(Writer, Store)> {
+    let stamp = persist_store::Stamp::read(&stand.disk, HOME.as_ref()).unwrap();
+    let engine = stamp.map(|stamp| stamp.engine);
+    let mut options = options_of(engine.as_deref().unwrap_or("toy"));
+    options.mode = OpenMode::MustExist;
+    let disk = std::sync::Arc::new(stand.disk.clone());
+    let opened = persist_store::open_with(
+        disk,
+        &stand.drivers,
+        HOME.as_ref(),
+        engine.as_deref().or(Some("toy")),
+        &options,
+    );
+    match opened {
+        Ok(opened) => Some(opened.negotiate(&super::stand::request()).unwrap()),
+        Err(error) => {
+            assert_eq!((error.kind(), from), (ErrorKind::Invalid, "memory"), "{error}");
+            None
+        }
+    }
+}
+
+/// What must hold after a crash, and after going on in one of the ways there are.
+fn judge(disk: SimDisk, from: &str, may_be: &[(u64, Content)], must_be_there: bool, way: u64) {
+    let stand = Stand::on(disk);
+    let Some((writer, store)) = reopen(&stand, from) else {
+        assert!(!must_be_there, "the store was on disk and is not");
+        // It may be made anew.
+        let (_writer, store) = stand.open(Some("toy"), HOME).unwrap();
+        assert!(all(&store).is_empty());
+        return;
+    };
+    let found = all(&store);
+    assert!(may_be.iter().any(|(_, content)| *content == found), "{found:?} is none of {may_be:?}");
+    let engine = store.engine_name();
+    put(&store, "after", "the crash");
+    let expected = all(&store);
+    match store.swap_status().map(|status| (status.state, status.engine)) {
+        None => {}
+        Some((SwapState::Copying, _)) if way.is_multiple_of(3) => store.abort_swap().unwrap(),
+        Some((SwapState::Copying, to)) => {
+            let resumed = store.resume_swap(&options_of(&to), &swap_options(), &Quiet);
+            resumed.unwrap().run(&Quiet).unwrap();
+            assert_ne!((store.engine_name(), store.stamp().unwrap().epoch), (engine, 1));
+            if way.is_multiple_of(3) {
+                store.finish_swap().unwrap();
+            }
+        }
+        Some((SwapState::Flipped, _)) if way.is_multiple_of(2) => store.finish_swap().unwrap(),
+        Some((SwapState::Flipped, back)) => {
+            store.rollback_swap(&options_of(&back), &swap_options(), &Quiet).unwrap();
+        }
+    }
+    assert_eq!(all(&store), expected);
+    put(&store, "at last", "1");
+    let expected = all(&store);
+    store.close().unwrap();
+    drop((writer, store));
+    // Opening twice changes nothing the second time.
+    let (_writer, store) = reopen(&stand, from).unwrap();
+    assert_eq!(all(&store), expected);
+}
+
+fn every_cut(from: &str, to: &str) {
+    let stand = Stand::new();
+    let told = RefCell::default();
+    let flipped = workload(&stand, from, to, &told);
+    let told = told.into_inner();
+    let cuts: Vec<CutPoint> = stand.disk.cut_points();
+    assert!(cuts.len() > 60, "{}", cuts.len());
+    for (way, cut) in (0_u64..).zip(&cuts) {
+        let may_be = told.may_be(cut.after);
+        let must = from != "memory" || cut.after >= flipped;
+        let image = cut.cut(7);
+        for crash in crashes(image.units().len()) {
+            judge(image.image(&crash), from, may_be, must, way);
+        }
+        judge(cut.killed(7), from, may_be, must, way + 1);
+    }
+}
+
+/// Crashes once, and again at every operation of what follows.
+fn every_second_cut(from: &str, to: &str, stride: usize) {
+    let stand = Stand::new();
+    let told = RefCell::default();
+    let flipped = workload(&stand, from, to, &told);
+    let told = told.into_inner();
+    let cuts: Vec<CutPoint> = stand.disk.cut_points();
+    for (way, cut) in (0_u64..).zip(&cuts).step_by(stride) {
+        let may_be = told.may_be(cut.after);
+        let must = from != "memory" || cut.after >= flipped;
+        let first = cut.cut(7).image(&Crash::Nothing);
+        first.keep_cut_points();
+        let found = go_on(&first, from, way);
+        for second in first.cut_points() {
+            // Of the work after the first crash either the state before it, or one of those that it acknowledged.
+            let after: Vec<_> =
+                may_be.iter().cloned().chain(found.iter().map(|state| (0, state.clone()))).collect();
+            judge(second.cut(7).image(&Crash::Nothing), from, &after, must, way);
+            judge(second.killed(7), from, &after, must, way + 1);
+        }
+    }
+}
+
+/// Opens, resumes or aborts, and commits. Gives the states that it came through.
+fn go_on(disk: &SimDisk, from: &str, way: u64) -> Vec<Content> {
+    let stand = Stand::on(disk.clone());
+    let Some((_writer, store)) = reopen(&stand, from) else { return Vec::new() };
+    let mut states = vec![all(&store)];
+    match store.swap_status().map(|status| (status.state, status.engine)) {
+        Some((SwapState::Copying, _)) if way.is_multiple_of(2) => store.abort_swap().unwrap(),
+        Some((SwapState::Copying, to)) => {
+            let mut swap = store.resume_swap(&options_of(&to), &swap_options(), &Quiet).unwrap();
+            swap.run(&Quiet).unwrap();
+        }
+        Some((SwapState::Flipped, back)) if way.is_multiple_of(2) => {
+            store.rollback_swap(&options_of(&back), &swap_options(), &Quiet).unwrap();
+        }
+        Some((SwapState::Flipped, _)) => store.finish_swap().unwrap(),
+        None => {}
+    }
+    put(&store, "between", "two crashes");
+    states.push(all(&store));
+    store.close().unwrap();
+    states
+}
+
+#[test]
+fn swp_06_crash_during_recovery() {
+    every_second_cut("flatfile", "toy", 11);
+    every_second_cut("toy", "flatfile", 13);
+    every_second_cut("memory", "flatfile", 17);
+}
+
+/// Every operation of a swap fails once, with its effect or without.
+#[test]
+fn swp_05_every_operation_fails() {
+    for (from, to) in [("flatfile", "toy"), ("toy", "flatfile"), ("memory", "toy")] {
+        for applied in [false, true] {
+            let mut failed = 0;
+            for n in 1.. {
+                let stand = Stand::new();
+                let (writer, store) = stand.store(from);
+                let start = stand.disk.operations();
+                let fault = Fault::Error { code: Code::Io, applied };
+                stand.disk.plan(When::At(start + n), fault);
+                let swapped = store.swap(
+                    &target(from, to),
+                    &SwapOptions { chunk_bytes: 500, ..swap_options() },
+                    &Quiet,
+                );
+                if stand.disk.met().is_empty() && stand.disk.operations() < start + n {
+                    swapped.unwrap();
+                    break;
+                }
+                stand.disk.unplan();
+                failed += u64::from(swapped.is_err());
+                let before = store.view().map(|view| crate::kit::content(&view)).ok();
+                let more = store
+                    .commit(log("more", "1"), Durability::Durable)
+                    .and_then(persist_store::Pending::wait)
+                    .is_ok();
+                drop((writer, swapped));
+                let after = store.view().map(|view| crate::kit::content(&view)).ok();
+                drop(store);
+                let there = Stand::on(stand.disk.crash_image(&Crash::Nothing));
+                let Some((_writer, reopened)) = reopen(&there, from) else { continue };
+                let found = all(&reopened);
+                if from == "memory" && after.is_some() && reopened.swap_status().is_none() && before.is_none()
+                {
+                    continue;
+                }
+                if more {
+                    assert_eq!(Some(found), after, "operation {n}, applied {applied}");
+                } else if let Some(before) = before {
+                    assert!(
+                        found == before || Some(&found) == after.as_ref(),
+                        "operation {n}, applied {applied}"
+                    );
+                } else {
+                    assert_eq!(found.len(), 41, "operation {n}, applied {applied}");
+                }
+            }
+            assert!(failed > 20, "{failed}");
+        }
+    }
+}
+
+#[test]
+fn swp_05_crash_at_every_operation_durable_source() {
+    every_cut("flatfile", "toy");
+    every_cut("toy", "flatfile");
+}
+
+#[test]
+fn swp_05_crash_at_every_operation_volatile_source() {
+    every_cut("memory", "flatfile");
+    every_cut("memory", "toy");
+}

@@ -1,0 +1,8 @@
+//! Swapping the engine: SWP-1 to SWP-26 of the protocol.
+
+mod crash;
+mod load;
+mod plain;
+mod refused;
+mod stand;
+mod steps;

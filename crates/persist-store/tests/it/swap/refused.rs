@@ -1,0 +1,175 @@
+//! What is refused before anything is changed.
+
+use std::sync::Arc;
+
+use persist_api::{Caps, Driver, Durability, ErrorKind, Quiet, Request};
+use persist_io::Disk;
+use persist_store::{BeatLog, SwapOptions, SwapTarget};
+
+use super::plain::target;
+use super::stand::{HOME, Stand, bytes_of_stamp, delete, no_trace, plain, put, request, swap_options};
+use crate::kit::fails;
+use crate::toy::{TOY_CAPS, Toy};
+
+#[test]
+fn swp_15_target_lacks_a_bit() {
+    let disk = Stand::new().disk;
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut poor = Toy::new(shared);
+    poor.caps = TOY_CAPS - Caps::COMPACTION - Caps::DELETE_RANGE;
+    poor.scheme = "poor";
+    let mut stand = Stand::on(disk);
+    stand.drivers.push(Arc::new(poor) as Arc<dyn Driver>);
+    let (_writer, store) = stand.store("flatfile");
+    let (stamp, files) = (bytes_of_stamp(&stand), stand.disk.killed());
+    let to = SwapTarget::here("poor");
+    fails(store.swap(&to, &swap_options(), &Quiet), ErrorKind::Refused, &["COMPACTION DELETE_RANGE"]);
+    let content = SwapOptions { may_lose: Caps::all(), ..swap_options() };
+    fails(store.swap(&to, &content, &Quiet), ErrorKind::Refused, &["lacks DELETE_RANGE,"]);
+    fails(
+        store.swap(&SwapTarget::here("memory"), &content, &Quiet),
+        ErrorKind::Refused,
+        &["memory makes beats volatile"],
+    );
+    fails(
+        store.swap(&SwapTarget::here("nosuch"), &content, &Quiet),
+        ErrorKind::Unsupported,
+        &["nosuch", "toy"],
+    );
+    let knobs = persist_api::OpenOptions { knobs: [("early".to_owned(), String::new())].into(), ..plain() };
+    let to = SwapTarget::here("toy").options(knobs);
+    fails(store.swap(&to, &content, &Quiet), ErrorKind::Invalid, &["early"]);
+    assert_eq!(stand.disk.difference(&files), None, "nothing was written");
+    no_trace(&stand, &store, &stamp);
+}
+
+#[test]
+fn swp_15_limits_that_were_asked_for() {
+    let disk = Stand::new().disk;
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut small = Toy::new(shared);
+    (small.limits.key_bytes_max, small.scheme) = (30, "small");
+    let mut stand = Stand::on(disk);
+    stand.drivers.push(Arc::new(small) as Arc<dyn Driver>);
+    let asked = persist_api::Limits { key_bytes_max: 100, ..persist_api::Limits::NO_NEED };
+    let opened = stand.look(Some("flatfile"), HOME).unwrap();
+    let (writer, store) = opened.negotiate(&Request { limits: asked, ..request() }).unwrap();
+    fails(
+        store.swap(&SwapTarget::here("small"), &swap_options(), &Quiet),
+        ErrorKind::Refused,
+        &["key_bytes_max"],
+    );
+    store.close().unwrap();
+    drop((writer, store));
+    // Not asked for, but there is such a key.
+    let (_writer, store) = stand.open(None, HOME).unwrap();
+    put(&store, &"k".repeat(31), "long");
+    let stamp = bytes_of_stamp(&stand);
+    fails(store.swap(&SwapTarget::here("small"), &swap_options(), &Quiet), ErrorKind::TooLarge, &["kkkk"]);
+    store.abort_swap().unwrap();
+    no_trace(&stand, &store, &stamp);
+    // It is removed, one comes in while the swap is at work, and one that was queued before it is refused by itself.
+    store.commit(delete(&"k".repeat(31)), Durability::Durable).unwrap().wait().unwrap();
+    let mut swap = store.begin_swap(&SwapTarget::here("small"), &swap_options(), &Quiet).unwrap();
+    swap.copy(&Quiet).unwrap();
+    put(&store, &"m".repeat(31), "long");
+    fails(swap.follow(&Quiet), ErrorKind::TooLarge, &["mmmm"]);
+    swap.abort().unwrap();
+    store.commit(delete(&"m".repeat(31)), Durability::Durable).unwrap().wait().unwrap();
+    let mut swap = store.begin_swap(&SwapTarget::here("small"), &swap_options(), &Quiet).unwrap();
+    swap.copy(&Quiet).unwrap();
+    swap.verify(&Quiet).unwrap();
+    swap.follow(&Quiet).unwrap();
+    let mut late = BeatLog::new();
+    late.put(&[b'q'; 31], b"long").unwrap();
+    let late = store.commit(late, Durability::Durable).unwrap();
+    let fine = store.commit(super::stand::log("fine", "1"), Durability::Durable).unwrap();
+    // The fence waits for what is queued with nobody to make it; it goes with the first beat after the flip.
+    swap.flip(&Quiet).unwrap();
+    fails(late.wait(), ErrorKind::TooLarge, &["qqqq"]);
+    fine.wait().unwrap();
+    assert_eq!(store.engine_name(), "small");
+}
+
+#[test]
+fn swp_16_target_is_not_empty() {
+    let stand = Stand::new();
+    let (_writer, store) = stand.store("flatfile");
+    let stamp = bytes_of_stamp(&stand);
+    assert!(stand.disk.put(format!("{HOME}/engine-2/toy.data"), b"somebody's"));
+    let before = stand.disk.killed();
+    fails(
+        store.swap(&target("flatfile", "toy"), &swap_options(), &Quiet),
+        ErrorKind::Mismatch,
+        &["no swap of this store"],
+    );
+    assert!(stand.disk.put("/other/notes.txt", b"somebody's"));
+    let before = {
+        drop(before);
+        stand.disk.killed()
+    };
+    let other = SwapTarget::at("toy", "/other");
+    fails(store.swap(&other, &swap_options(), &Quiet), ErrorKind::Mismatch, &["notes.txt"]);
+    let inside = SwapTarget::at("toy", format!("{HOME}/inside"));
+    fails(store.swap(&inside, &swap_options(), &Quiet), ErrorKind::Invalid, &["its own directory"]);
+    assert_eq!(stand.disk.difference(&before), None);
+    assert_eq!((bytes_of_stamp(&stand), store.holds()), (stamp, Vec::new()));
+    // A target of a swap that is not this one.
+    let (_second_writer, second) = stand.open(Some("toy"), "/second").unwrap();
+    put(&second, "k", "v");
+    fails(
+        store.swap(&SwapTarget::at("toy", "/second"), &swap_options(), &Quiet),
+        ErrorKind::Mismatch,
+        &["/second"],
+    );
+}
+
+#[test]
+fn swp_20_the_stamp_is_missing() {
+    let stand = Stand::new();
+    let (writer, store) = stand.store("flatfile");
+    store.swap(&target("flatfile", "toy"), &swap_options(), &Quiet).unwrap();
+    store.close().unwrap();
+    drop((writer, store));
+    stand.disk.remove_file(format!("{HOME}/persist.stamp").as_ref()).unwrap();
+    let before = stand.disk.killed();
+    for engine in [None, Some("toy"), Some("flatfile")] {
+        fails(
+            stand.look(engine, HOME).map(drop),
+            ErrorKind::Corrupt,
+            &["engine-", "put the stamp back", "restore"],
+        );
+    }
+    assert_eq!(stand.disk.difference(&before), None);
+}
+
+#[test]
+fn swp_22_a_second_swap_is_refused() {
+    let stand = Stand::new();
+    let (_writer, store) = stand.store("flatfile");
+    let swap = store.begin_swap(&target("flatfile", "toy"), &swap_options(), &Quiet).unwrap();
+    fails(
+        store.swap(&target("flatfile", "toy2"), &swap_options(), &Quiet),
+        ErrorKind::Busy,
+        &["another swap"],
+    );
+    fails(store.abort_swap(), ErrorKind::Busy, &["another swap"]);
+    fails(store.finish_swap(), ErrorKind::Busy, &["another swap"]);
+    assert!(store.swap_status().unwrap().running);
+    drop(swap);
+    assert!(!store.swap_status().unwrap().running);
+    fails(
+        store.swap(&target("flatfile", "toy2"), &swap_options(), &Quiet),
+        ErrorKind::Conflict,
+        &["resume or abort"],
+    );
+    store.resume_swap(&plain(), &swap_options(), &Quiet).unwrap().run(&Quiet).unwrap();
+    fails(
+        store.swap(&target("flatfile", "toy2"), &swap_options(), &Quiet),
+        ErrorKind::Conflict,
+        &["finish it first"],
+    );
+    store.finish_swap().unwrap();
+    store.swap(&target("flatfile", "toy2"), &swap_options(), &Quiet).unwrap();
+    assert_eq!(store.stamp().unwrap().epoch, 3);
+}
