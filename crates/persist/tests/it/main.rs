@@ -13,4 +13,6 @@ mod address;
 mod engines;
 mod forgotten;
 mod kit;
+#[cfg(any(feature = "flatfile", feature = "sqlite", feature = "lmdb", feature = "rocksdb"))]
+mod layered;
 mod stranger;
