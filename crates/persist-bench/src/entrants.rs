@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::Driver;
+use persist_io::Disk;
 
 use crate::contender::{Contender, Entrant, Result, Settings};
 use crate::ours::Ours;
 use crate::raw;
 use crate::slow_disk::SlowDisk;
+use crate::store::{Runtime, Waiting};
 
 /// Opens an engine of ours.
 fn ours<D: Driver>(driver: &D, home: &Path, settings: &Settings) -> Result<Box<dyn Contender>> {
@@ -26,6 +28,13 @@ fn flatfile(home: &Path, settings: &Settings) -> Result<Box<dyn Contender>> {
         persist_flatfile::FlatfileDriver::default()
     };
     Ok(Box::new(Ours::open(&driver, home, settings)?))
+}
+
+/// Opens a store of the runtime over our own engine.
+fn runtime(home: &Path, settings: &Settings, waiting: Waiting) -> Result<Box<dyn Contender>> {
+    let disk: Arc<dyn Disk> =
+        if settings.slow_disk { Arc::new(SlowDisk) } else { Arc::new(persist_io::RealDisk) };
+    Ok(Box::new(Runtime::open(disk, home, settings, waiting)?))
 }
 
 /// Engines of ours that need no library beside Rust and a C compiler.
@@ -60,6 +69,21 @@ pub fn engines() -> Vec<Entrant> {
             ours: true,
             durable: true,
             open: |home, settings| ours(&persist_lmdb::LmdbDriver, home, settings),
+        },
+        Entrant {
+            name: "store",
+            settings: "the runtime over flatfile: grant, layers, Store::commit with its group committer, blocking; no Merkle \
+                       roots, as engines alone make none",
+            ours: false,
+            durable: true,
+            open: |home, settings| runtime(home, settings, Waiting::Blocking),
+        },
+        Entrant {
+            name: "store-awaited",
+            settings: "as store, but each commit is awaited as a future by a thread that parks; the helper thread commits",
+            ours: false,
+            durable: true,
+            open: |home, settings| runtime(home, settings, Waiting::Future),
         },
         #[cfg(feature = "rocksdb")]
         Entrant {

@@ -49,6 +49,7 @@ pub mod rows;
 mod session;
 mod slow_disk;
 mod stats;
+mod store;
 mod strace;
 mod valgrind;
 mod workloads;

@@ -118,7 +118,8 @@ impl Contender for Ours {
     }
 }
 
-struct OurReader(Box<dyn View>);
+/// A view as a reader.
+pub(crate) struct OurReader(pub(crate) Box<dyn View>);
 
 impl Reader for OurReader {
     fn gets(&mut self, keys: &[Key]) -> Result<Seen> {

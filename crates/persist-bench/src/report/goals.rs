@@ -7,6 +7,8 @@ use crate::workloads::Workload;
 
 /// The engine that the goals are about.
 pub(crate) const OURS: &str = "flatfile";
+/// The runtime over it.
+const STORE: &str = "store";
 
 /// A goal with what was measured.
 #[derive(Debug, Clone)]
@@ -89,7 +91,10 @@ fn rivals(records: &[Record]) -> Vec<&str> {
     names.sort_unstable();
     names.dedup();
     names.retain(|name| {
-        *name != OURS && *name != "sled" && *name != "memory" && !name.starts_with("persist-")
+        let of_ours = *name == OURS
+            || *name == "memory"
+            || ["persist-", STORE].iter().any(|ours| name.starts_with(ours));
+        !of_ours && *name != "sled"
     });
     names
 }
@@ -164,7 +169,19 @@ fn writers(records: &[Record]) -> Vec<Goal> {
     let against = paired(records, ("writers=8", "rocksdb"), ("writers=8", OURS));
     let mut alone = goal("8 writers ÷ 1 writer", Bound::AtLeast(4.0), "", gain(OURS));
     alone.peer = gain("rocksdb").map(|gain| ("rocksdb".to_owned(), gain));
-    vec![alone, goal("8 writers ÷ RocksDB's 8 writers", Bound::AtLeast(1.5), "", against)]
+    let group = goal("8 writers ÷ 1 writer, the runtime's committer", Bound::AtLeast(4.0), "", gain(STORE));
+    let nearest = best(records, |name| paired(records, ("writers=8", name), ("writers=8", STORE)));
+    let (nearest, ahead) =
+        nearest.map_or(("best rival".to_owned(), None), |(name, ahead)| (name, Some(ahead)));
+    let ahead = goal(format!("8 writers, time of {nearest} ÷ the runtime's"), Bound::AtLeast(1.0), "", ahead);
+    let lone = paired(records, ("writers=1", STORE), ("writers=1", OURS));
+    vec![
+        alone,
+        goal("8 writers ÷ RocksDB's 8 writers", Bound::AtLeast(1.5), "", against),
+        group,
+        ahead,
+        goal("a lone blocking writer, runtime ÷ engine alone", Bound::AtMost(1.05), "", lone),
+    ]
 }
 
 fn loads(bulk: &[Record], growth: &[Record]) -> Vec<Goal> {
