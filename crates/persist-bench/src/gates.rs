@@ -49,14 +49,14 @@ const LIMITS: &[Limit] = &[
     limit("persist-sqlite", What::Allocations, 75.0),
     limit("persist-sqlite", What::Instructions(Step::Get), 5_200.0),
     limit("persist-sqlite", What::Instructions(Step::Row), 1_200.0),
-    limit("persist-sqlite", What::Instructions(Step::View), 9_000.0),
+    limit("persist-sqlite", What::Instructions(Step::View), 1_400.0),
     limit("persist-lmdb", What::Syncs { rows: 100 }, 2.0),
     limit("persist-lmdb", What::Writes { rows: 100 }, 87.0),
     limit("persist-lmdb", What::Bytes { rows: 100 }, 37.0),
     limit("persist-lmdb", What::Allocations, 4.0),
     limit("persist-lmdb", What::Instructions(Step::Get), 1_700.0),
     limit("persist-lmdb", What::Instructions(Step::Row), 160.0),
-    limit("persist-lmdb", What::Instructions(Step::View), 2_600.0),
+    limit("persist-lmdb", What::Instructions(Step::View), 2_700.0),
 ];
 
 /// Counts everything and fails beyond the limits.

@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection};
 use self_cell::self_cell;
 
 use crate::connection;
-use crate::core::Writer;
+use crate::core::{Cold, Writer};
 use crate::driver::SCHEME;
 use crate::engine::SqliteEngine;
 use crate::error::{corrupt, during};
@@ -47,6 +47,7 @@ pub(crate) struct SqliteBeat<'e> {
     operations: u64,
     failed: bool,
     committed: bool,
+    _cold: Cold<'e>,
     _ticket: BeatTicket<'e>,
 }
 
@@ -69,6 +70,7 @@ impl<'e> SqliteBeat<'e> {
         ticket: BeatTicket<'e>,
         header: BeatHeader,
     ) -> Result<Self> {
+        let cold = engine.core.cool();
         let writer = engine.core.writer.lock();
         let full = header.durability == Durability::Durable;
         let fail = during("begin_beat");
@@ -88,6 +90,7 @@ impl<'e> SqliteBeat<'e> {
             operations: 0,
             failed: false,
             committed: false,
+            _cold: cold,
             _ticket: ticket,
         })
     }

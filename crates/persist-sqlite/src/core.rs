@@ -32,7 +32,7 @@ pub(crate) struct Writer {
 /// Shared by the engine and its views. Fields are dropped in order: connections, then the mark, then the lock.
 pub(crate) struct Core {
     pub(crate) writer: Mutex<Writer>,
-    readers: Mutex<[Slot; READERS_KEPT]>,
+    readers: Mutex<Pool>,
     /// The WAL, to sync it. Closing it drops no lock: SQLite locks the other two files.
     pub(crate) wal: Box<dyn DiskFile>,
     _live: LiveMark,
@@ -84,20 +84,51 @@ impl Core {
         })
     }
 
-    /// The pooled reader with the largest cache that is free, or an extra one when all are out.
+    /// The pooled reader with the largest cache that is free, or an extra one when all are out. In no transaction.
     pub(crate) fn reader(self: &Arc<Self>) -> Result<Reader> {
-        let mut slots = self.readers.lock();
-        let free = slots.iter_mut().enumerate().find(|(_, slot)| !matches!(slot, Slot::Out));
+        let mut pool = self.readers.lock();
+        let free = pool.slots.iter_mut().enumerate().find(|(_, slot)| !matches!(slot, Slot::Out));
         let (slot, kept) = match free {
             Some((at, slot)) => (Some(at), std::mem::replace(slot, Slot::Out)),
             None => (None, Slot::Out),
         };
-        drop(slots);
+        drop(pool);
+        self.hold(slot, kept.cooled())
+    }
+
+    /// A reader in a transaction that shows the newest beat, if an earlier view left one.
+    pub(crate) fn warm_reader(self: &Arc<Self>) -> Option<(Reader, BeatHeader)> {
+        let mut pool = self.readers.lock();
+        let newest = self.newest();
+        let is_warm = |slot: &Slot| matches!(slot, Slot::Warm(_, header) if header.beat == newest);
+        let at = pool.slots.iter().position(is_warm)?;
+        let Slot::Warm(conn, header) = std::mem::replace(pool.slots.get_mut(at)?, Slot::Out) else {
+            return None;
+        };
+        drop(pool);
+        let shows = Cell::new(Some(header));
+        Some((Reader { conn: Some(conn), slot: Some(at), shows, core: Arc::clone(self) }, header))
+    }
+
+    /// Ends the transactions that views have left, and keeps others from being left, until dropped. Whoever writes needs
+    /// that: a transaction of a reader keeps the WAL from beginning anew.
+    pub(crate) fn cool(&self) -> Cold<'_> {
+        let mut pool = self.readers.lock();
+        pool.cold = pool.cold.saturating_add(1);
+        for slot in &mut pool.slots {
+            if matches!(slot, Slot::Warm(..)) {
+                *slot = std::mem::take(slot).cooled();
+            }
+        }
+        Cold(self)
+    }
+
+    fn hold(self: &Arc<Self>, slot: Option<usize>, kept: Slot) -> Result<Reader> {
         // From here on, dropping the reader frees its slot, also when it cannot be opened.
-        let mut reader = Reader { conn: None, slot, core: Arc::clone(self) };
+        let mut reader = Reader { conn: None, slot, shows: Cell::new(None), core: Arc::clone(self) };
         reader.conn = Some(match kept {
             Slot::Kept(conn) => conn,
-            Slot::Unused | Slot::Out => {
+            Slot::Unused | Slot::Out | Slot::Warm(..) => {
                 connection::open(&self.home.join(DATA), Role::Reader { slot }, &self.settings)?
             }
         });
@@ -115,7 +146,7 @@ impl Core {
     }
 
     pub(crate) fn readers_kept(&self) -> usize {
-        self.readers.lock().iter().filter(|slot| matches!(slot, Slot::Kept(_))).count()
+        self.readers.lock().slots.iter().filter(|slot| matches!(slot, Slot::Kept(_) | Slot::Warm(..))).count()
     }
 
     /// Poisons the engine when an error says that a write or a sync failed.
@@ -129,7 +160,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        *self.readers.get_mut() = Default::default();
+        *self.readers.get_mut() = Pool::default();
         if self.health.is_poisoned() {
             // The last connection to close would checkpoint, that is sync again what failed to sync, and delete the WAL.
             let writer = self.writer.get_mut();
@@ -146,14 +177,47 @@ enum Slot {
     Unused,
     /// Open and free.
     Kept(Connection),
+    /// The same, in the transaction of a view that is gone, which showed this beat: the next view finds it begun.
+    Warm(Connection, BeatHeader),
     /// Some view has it.
     Out,
+}
+
+/// The readers that are kept.
+#[derive(Default)]
+struct Pool {
+    slots: [Slot; READERS_KEPT],
+    /// So many write or checkpoint now: no transaction may be left open.
+    cold: u32,
+}
+
+/// While it is there, no reader is left in a transaction.
+pub(crate) struct Cold<'c>(&'c Core);
+
+impl Drop for Cold<'_> {
+    fn drop(&mut self) {
+        let mut pool = self.0.readers.lock();
+        pool.cold = pool.cold.saturating_sub(1);
+    }
+}
+
+impl Slot {
+    /// The same outside of any transaction.
+    fn cooled(self) -> Self {
+        match self {
+            Self::Warm(conn, _) if connection::run(&conn, sql::COMMIT).is_ok() => Self::Kept(conn),
+            Self::Warm(..) => Self::Unused,
+            other => other,
+        }
+    }
 }
 
 /// A reading connection, which goes back to its slot when dropped.
 pub(crate) struct Reader {
     conn: Option<Connection>,
     slot: Option<usize>,
+    /// The beat that its transaction shows, once it is known.
+    shows: Cell<Option<BeatHeader>>,
     pub(crate) core: Arc<Core>,
 }
 
@@ -161,6 +225,11 @@ impl Reader {
     /// The connection, for work on another thread.
     pub(crate) fn conn_mut(&mut self) -> Result<&mut Connection> {
         self.conn.as_mut().ok_or_else(given_back)
+    }
+
+    /// Notes the beat that its transaction shows.
+    pub(crate) fn note_shows(&self, header: BeatHeader) {
+        self.shows.set(Some(header));
     }
 
     /// The connection.
@@ -176,14 +245,25 @@ fn given_back() -> Error {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let ended = self
-            .conn
-            .take()
+        let mut conn = self.conn.take();
+        if let (Some(at), Some(header)) = (self.slot, self.shows.get()) {
+            let mut pool = self.core.readers.lock();
+            // Nobody writes as long as nobody asked for cold readers, so the newest beat stays what it is.
+            let stays =
+                pool.cold == 0 && header.beat == self.core.newest() && !self.core.health.is_poisoned();
+            if let Some(warm) = conn.take_if(|conn| stays && !conn.is_autocommit()) {
+                if let Some(slot) = pool.slots.get_mut(at) {
+                    *slot = Slot::Warm(warm, header);
+                }
+                return;
+            }
+        }
+        let ended = conn
             .filter(|conn| conn.is_autocommit() || connection::run(conn, sql::COMMIT).is_ok())
             .map_or(Slot::Unused, Slot::Kept);
         // An extra reader has no slot, and closes here.
         let Some(at) = self.slot else { return };
-        if let Some(slot) = self.core.readers.lock().get_mut(at) {
+        if let Some(slot) = self.core.readers.lock().slots.get_mut(at) {
             *slot = ended;
         }
     }

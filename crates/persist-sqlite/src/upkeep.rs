@@ -77,6 +77,7 @@ pub(crate) fn after_commit(core: &Core, writer: &Writer, frames: u64) {
 /// Copies the WAL into the database file, and empties it when no beat and no view is open.
 pub(crate) fn checkpoint(core: &std::sync::Arc<Core>) -> Result<CheckpointStat> {
     let fail = during("checkpoint");
+    let _cold = core.cool();
     let reader = core.reader()?;
     let conn = reader.conn()?;
     // Opens the WAL on a fresh connection.
@@ -112,6 +113,7 @@ pub(crate) fn compact(engine: &SqliteEngine, seen: &dyn Observer) -> Result<Comp
     if views > 0 {
         return Err(busy(format!("{views} views are open and would hold the old pages")));
     }
+    let _cold = core.cool();
     let mut writer = core.writer.lock();
     let fail = during("compact");
     let bytes_before = home::size_of(&core.home)?;

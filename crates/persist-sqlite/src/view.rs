@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use crate::connection;
-use crate::core::Core;
+use crate::core::{Core, Reader};
 use crate::cursor::SqliteCursor;
 use crate::error::{corrupt, during};
 use crate::session::Session;
@@ -24,16 +24,26 @@ pub(crate) struct SqliteView {
 impl SqliteView {
     /// Opens a view at the newest beat. Without a lease it does not count as one.
     pub(crate) fn open(core: &Arc<Core>, lease: Option<ViewLease>) -> Result<Self> {
+        let (reader, header) = match core.warm_reader() {
+            Some(warm) => warm,
+            None => Self::begin(core)?,
+        };
+        if let Some(lease) = &lease {
+            lease.pin(header.beat);
+        }
+        Ok(Self { header, session: Session::new(reader), _lease: lease })
+    }
+
+    /// Begins a transaction at the newest beat.
+    fn begin(core: &Arc<Core>) -> Result<(Reader, BeatHeader)> {
         let reader = core.reader()?;
         let conn = reader.conn()?;
         // BEGIN alone pins nothing: the snapshot is that of the first read, which is the header's.
         connection::run(conn, sql::BEGIN_READ).map_err(during("view"))?;
         let header = read::header(conn, "view")?;
         core.note_seen(header.beat);
-        if let Some(lease) = &lease {
-            lease.pin(header.beat);
-        }
-        Ok(Self { header, session: Session::new(reader), _lease: lease })
+        reader.note_shows(header);
+        Ok((reader, header))
     }
 
     pub(crate) fn conn(&self) -> Result<&Connection> {

@@ -125,3 +125,38 @@ fn the_database_alone_holds_everything_after_a_clean_close() {
         .unwrap();
     assert_eq!(value, b"value");
 }
+
+#[test]
+fn views_that_come_and_go_leave_a_transaction_for_the_next_and_hold_nothing() {
+    let place = Place::new();
+    let engine = open(&place.home(), &crate::kit::options(&[("wal_bytes", "65536")])).unwrap();
+    let wal = || std::fs::metadata(place.home().join("data.db-wal")).unwrap().len();
+    let mut last = 0;
+    for beat in 1..=200_u64 {
+        put(engine.as_ref(), b"key", &beat.to_be_bytes().repeat(400));
+        for _ in 0..2 {
+            // At least the newest beat, whether the transaction was there or not.
+            let view = engine.view().unwrap();
+            assert_eq!(view.header().beat.0, beat);
+            assert_eq!(&view.get_record(b"key").unwrap().unwrap()[..8], beat.to_be_bytes());
+        }
+        last = beat;
+    }
+    // Without the end of what views leave, the WAL would hold every beat.
+    assert!(wal() < 4 * 65_536, "{}", wal());
+    // One view leaves its transaction while another is at an older beat.
+    let old = engine.view().unwrap();
+    put(engine.as_ref(), b"key", b"newer");
+    drop(engine.view().unwrap());
+    drop(old);
+    assert_eq!(engine.view().unwrap().header().beat.0, last + 1);
+    drop(engine.view().unwrap());
+    assert_eq!(engine.checkpoint().unwrap().beat.0, last + 1);
+    assert_eq!(wal(), 0);
+    drop(engine.view().unwrap());
+    engine.compact(CompactScope::default(), &Quiet).unwrap();
+    assert_eq!(verify(engine.as_ref()).1, []);
+    drop(engine.view().unwrap());
+    close(engine);
+    assert_eq!(place.open().view().unwrap().header().beat.0, last + 1);
+}
