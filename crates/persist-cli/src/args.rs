@@ -81,6 +81,10 @@ pub(crate) enum Command {
     Checkpoint(commands::checkpoint::Args),
     /// Write a consistent copy that opens by itself
     Backup(commands::backup::Args),
+    /// Put another engine under the store: swap, resume, abort, roll back, finish
+    Swap(commands::swap::Args),
+    /// Move a store to another engine and directory
+    Migrate(commands::migrate::Args),
     /// Give unused space back
     Compact(commands::compact::Args),
     /// Open the stores of a configuration in their order, do their upkeep, and close them
@@ -131,7 +135,7 @@ impl Level {
     }
 }
 
-fn knob(text: &str) -> Result<(String, String), String> {
+pub(crate) fn knob(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE".to_owned()),

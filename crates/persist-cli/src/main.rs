@@ -54,6 +54,8 @@ fn run(command: &Command, global: &Global, out: &mut Out) -> Result<()> {
         Command::Verify(args) => commands::verify::run(args, global, out),
         Command::Doctor(args) => commands::doctor::run(args, global, out),
         Command::Checkpoint(args) => commands::checkpoint::run(args, global, out),
+        Command::Swap(args) => commands::swap::run(args, global, out),
+        Command::Migrate(args) => commands::migrate::run(args, global, out),
         Command::Backup(args) => commands::backup::run(args, global, out),
         Command::Compact(args) => commands::compact::run(args, global, out),
         Command::Maintain(args) => commands::maintain::run(args, global, out),

@@ -22,4 +22,5 @@ mod keys;
 mod kit;
 mod records;
 mod signals;
+mod swap;
 mod upkeep;

@@ -16,3 +16,4 @@ mod kit;
 #[cfg(any(feature = "flatfile", feature = "sqlite", feature = "lmdb", feature = "rocksdb"))]
 mod layered;
 mod stranger;
+mod swap;
