@@ -15,6 +15,8 @@ mod reader;
 mod record;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use persist_api::{BeatHeader, CommitNo};

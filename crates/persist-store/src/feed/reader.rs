@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use persist_api::{Caps, CommitNo, Engine, Error, ErrorKind, Result};
+use persist_api::{Caps, CommitNo, Engine, Error, ErrorKind, Result, View};
 
 use super::FeedCommit;
 use super::record::{corrupt, read_commit};
+use super::state::load_table;
 use crate::Store;
 use crate::shared::{Core, Shared};
 
@@ -84,18 +85,21 @@ impl Feed {
     }
 
     fn read_page(&mut self) -> Result<()> {
-        if self.core.feed.last() <= self.position {
+        // A view may show a beat that is not told yet; who reads that now would be ahead of everybody.
+        let last = self.core.feed.last();
+        if last <= self.position {
             return Ok(());
         }
         let view = self.core.with_running("feed", |_, running| running.engine.view())?;
-        // A view may show what is not published yet; no hold could pass that.
-        let last = view.header().last_commit().min(self.core.feed.last()).0;
         let first = self.position.0.saturating_add(1);
         let mut bytes = 0;
-        for commit in first..=last.min(first.saturating_add(PAGE_COMMITS)) {
-            let Some(read) = read_commit(view.as_ref(), commit)? else {
-                // What was read before is whole.
-                return if self.page.is_empty() { Err(self.missing(commit)) } else { Ok(()) };
+        for commit in first..=last.0.min(first.saturating_add(PAGE_COMMITS - 1)) {
+            let read = match read_commit(view.as_ref(), commit) {
+                Ok(Some(read)) => read,
+                // What comes before it is right, and given out first.
+                _ if !self.page.is_empty() => break,
+                Ok(None) => return Err(missing(view.as_ref(), commit)),
+                Err(error) => return Err(error),
             };
             bytes += read.log.canonical_bytes().len();
             self.page.push_back(read);
@@ -105,16 +109,20 @@ impl Feed {
         }
         Ok(())
     }
+}
 
-    /// Why a commit that was made is not in the feed. What is kept after the fact was kept all the time.
-    fn missing(&self, commit: u64) -> Error {
-        if self.core.feed.lock().table.has(commit) {
-            return corrupt(commit, "it is kept, and missing");
+/// Why a commit that was made is not in the feed that a view shows.
+fn missing(view: &dyn View, commit: u64) -> Error {
+    match load_table(view, view.header()) {
+        Err(error) => error,
+        Ok(loaded) if loaded.table.has(commit) => corrupt(commit, "it is kept, and missing"),
+        Ok(_) => {
+            let context = format!(
+                "commit {commit} is not in the feed: no hold kept it. Take a hold, copy what a view shows, and follow \
+                 from there"
+            );
+            Error::new(ErrorKind::Stale, "feed", context)
         }
-        let context = format!(
-            "commit {commit} is not in the feed: no hold kept it. Take a hold, copy what a view shows, and follow from there"
-        );
-        Error::new(ErrorKind::Stale, "feed", context)
     }
 }
 

@@ -20,7 +20,7 @@ mod pending;
 mod queue;
 pub(crate) mod sync;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turn;
 
 use std::sync::Arc;

@@ -18,13 +18,13 @@ use crate::{
     BeatLog, CommitOptions, Pending, Receipt, Store, Transacted, Writer, open_with, volatile_request,
 };
 
-const LEVEL: Durability = Durability::Durable;
+pub(crate) const LEVEL: Durability = Durability::Durable;
 /// Interleavings per test and kind of scheduler. `PERSIST_SCHEDULES` sets it for a longer search.
 const SCHEDULES: usize = 1000;
 /// Preemptions at the worst places, for the scheduler that looks for bugs of that depth.
 const DEPTH: usize = 3;
 
-fn explore(test: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn explore(test: impl Fn() + Send + Sync + 'static) {
     let asked = std::env::var("PERSIST_SCHEDULES").ok().and_then(|count| count.parse().ok());
     let count = asked.unwrap_or(SCHEDULES);
     let test = Arc::new(test);
@@ -39,7 +39,7 @@ fn explore(test: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Time does not pass here: nothing may depend on it.
-fn open(options: CommitOptions) -> (Writer, Store) {
+pub(crate) fn open(options: CommitOptions) -> (Writer, Store) {
     let drivers: [Arc<dyn Driver>; 1] = [Arc::new(MemoryDriver::new())];
     let plain = OpenOptions { close_wait: Duration::ZERO, ..OpenOptions::default() };
     let opened = open_with(Arc::new(persist_io::RealDisk), &drivers, Path::new(""), Some("memory"), &plain);
@@ -49,14 +49,14 @@ fn open(options: CommitOptions) -> (Writer, Store) {
     (writer, store)
 }
 
-fn log(key: u8) -> BeatLog {
+pub(crate) fn log(key: u8) -> BeatLog {
     let mut log = BeatLog::new();
     log.put(&[key], &[key]).unwrap();
     log.put(&[key, key], &[key]).unwrap();
     log
 }
 
-fn queue(store: &Store, key: u8) -> Pending {
+pub(crate) fn queue(store: &Store, key: u8) -> Pending {
     store.commit(log(key), LEVEL).unwrap()
 }
 

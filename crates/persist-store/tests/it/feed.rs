@@ -21,7 +21,7 @@ fn hold_all(store: &Store, name: &str) -> persist_store::Hold {
 }
 
 /// Engine keys of the runtime's own records, of a store that is closed.
-fn own_keys(toy: &crate::toy::Toy, home: &std::path::Path) -> Vec<Vec<u8>> {
+pub fn own_keys(toy: &crate::toy::Toy, home: &std::path::Path) -> Vec<Vec<u8>> {
     let mut keys = Vec::new();
     let view = raw(toy, home).view().unwrap();
     let own = KeyRange::prefix(b"\x00");

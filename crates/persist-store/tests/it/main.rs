@@ -19,6 +19,8 @@ mod digest;
 mod encryption;
 mod faulty;
 mod feed;
+mod feed_edges;
+mod feed_model;
 mod fussy;
 mod futures;
 mod grant;
