@@ -62,6 +62,8 @@ pub(crate) enum Command {
     Del(commands::del::Args),
     /// Print records in key order
     Scan(commands::scan::Args),
+    /// Print commits as they come
+    Tail(commands::tail::Args),
     /// Check CEP frames completely and store each as one beat
     Ingest(commands::ingest::Args),
     /// Check a branch directory of the original engine completely and import it

@@ -45,6 +45,7 @@ fn run(command: &Command, global: &Global, out: &mut Out) -> Result<()> {
         Command::Get(args) => commands::get::run(args, global, out),
         Command::Del(args) => commands::del::run(args, global, out),
         Command::Scan(args) => commands::scan::run(args, global, out),
+        Command::Tail(args) => commands::tail::run(args, global, out),
         Command::Ingest(args) => commands::ingest::run(args, global, out),
         Command::ImportBranch(args) => commands::import_branch::run(args, global, out),
         Command::Emit(args) => commands::emit::run(args, global, out),

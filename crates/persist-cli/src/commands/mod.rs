@@ -28,4 +28,5 @@ pub(crate) mod put;
 pub(crate) mod scan;
 pub(crate) mod stats;
 pub(crate) mod swap;
+pub(crate) mod tail;
 pub(crate) mod verify;

@@ -23,4 +23,5 @@ mod kit;
 mod records;
 mod signals;
 mod swap;
+mod tail;
 mod upkeep;

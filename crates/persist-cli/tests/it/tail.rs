@@ -1,0 +1,106 @@
+//! tail.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::kit::{Place, assert_fields};
+
+#[test]
+fn commits_are_printed_from_the_first_hold_on_and_once() {
+    for engine in ["flatfile", "sqlite", "lmdb"] {
+        let place = Place::with(engine);
+        place.run(&["put", "before", "x"]).ok();
+        place.run(&["tail"]).fails(12, "--hold NAME");
+        assert_eq!(place.run(&["tail", "--hold", "mirror"]).ok().text(), "");
+        place.run(&["put", "key", "value"]).ok();
+        place.run(&["del", "key", "--prefix", "be"]).ok();
+        let all = "commit 3, beat 3: 1 operation\n  put\tkey\tvalue\n\
+                   commit 4, beat 4: 2 operations\n  delete\tkey\n  delete range\tfrom be\tbefore bf\n";
+        assert_eq!(place.run(&["tail"]).ok().text(), all);
+        assert_eq!(place.run(&["tail", "--after", "2"]).ok().text(), all, "without a hold nothing is moved");
+        place.run(&["tail", "--after", "1"]).fails(12, "commit 2");
+        assert_eq!(place.run(&["tail", "--hold", "mirror"]).ok().text(), all);
+        assert_eq!(place.run(&["tail"]).ok().text(), "commit 5, beat 5: 0 operations\n", "the hold's own");
+        place.run(&["put", "other", "\u{1}"]).ok();
+        let rest = place.run(&["tail", "--hold", "mirror", "--release"]).ok();
+        assert_eq!(
+            rest.text(),
+            "commit 5, beat 5: 0 operations\ncommit 6, beat 6: 1 operation\n  put\tother\t0x01\n"
+        );
+        place.run(&["tail"]).fails(12, "nobody holds");
+        place.run(&["verify"]).ok();
+    }
+}
+
+#[test]
+fn json_has_every_operation() {
+    let place = Place::with("sqlite");
+    place.run(&["tail", "--hold", "mirror"]).ok();
+    place.run(&["put", "key", "value"]).ok();
+    place.run(&["del", "key", "--prefix", ""]).ok();
+    let commits = place.run(&["tail", "--json"]).ok().objects();
+    assert_eq!(commits.len(), 2);
+    for commit in &commits {
+        assert_fields(commit, "commit beat beat_commits durability beat_root operations");
+    }
+    assert_eq!((&commits[0]["commit"], &commits[0]["beat"]), (&json!("2"), &json!("2")));
+    assert_eq!((&commits[0]["beat_commits"], &commits[0]["durability"]), (&json!(1), &json!("durable")));
+    assert_eq!(commits[0]["beat_root"].as_str().unwrap().len(), 64);
+    let put = json!([{"op": "put", "key": "key", "key_hex": "6b6579", "value": "value", "value_hex": "76616c7565"}]);
+    assert_eq!(commits[0]["operations"], put);
+    let none = json!({"bound": "none", "key_hex": null});
+    let from = json!({"bound": "included", "key_hex": ""});
+    let operations = commits[1]["operations"].as_array().unwrap();
+    assert_eq!(operations[0], json!({"op": "delete", "key": "key", "key_hex": "6b6579"}));
+    assert_eq!(operations[1]["op"], "delete_range");
+    assert!(operations[1]["from"] == none || operations[1]["from"] == from, "{}", operations[1]);
+    assert_eq!(operations[1]["to"], none);
+}
+
+#[test]
+fn following_shows_what_others_commit_and_ends_with_ctrl_c() {
+    let place = Place::with("flatfile");
+    place.run(&["put", "key", "1"]).ok();
+    let mut child = place
+        .command(&["tail", "--follow", "--hold", "mirror", "--every", "20", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    // Both may find the store taken by the other: a put is repeated until it gets through.
+    let put = |value: &str| {
+        loop {
+            let run = place.run(&["put", "key", value]);
+            match run.code {
+                0 => return,
+                code => assert_eq!(code, 13, "{}", run.stderr),
+            }
+        }
+    };
+    let mut seen = Vec::new();
+    for value in 2.. {
+        put(&value.to_string());
+        // Until it has made its hold there is nothing to see.
+        if place.run(&["tail"]).code == 0 {
+            break;
+        }
+    }
+    put("last");
+    while seen.last().is_none_or(|value| value != "last") {
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let commit: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let values = commit["operations"].as_array().unwrap().iter();
+        seen.extend(values.map(|op| op["value"].as_str().unwrap().to_owned()));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), ""));
+    let mut sorted = seen.clone();
+    sorted.dedup();
+    assert_eq!(sorted, seen, "each once");
+}
