@@ -115,6 +115,11 @@ impl Opened {
     fn reopen(&self, stamp: Stamp, grant: Grant, lock: Arc<DirLock>, seen: &dyn Observer) -> Result<Place> {
         let options = OpenOptions { mode: OpenMode::MustExist, ..self.options.clone() };
         let engine = self.driver.open(&engine_dir(&self.home, stamp.epoch), &options, seen)?;
+        let disk = self.disk.as_ref();
+        if stamp.swap.is_some() && Stamp::read(disk, &self.home)?.as_ref() != Some(&stamp) {
+            // The home that the store came from has decided a swap, and it ended there.
+            stamp.write(disk, &self.home)?;
+        }
         self.place(engine, Some(stamp), grant, Some(lock))
     }
 

@@ -95,6 +95,10 @@ impl Store {
         let mark = flipped(&active)?;
         self.0.close_retired()?;
         let _lock = lock_elsewhere(&self.0, &mark.place)?;
+        if let (SwapPlace::Home(_), Some(stamp)) = (&mark.place, active.stamp()) {
+            // What the stamp over there has decided must stand here before it goes.
+            active.replace_stamp(self.0.setup.disk.as_ref(), stamp)?;
+        }
         clear(&self.0, &active, &mark.place, mark.epoch)?;
         if mark.place == SwapPlace::Here {
             // Where a rollback that was begun had put it.

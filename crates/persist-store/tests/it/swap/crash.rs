@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use persist_api::{Durability, ErrorKind, OpenMode, Quiet};
 use persist_io::sim::{Code, Crash, CutPoint, Fault, SimDisk, When};
-use persist_store::{Store, Swap, SwapOptions, SwapState, Writer};
+use persist_store::{StampState, Store, Swap, SwapOptions, SwapState, SwapTarget, Writer};
 
 use super::plain::target;
 use super::stand::{HOME, Stand, all, log, options_of, put, swap_options};
@@ -30,7 +30,7 @@ impl Told {
 }
 
 /// Swaps with commits between all steps. Gives the operations at which the flip had returned.
-fn workload(stand: &Stand, from: &str, to: &str, told: &RefCell<Told>) -> u64 {
+fn workload(stand: &Stand, from: &str, to: &SwapTarget, told: &RefCell<Told>) -> u64 {
     let home = if from == "memory" { "" } else { HOME };
     let (_writer, store): (Writer, Store) = stand.open(Some(from), home).unwrap();
     for n in 0..12 {
@@ -46,7 +46,7 @@ fn workload(stand: &Stand, from: &str, to: &str, told: &RefCell<Told>) -> u64 {
         told.borrow_mut().note(&stand.disk, &store);
     };
     let options = SwapOptions { chunk_bytes: 100, ..swap_options() };
-    let mut swap: Swap = store.begin_swap(&target(from, to), &options, &Quiet).unwrap();
+    let mut swap: Swap = store.begin_swap(to, &options, &Quiet).unwrap();
     step("key00");
     swap.copy(&Quiet).unwrap();
     step("new1");
@@ -74,7 +74,13 @@ fn crashes(units: usize) -> Vec<Crash> {
 
 /// Opens what a crash has left. `None` when there is no store, which a store that lay nowhere on disk may leave.
 fn reopen(stand: &Stand, from: &str) -> Option<(Writer, Store)> {
-    let stamp = persist_store::Stamp::read(&stand.disk, HOME.as_ref()).unwrap();
+    let stamp_of = |home: &str| persist_store::Stamp::read(&stand.disk, home.as_ref()).unwrap();
+    // Where it is, if it moved: what is no store while it arrives says where that is, and so does what is none any more.
+    let ready = |home: &str| stamp_of(home).is_some_and(|stamp| stamp.state == StampState::Ready);
+    let moved = |home: &str| stamp_of(home).is_some_and(|stamp| stamp.state == StampState::Moved);
+    assert!(!(ready(HOME) && ready(OTHER)), "two stores");
+    let home = if ready(OTHER) || moved(HOME) { OTHER } else { HOME };
+    let stamp = stamp_of(home);
     let engine = stamp.map(|stamp| stamp.engine);
     let mut options = options_of(engine.as_deref().unwrap_or("toy"));
     options.mode = OpenMode::MustExist;
@@ -82,7 +88,7 @@ fn reopen(stand: &Stand, from: &str) -> Option<(Writer, Store)> {
     let opened = persist_store::open_with(
         disk,
         &stand.drivers,
-        HOME.as_ref(),
+        home.as_ref(),
         engine.as_deref().or(Some("toy")),
         &options,
     );
@@ -137,6 +143,10 @@ fn judge(disk: SimDisk, from: &str, may_be: &[(u64, Content)], must_be_there: bo
 }
 
 fn every_cut(from: &str, to: &str) {
+    every_cut_of(from, &target(from, to));
+}
+
+fn every_cut_of(from: &str, to: &SwapTarget) {
     let stand = Stand::new();
     let told = RefCell::default();
     let flipped = workload(&stand, from, to, &told);
@@ -155,7 +165,7 @@ fn every_cut(from: &str, to: &str) {
 }
 
 /// Crashes once, and again at every operation of what follows.
-fn every_second_cut(from: &str, to: &str, stride: usize) {
+fn every_second_cut(from: &str, to: &SwapTarget, stride: usize) {
     let stand = Stand::new();
     let told = RefCell::default();
     let flipped = workload(&stand, from, to, &told);
@@ -202,9 +212,10 @@ fn go_on(disk: &SimDisk, from: &str, way: u64) -> Vec<Content> {
 
 #[test]
 fn swp_06_crash_during_recovery() {
-    every_second_cut("flatfile", "toy", 11);
-    every_second_cut("toy", "flatfile", 13);
-    every_second_cut("memory", "flatfile", 17);
+    every_second_cut("flatfile", &target("flatfile", "toy"), 11);
+    every_second_cut("toy", &target("toy", "flatfile"), 13);
+    every_second_cut("memory", &target("memory", "flatfile"), 17);
+    every_second_cut("toy", &elsewhere("flatfile"), 13);
 }
 
 /// Every operation of a swap fails once, with its effect or without.
@@ -259,6 +270,19 @@ fn swp_05_every_operation_fails() {
             assert!(failed > 20, "{failed}");
         }
     }
+}
+
+const OTHER: &str = "/other";
+
+/// Another home.
+fn elsewhere(to: &str) -> SwapTarget {
+    SwapTarget::at(to, OTHER).options(options_of(to))
+}
+
+#[test]
+fn swp_05_crash_at_every_operation_from_home_to_home() {
+    every_cut_of("flatfile", &elsewhere("toy"));
+    every_cut_of("toy", &elsewhere("flatfile"));
 }
 
 #[test]
