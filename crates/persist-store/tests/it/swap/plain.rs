@@ -1,7 +1,11 @@
 //! Swaps without load.
 
+use std::sync::Arc;
+
 use persist_api::{Durability, Quiet};
-use persist_store::{SwapState, SwapTarget};
+use persist_store::{
+    KeyId, KeyRing, SecretKey, SwapState, SwapTarget, compressed, encrypted, volatile_request,
+};
 
 use super::stand::{HOME, Stand, all, options_of, put, swap_options};
 
@@ -55,5 +59,41 @@ fn swp_02_quiet_store() {
             assert_eq!(store.swap_status(), None);
         }
         put(&store, "last", "1");
+    }
+}
+
+#[test]
+fn an_encrypted_store_stays_encrypted() {
+    let ring = || KeyRing::new().with(KeyId(1), SecretKey::new([7; 32]));
+    let request = compressed(encrypted(volatile_request()));
+    let open = |stand: &Stand, engine: &str, home: &str| {
+        let opened = stand.look(Some(engine), home).unwrap();
+        opened.keys(Arc::new(ring())).negotiate(&request).unwrap()
+    };
+    let secret = "the secret that nobody may read".repeat(4);
+    for stopped in [false, true] {
+        let stand = Stand::new();
+        let (mut writer, mut store) = open(&stand, "flatfile", HOME);
+        put(&store, "key", &secret);
+        let mut swap = store.begin_swap(&target("flatfile", "toy"), &swap_options(), &Quiet).unwrap();
+        swap.copy(&Quiet).unwrap();
+        put(&store, "later", &secret);
+        if stopped {
+            drop(swap);
+            store.close().unwrap();
+            drop((writer, store));
+            (writer, store) = open(&stand, "flatfile", HOME);
+            swap = store.resume_swap(&options_of("toy"), &swap_options(), &Quiet).unwrap();
+        }
+        assert_eq!(swap.run(&Quiet).unwrap().figures.records_now > 0, !stopped);
+        put(&store, "last", &secret);
+        let before = all(&store);
+        store.close().unwrap();
+        drop((writer, swap, store));
+        let bytes = stand.disk.bytes(format!("{HOME}/engine-2/toy.data")).unwrap();
+        assert!(!bytes.windows(10).any(|window| window == b"the secret"));
+        let (_writer, store) = open(&stand, "toy", HOME);
+        assert_eq!(before.len(), 3);
+        assert_eq!(all(&store), before);
     }
 }
