@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::{
-    BackupStat, BeatHeader, BeatNo, BeatReceipt, CheckpointStat, CompactScope, CompactStat, Error, Finding,
-    KeyRange, Observer, Offer, OpenOptions, Probe, Result, Scan, Stats, Value, VerifyStat,
+    BackupStat, BeatHeader, BeatNo, BeatReceipt, CheckpointStat, CompactScope, CompactStat, Error, FeedStat,
+    FeedVisit, Finding, KeyRange, Observer, Offer, OpenOptions, Probe, Result, Scan, Stats, Value,
+    VerifyStat,
 };
 
 /// What a scan calls for each row: key, value. `Break` ends the scan without an error.
@@ -101,6 +102,27 @@ pub trait Engine: Send + Sync {
     fn compact(&self, scope: CompactScope, seen: &dyn Observer) -> Result<CompactStat> {
         let _ = (scope, seen);
         Err(Error::unsupported("compact", "COMPACTION"))
+    }
+
+    /// Visits the beats after `after`, oldest first, up to the newest, with their operations as they were staged, from the
+    /// engine's own files (capability FEED). What was visited before an error was right.
+    ///
+    /// # Errors
+    /// `Unsupported` unless offered, `Stale` when a beat after `after` is no longer kept, `Corrupt`, `Io`.
+    fn feed(&self, after: BeatNo, visit: &mut FeedVisit<'_>) -> Result<()> {
+        let _ = (after, visit);
+        Err(Error::unsupported("feed", "FEED"))
+    }
+
+    /// Says which beats `feed` has to serve from now on: those after `after`, or none. What was given up does not come back.
+    /// It counts for this handle only; see [`OpenOptions::keep_feed`] for the time until the next handle is told (capability
+    /// FEED).
+    ///
+    /// # Errors
+    /// `Unsupported` unless offered, `Io`.
+    fn keep_feed(&self, after: Option<BeatNo>) -> Result<FeedStat> {
+        let _ = after;
+        Err(Error::unsupported("keep_feed", "FEED"))
     }
 
     /// Runs the engine's own checker and reads every record back. Damage is a finding, not an error.

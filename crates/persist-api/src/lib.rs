@@ -29,6 +29,7 @@ mod cap;
 mod durability;
 mod engine;
 mod error;
+mod feed;
 mod guard;
 mod limits;
 mod nearest;
@@ -45,6 +46,7 @@ pub use cap::{Cap, CapOwner, Caps, CostWhenEmulated, REGISTRY};
 pub use durability::Durability;
 pub use engine::{Beat, Cursor, Driver, Engine, View, Visit};
 pub use error::{Advice, Error, ErrorKind, Result};
+pub use feed::{FeedItem, FeedVisit};
 pub use guard::{BeatGate, BeatTicket, Health, ViewLease, ViewLedger};
 pub use limits::Limits;
 pub use nearest::nearest;
@@ -56,7 +58,8 @@ pub use observe::{Observer, Progress, Quiet};
 pub use offer::{Offer, OpenMode, OpenOptions, Probe};
 pub use range::{Direction, KeyRange, Scan, prefix_successor};
 pub use report::{
-    BackupStat, CheckpointStat, CompactScope, CompactStat, Finding, FindingCode, Severity, Stats, VerifyStat,
+    BackupStat, CheckpointStat, CompactScope, CompactStat, FeedStat, Finding, FindingCode, Severity, Stats,
+    VerifyStat,
 };
 pub use select::{Selection, select};
 pub use value::{GiveBack, Lender, Value};

@@ -105,6 +105,8 @@ pub struct OpenOptions {
     pub close_wait: Duration,
     /// Beats may repeat or skip numbers, because a copy is being made (contract B-3).
     pub importing: bool,
+    /// Everything that `feed` could serve stays until `keep_feed` says what may go (contract F-3). Without FEED it means nothing.
+    pub keep_feed: bool,
     /// Further settings by name, as documented in `docs/engines/`. An unknown name is an error.
     pub knobs: BTreeMap<String, String>,
 }
@@ -118,6 +120,7 @@ impl Default for OpenOptions {
             views_max: None,
             close_wait: Duration::from_secs(5),
             importing: false,
+            keep_feed: false,
             knobs: BTreeMap::new(),
         }
     }

@@ -46,6 +46,15 @@ impl CompactStat {
     }
 }
 
+/// What an engine keeps for its feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FeedStat {
+    /// Every beat after this one can be served.
+    pub after: BeatNo,
+    /// Bytes on the medium that are kept for it and for nothing else.
+    pub bytes: u64,
+}
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {

@@ -1,5 +1,7 @@
 //! Negative twins: what must happen where a case's need is not on offer. The call is refused, typed, and nothing changes.
 
+use std::ops::ControlFlow;
+
 use persist_api::{BeatNo, Caps, CompactScope, Durability, Engine, Error, ErrorKind, KeyRange, Quiet, Scan};
 
 use crate::kit::{Stand, begin, commit, get, offer, put_keys};
@@ -19,6 +21,10 @@ pub(crate) fn run(need: Need, fx: &dyn Fixture) -> CaseResult {
         }
         Need::Cap(Caps::BACKUP) => no_backup(fx),
         Need::Cap(Caps::HISTORY) => verb(fx, "view_at", |engine, _| engine.view_at(BeatNo(1)).map(drop)),
+        Need::Cap(Caps::FEED) => verb(fx, "feed", |engine, _| {
+            refused_too(engine.keep_feed(None).map(drop))?;
+            engine.feed(BeatNo(0), &mut |_| ControlFlow::Continue(()))
+        }),
         Need::Cap(Caps::DURABLE) => not_durable(fx),
         Need::Cap(Caps::BUFFERED) => not_buffered(fx),
         Need::Cap(Caps::READ_OWN) => no_read_own(fx),
@@ -40,6 +46,14 @@ fn verb(
     put_keys(&*engine, ["twin"])?;
     refused(call(&*engine, &at), ErrorKind::Unsupported, &format!("{what}, which is not on offer,"))?;
     unchanged(&*engine)
+}
+
+/// The first of two calls: goes on to the second when it was refused as it should be.
+fn refused_too(first: Result<(), Error>) -> Result<(), Error> {
+    match first {
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+        other => other.and(Err(Error::new(ErrorKind::Invalid, "keep_feed", "not refused"))),
+    }
 }
 
 fn unchanged(engine: &dyn Engine) -> CaseResult {

@@ -146,8 +146,9 @@ pub(crate) fn compact(core: &Core, keep_beats: u64, seen: &dyn Observer) -> Resu
     let published = core.published();
     let runs = published.state.runs.clone();
     let floor = BeatNo(published.header.beat.0.saturating_sub(keep_beats));
+    let judged_below = crate::feed::payloads_from(core)?.map_or(settled, |kept| kept.min(settled));
     let before: Vec<Arc<PayloadFile>> =
-        published.state.payloads.iter().filter(|file| file.number() < settled).cloned().collect();
+        published.state.payloads.iter().filter(|file| file.number() < judged_below).cloned().collect();
     let live = live_bytes(&runs, floor, &before, seen)?;
     let doomed = wasteful(&before, &live)?;
     if is_worth_it(&runs, floor, &live, &doomed) {

@@ -15,6 +15,7 @@ use persist_api::{
 use persist_io::{DirLock, Disk};
 
 use crate::beat::Staged;
+use crate::feed::FeedPlaces;
 use crate::log::{HeadKeeper, Log, Recovered};
 use crate::maintain::{Due, Job};
 use crate::memtable::Memtable;
@@ -58,6 +59,7 @@ pub(crate) struct Core {
     /// The frame at which room was last looked for in vain.
     full_at: AtomicU64,
     pub(crate) recovered: Recovered,
+    pub(crate) feed_places: Mutex<FeedPlaces>,
     pub(crate) lock: Arc<DirLock>,
 }
 
@@ -101,6 +103,7 @@ impl Core {
             next_run: AtomicU32::new(parts.next_run),
             full_at: AtomicU64::new(u64::MAX),
             recovered: parts.recovered,
+            feed_places: Mutex::default(),
             lock,
         }
     }
@@ -276,7 +279,10 @@ impl Core {
 
     /// Bytes of all files.
     pub(crate) fn disk_bytes(&self) -> Result<u64> {
-        let timeline = self.log.lock().timeline.disk_bytes();
+        let timeline = {
+            let log = self.log.lock();
+            log.timeline.disk_bytes().saturating_add(log.timeline.kept().bytes())
+        };
         let state = self.published().state;
         let runs = state.runs.iter().map(|run| run.run.stat().file_len);
         let mut bytes = runs.fold(timeline.saturating_add(HEAD_BYTES), u64::saturating_add);

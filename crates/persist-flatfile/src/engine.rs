@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use persist_api::{
     BackupStat, Beat, BeatHeader, BeatNo, CheckpointStat, CompactScope, CompactStat, Engine, Error,
-    ErrorKind, Finding, Observer, Offer, Result, Stats, VerifyStat, View,
+    ErrorKind, FeedStat, FeedVisit, Finding, Observer, Offer, Result, Stats, VerifyStat, View,
 };
 
 use crate::beat::FlatfileBeat;
@@ -95,6 +95,14 @@ impl Engine for FlatfileEngine {
             self.core.health.poison();
         }
         done.map_err(named)
+    }
+
+    fn feed(&self, after: BeatNo, visit: &mut FeedVisit<'_>) -> Result<()> {
+        crate::feed::feed(&self.core, after, visit).map_err(named)
+    }
+
+    fn keep_feed(&self, after: Option<BeatNo>) -> Result<FeedStat> {
+        crate::feed::keep(&self.core, after).map_err(named)
     }
 
     fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {

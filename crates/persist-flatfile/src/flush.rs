@@ -22,6 +22,13 @@ pub(crate) fn flush_oldest(core: &Core, upto: u64) -> Result<Option<u64>> {
     let Some(table) = published.state.frozen.last().filter(|table| table.span().upto <= upto) else {
         return Ok(None);
     };
+    {
+        // What stays for the feed must be durable before the run that would replace it is.
+        let mut log = core.log.lock();
+        if log.timeline.kept().wants_any() {
+            log.timeline.sync()?;
+        }
+    }
     let floor = published.header.beat.0.saturating_sub(core.settings.history_beats);
     let run = write_run(core, &published.state, table, BeatNo(floor))?;
     let (bytes, span) = (run.stat().file_len, run.head().span);

@@ -5,7 +5,7 @@ use std::path::Path;
 use persist_api::{Probe, Result};
 use persist_io::{Disk, EntryKind, FileMode, LOCK_FILE};
 
-use crate::names::{DAMAGED, HEAD, Kind, UNFINISHED, parse};
+use crate::names::{DAMAGED, HEAD, Kind, UNFINISHED, parse, parse_kept};
 use crate::timeline::head::{HeadFound, read_head};
 
 /// Bytes at the beginning of a timeline segment that are zero until it holds a frame.
@@ -28,11 +28,12 @@ impl Home {
         let mut home = Self { files: Vec::new(), unfinished: Vec::new(), foreign: None, has_head: false };
         for entry in disk.list(dir)?.unwrap_or_default() {
             let name = entry.name.to_string_lossy().into_owned();
+            let kept = parse_kept(&entry.name).is_some();
             let finished = name.strip_suffix(UNFINISHED).filter(|name| parse(name.as_ref()).is_some());
             match (entry.kind, parse(&entry.name)) {
                 (EntryKind::File, Some(file)) => home.files.push(file),
                 (EntryKind::File, None) if name == HEAD => home.has_head = true,
-                (EntryKind::File, None) if name == LOCK_FILE => {}
+                (EntryKind::File, None) if name == LOCK_FILE || kept => {}
                 (EntryKind::File, None) if finished.is_some() => home.unfinished.push(name),
                 (EntryKind::Dir, _) if name == DAMAGED => {}
                 _ => {

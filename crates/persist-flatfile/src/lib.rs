@@ -32,6 +32,7 @@ pub mod doctor;
 mod driver;
 mod engine;
 mod error;
+mod feed;
 mod flush;
 mod home;
 mod log;

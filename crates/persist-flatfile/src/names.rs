@@ -46,6 +46,22 @@ pub(crate) fn parse(name: &OsStr) -> Option<(Kind, u32)> {
     (kind.name(number) == name).then_some((kind, number))
 }
 
+/// What the name of a timeline segment begins with whose frames are all in runs and which the feed still needs.
+const KEPT: &str = "branch.old.";
+
+/// The name of such a segment: `branch.old.<number>.<end>`, where `end` is where its frames end.
+pub(crate) fn kept_name(number: u32, end: u64) -> String {
+    format!("{KEPT}{number:08}.{end}")
+}
+
+/// The number and the end in the name of a kept segment; `None` for any other name.
+pub(crate) fn parse_kept(name: &OsStr) -> Option<(u32, u64)> {
+    let name = name.to_str()?;
+    let (number, end) = name.strip_prefix(KEPT)?.split_once('.')?;
+    let (number, end) = (number.parse().ok()?, end.parse().ok()?);
+    (kept_name(number, end) == name).then_some((number, end))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +72,14 @@ mod tests {
             for number in [0, 7, 12_345_678, 123_456_789, u32::MAX] {
                 assert_eq!(parse(kind.name(number).as_ref()), Some((kind, number)));
             }
+        }
+        for (number, end) in [(0, 0), (7, 64), (u32::MAX, u64::MAX)] {
+            assert_eq!(parse_kept(kept_name(number, end).as_ref()), Some((number, end)));
+        }
+        for other in
+            ["branch.old.1.64", "branch.old.00000001", "branch.old.00000001.", "branch.old.00000001.064"]
+        {
+            assert_eq!(parse_kept(other.as_ref()), None, "{other}");
         }
         for other in [
             "branch.idx",

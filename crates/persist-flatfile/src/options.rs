@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     /// How far a timeline segment is filled with zeros ahead, at first.
     pub(crate) segment_step_bytes: u64,
     pub(crate) upkeep: Upkeep,
+    /// What the feed may need stays until somebody says what it does need.
+    pub(crate) keep_feed: bool,
     /// Ceiling of the store.
     pub(crate) store_bytes_max: u64,
 }
@@ -71,6 +73,7 @@ impl Settings {
             memtable_bytes: number("memtable_bytes", 32 << 20, 4096, 1 << 31)?.min(store_bytes_max / 8),
             segment_step_bytes: step.max(4096) / 4096 * 4096,
             upkeep,
+            keep_feed: options.keep_feed,
             store_bytes_max,
         })
     }
@@ -126,7 +129,8 @@ pub(crate) fn offer(options: &OpenOptions) -> Offer {
             | Caps::DELETE_RANGE
             | Caps::LONG_KEYS
             | Caps::HISTORY
-            | Caps::BACKUP,
+            | Caps::BACKUP
+            | Caps::FEED,
         limits: limits(options),
     }
 }

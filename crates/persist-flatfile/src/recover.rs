@@ -21,6 +21,7 @@ use crate::runs::{Runs, find_runs};
 use crate::state::{LiveRun, Published, State};
 use crate::timeline::aside::clear_up;
 use crate::timeline::head::{HeadFound, HeadWriter, LiveRun as NamedRun, read_head};
+use crate::timeline::kept::Kept;
 use crate::timeline::replay::{Damage, Found, ReplayFrom, Replayed, replay};
 use crate::timeline::{FrameSpan, GoOn, Timeline};
 
@@ -103,7 +104,7 @@ pub(crate) fn recover(
         let what = "there are files of a store, but not one beat can be read; `persist doctor` says more";
         return Err(Error::new(ErrorKind::Corrupt, "open", what).with_path(dir));
     }
-    clear_up(&**disk, dir, &ended)?;
+    clear_up(&**disk, dir, &ended, settings.keep_feed)?;
     let payload_end = match (&ended.newest, &found.head) {
         _ if !ended.payload_end_known => None,
         (Some(newest), head) => {
@@ -145,7 +146,8 @@ impl Start<'_> {
     fn parts(self, found: &HeadFound) -> Result<Parts> {
         let disk = self.disk;
         let frame = self.go_on.last_frame;
-        let timeline = Timeline::resume(Arc::clone(disk), self.dir, self.go_on, self.settings.ahead())?;
+        let kept = Kept::open(&**disk, self.dir, self.store, self.settings.keep_feed)?;
+        let timeline = Timeline::resume(Arc::clone(disk), self.dir, self.go_on, self.settings.ahead(), kept)?;
         let payloads = Payloads::open(&**disk, self.dir)?;
         let bytes = self.settings.payload_segment_bytes();
         let payload =

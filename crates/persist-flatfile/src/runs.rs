@@ -72,7 +72,7 @@ pub(crate) fn find_runs(
         }
     }
     found.repair(disk, dir, broken, seen, head.is_some())?;
-    found.settle(disk, dir, seen)?;
+    found.settle(disk, dir, head, seen)?;
     found.fill_gaps(disk, dir, head)?;
     found.live.reverse();
     Ok(found)
@@ -144,8 +144,19 @@ impl Runs {
     /// Leaves out, and removes, runs whose frames are all in another one. The rest is put in order, oldest first.
     ///
     /// A crash may leave a merged run and what it was made of. Before anything is removed the merged one is read; where it does not verify
-    /// and the others are all there, they are used, and it goes to `damaged/`.
-    fn settle(&mut self, disk: &dyn Disk, dir: &Path, seen: &dyn Observer) -> Result<()> {
+    /// and the others are all there, they are used, and it goes to `damaged/`. They are used too when the head does not name the merged
+    /// one: a sync of it may have failed, and what is in the cache then may never reach the disk. The head names it, durably, before
+    /// the first of them is removed.
+    fn settle(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        head: Option<&Head>,
+        seen: &dyn Observer,
+    ) -> Result<()> {
+        let named = |run: &Run| {
+            head.is_none_or(|head| head.runs.iter().any(|named| named.number == run.head().number))
+        };
         let newer = |run: &Run| (run.head().span.len(), run.head().number);
         let mut left = std::mem::take(&mut self.live);
         left.sort_by_key(|run| newer(run));
@@ -155,7 +166,11 @@ impl Runs {
             let (inputs, others): (Vec<_>, Vec<_>) =
                 left.into_iter().partition(|other| span.covers(&other.head().span));
             left = others;
-            if inputs.is_empty() || is_whole(&run, &inputs, seen)? {
+            if !inputs.is_empty() && !named(&run) && fill(span, &inputs) {
+                superseded.push(run);
+                left.extend(inputs);
+                left.sort_by_key(|run| newer(run));
+            } else if inputs.is_empty() || is_whole(&run, &inputs, seen)? {
                 superseded.extend(inputs);
                 self.live.push(run);
             } else if fill(span, &inputs) {

@@ -47,6 +47,7 @@ pub(crate) fn verify(core: &Core, found: &mut dyn FnMut(Finding), seen: &dyn Obs
         }
     }
     read_timeline(core, &mut damage, seen)?;
+    read_kept(core, &mut damage, seen)?;
     Ok(stat)
 }
 
@@ -142,4 +143,25 @@ fn read_timeline(core: &Core, damage: &mut dyn FnMut(Finding), seen: &dyn Observ
         Ok(())
     })?;
     Ok(())
+}
+
+/// Reads what is kept for the feed.
+fn read_kept(core: &Core, damage: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<()> {
+    let mut stopped = Ok(());
+    let mut done = 0;
+    let read = crate::feed::read_kept(core, &mut |_| {
+        done += 1;
+        let progress = Progress { phase: "feed", done, total: None, unit: "frames" };
+        stopped = seen.step("verify", progress);
+        if stopped.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    stopped?;
+    match read {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            let place = error.path().map_or_else(|| "feed".to_owned(), |path| path.display().to_string());
+            damage(Finding::damage(FindingCode::Record, error.context(), place));
+            Ok(())
+        }
+        read => read,
+    }
 }

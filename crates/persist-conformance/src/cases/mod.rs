@@ -10,6 +10,7 @@ pub(crate) mod cursors;
 pub(crate) mod delete_range;
 pub(crate) mod durability;
 pub(crate) mod errors;
+pub(crate) mod feed;
 pub(crate) mod headers;
 pub(crate) mod history;
 mod laid;

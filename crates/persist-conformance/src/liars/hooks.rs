@@ -8,8 +8,9 @@ use std::thread::ThreadId;
 
 use persist_api::{
     BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, Caps, CheckpointStat, CompactScope, CompactStat,
-    Cursor, Driver, Durability, Engine, Error, ErrorKind, Finding, Grant, KeyRange, Limits, Observer, Offer,
-    OpenOptions, Probe, Refusal, Request, Result, Scan, Stats, Value, VerifyStat, View, Visit,
+    Cursor, Driver, Durability, Engine, Error, ErrorKind, FeedStat, FeedVisit, Finding, Grant, KeyRange,
+    Limits, Observer, Offer, OpenOptions, Probe, Refusal, Request, Result, Scan, Stats, Value, VerifyStat,
+    View, Visit,
 };
 
 use super::cursor::LyingCursor;
@@ -39,6 +40,8 @@ pub(crate) struct Hooks {
     pub(crate) checkpoint: fn(&Ctx, &dyn Engine) -> Result<CheckpointStat>,
     pub(crate) backup: fn(&Ctx, &dyn Engine, &Path, &dyn Observer) -> Result<BackupStat>,
     pub(crate) compact: fn(&Ctx, &dyn Engine, CompactScope, &dyn Observer) -> Result<CompactStat>,
+    pub(crate) feed: fn(&Ctx, &dyn Engine, BeatNo, &mut FeedVisit<'_>) -> Result<()>,
+    pub(crate) keep_feed: fn(&Ctx, &dyn Engine, Option<BeatNo>) -> Result<FeedStat>,
     pub(crate) verify: fn(&Ctx, &dyn Engine, &mut dyn FnMut(Finding), &dyn Observer) -> Result<VerifyStat>,
     pub(crate) stats: fn(&Ctx, &dyn Engine) -> Result<Stats>,
     pub(crate) close: fn(&Ctx, Box<dyn Engine>) -> Closed,
@@ -184,6 +187,8 @@ pub(crate) const HONEST: Hooks = Hooks {
     checkpoint: |_, inner| inner.checkpoint(),
     backup: |_, inner, into, seen| inner.backup(into, seen),
     compact: |_, inner, scope, seen| inner.compact(scope, seen),
+    feed: |_, inner, after, visit| inner.feed(after, visit),
+    keep_feed: |_, inner, after| inner.keep_feed(after),
     verify: |_, inner, found, seen| inner.verify(found, seen),
     stats: |_, inner| inner.stats(),
     close: |_, inner| inner.close(),
@@ -233,6 +238,8 @@ pub(crate) const BARE: Hooks = Hooks {
     checkpoint: |_, _| lacking("checkpoint", "CHECKPOINT"),
     backup: |_, _, _, _| lacking("backup", "BACKUP"),
     compact: |_, _, _, _| lacking("compact", "COMPACTION"),
+    feed: |_, _, _, _| lacking("feed", "FEED"),
+    keep_feed: |_, _, _| lacking("keep_feed", "FEED"),
     put: |beat, key, value| {
         bare_key(beat, "put_record", key)?;
         beat.inner()?.put_record(key, value)

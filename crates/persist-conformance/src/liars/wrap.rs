@@ -8,8 +8,8 @@ use std::thread::ThreadId;
 
 use persist_api::{
     BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, CheckpointStat, CompactScope, CompactStat, Cursor,
-    Driver, Engine, Error, ErrorKind, Finding, KeyRange, Observer, Offer, OpenOptions, Probe, Result, Scan,
-    Stats, Value, VerifyStat, View, Visit,
+    Driver, Engine, Error, ErrorKind, FeedStat, FeedVisit, Finding, KeyRange, Observer, Offer, OpenOptions,
+    Probe, Result, Scan, Stats, Value, VerifyStat, View, Visit,
 };
 
 use super::cursor::LyingCursor;
@@ -130,6 +130,14 @@ impl Engine for LyingEngine {
     fn view_at(&self, beat: BeatNo) -> Result<Box<dyn View>> {
         let inner = (self.ctx.hooks.view_at)(&self.ctx, self.inner()?, beat)?;
         Ok(self.wrapped(inner, true))
+    }
+
+    fn feed(&self, after: BeatNo, visit: &mut FeedVisit<'_>) -> Result<()> {
+        (self.ctx.hooks.feed)(&self.ctx, self.inner()?, after, visit)
+    }
+
+    fn keep_feed(&self, after: Option<BeatNo>) -> Result<FeedStat> {
+        (self.ctx.hooks.keep_feed)(&self.ctx, self.inner()?, after)
     }
 
     fn checkpoint(&self) -> Result<CheckpointStat> {

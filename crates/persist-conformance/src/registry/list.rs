@@ -402,6 +402,17 @@ registry! { ($)
         views_of_it_outlive_compact "V-8 V-1" [HISTORY COMPACTION];
         ends_somewhere_and_stays_ended "V-8" [HISTORY];
     }
+    feed {
+        shows_operations_as_staged "F-1" [FEED];
+        shows_deleted_ranges "F-1 B-9" [FEED DELETE_RANGE];
+        begins_after_a_beat "F-1 B-4 B-11" [FEED];
+        ends_at_the_newest_beat "F-1" [FEED];
+        ends_when_told "F-1" [FEED];
+        is_whole_or_stale "F-2" [FEED COMPACTION];
+        outlives_compact "F-3" [FEED CHECKPOINT COMPACTION];
+        outlives_reopening "F-3 O-8" [FEED DISK];
+        gives_back "F-4" [FEED CHECKPOINT];
+    }
     durability {
         highest_on_offer_is_reached "B-12";
         durable_is_reached "B-12" [DURABLE];

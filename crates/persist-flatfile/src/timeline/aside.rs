@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use persist_api::{Error, ErrorKind, Result};
 use persist_io::{Disk, FileMode, create_dir_durably};
 
+use super::head::SegmentEnd;
 use super::replay::{Aside, Ended};
+use super::segment_header::FIRST_FRAME_AT;
 use crate::error::SCHEME;
-use crate::names::{DAMAGED, Kind};
+use crate::names::{DAMAGED, Kind, kept_name};
 
 /// Bytes copied at a time.
 const COPY: usize = 1 << 20;
@@ -16,12 +18,12 @@ const NAMES: u32 = 10_000;
 
 /// Brings the directory into the state that replay has decided on, durably, so that the next replay decides the same and
 /// reports less: torn bytes are copied to `damaged/`, whole files of dropped frames moved there, segments that runs supersede
-/// or that were never used removed. Nothing is modified in place. Repeating it does no harm. Answers the files made in
+/// or that were never used removed; with `keep`, superseded ones stay for the feed. Nothing is modified in place. Repeating it does no harm. Answers the files made in
 /// `damaged/`.
 ///
 /// # Errors
 /// `Io`, `Full`.
-pub(crate) fn clear_up(disk: &dyn Disk, dir: &Path, ended: &Ended) -> Result<Vec<PathBuf>> {
+pub(crate) fn clear_up(disk: &dyn Disk, dir: &Path, ended: &Ended, keep: bool) -> Result<Vec<PathBuf>> {
     let mut made = Vec::new();
     // Newest first: what is left after a crash in between is the beginning of what was there.
     for aside in ended.aside.iter().rev() {
@@ -31,7 +33,15 @@ pub(crate) fn clear_up(disk: &dyn Disk, dir: &Path, ended: &Ended) -> Result<Vec
             Some((from, to)) => copy_tail(disk, dir, aside, from, to)?,
         });
     }
-    for &segment in ended.superseded.iter().chain(&ended.unused) {
+    for &SegmentEnd { segment, end } in &ended.superseded {
+        let path = dir.join(Kind::Timeline.name(segment));
+        if keep && end > FIRST_FRAME_AT {
+            disk.rename(&path, &dir.join(kept_name(segment, end)))?;
+        } else {
+            disk.remove_file(&path)?;
+        }
+    }
+    for &segment in &ended.unused {
         disk.remove_file(&dir.join(Kind::Timeline.name(segment)))?;
     }
     Ok(made)

@@ -2,14 +2,17 @@
 //!
 //! [`record`] are the operations of a beat as bytes, [`frame`] one beat as it is written, [`segment_header`] what a file of
 //! frames says about itself, [`head`] what was known durable; these four are the format. [`Timeline`] writes,
-//! [`replay`](replay::replay) reads back, [`aside`] clears up what a crash has left.
+//! [`replay`](replay::replay) reads back, [`aside`] clears up what a crash has left. [`kept`] are segments that only the
+//! [`feed`] still needs.
 
 mod ahead;
 pub(crate) mod aside;
 pub(crate) mod builder;
+pub(crate) mod feed;
 pub(crate) mod frame;
 mod go_on;
 pub(crate) mod head;
+pub(crate) mod kept;
 pub(crate) mod record;
 pub(crate) mod replay;
 mod segment;

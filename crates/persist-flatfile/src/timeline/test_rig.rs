@@ -8,6 +8,7 @@ use persist_api::{BeatHeader, BeatNo, Durability, Quiet, Result};
 use super::builder::FrameBuilder;
 use super::frame::PayloadEnd;
 use super::head::{Head, HeadWriter, read_head};
+use super::kept::Kept;
 use super::replay::{Damage, Ended, Found, Note, ReplayFrom, Torn, replay};
 use super::test_disk::{DIR, TestDisk};
 use super::{AheadOptions, GoOn, Timeline};
@@ -65,14 +66,15 @@ impl Rig {
     }
 
     pub(crate) fn on(disk: TestDisk, go_on: GoOn, written: Vec<Expected>, header: BeatHeader) -> Self {
-        let timeline = Timeline::resume(Arc::new(disk.clone()), Path::new(DIR), go_on, SMALL).unwrap();
+        let kept = Kept::open(&disk, Path::new(DIR), go_on.store, false).unwrap();
+        let timeline = Timeline::resume(Arc::new(disk.clone()), Path::new(DIR), go_on, SMALL, kept).unwrap();
         Self { disk, timeline, header, written, builder: FrameBuilder::default() }
     }
 
     /// Opens what is on the disk, as an engine would.
     pub(crate) fn reopen(disk: TestDisk) -> (Self, Read) {
         let read = read(&disk).unwrap();
-        super::aside::clear_up(&disk, Path::new(DIR), &read.ended).unwrap();
+        super::aside::clear_up(&disk, Path::new(DIR), &read.ended, false).unwrap();
         let header = read.ended.newest.map_or_else(BeatHeader::default, |footer| footer.header);
         (Self::on(disk, read.ended.go_on.clone(), read.frames.clone(), header), read)
     }

@@ -8,19 +8,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use persist_api::{BeatHeader, Error, ErrorKind, Result};
+use persist_api::{BeatHeader, BeatNo, Error, ErrorKind, Result};
 use persist_io::{Disk, FileMode};
 
 use super::ahead::{Ahead, AheadOptions, Shared};
 use super::builder::{BUILT_AT, FrameBuilder, Seal};
+use super::feed::{FeedSegment, FeedWalk};
 use super::frame::{PayloadEnd, Place};
 use super::go_on::{ClosedSegment, GoOn};
 use super::head::SegmentEnd;
+use super::kept::{Keep, Kept, first_beat};
 use super::segment::Segment;
 use super::segment_header::{FIRST_FRAME_AT, SEGMENT_HEADER, SegmentHeader};
 use super::span::FrameSpan;
 use crate::error::SCHEME;
-use crate::names::Kind;
+use crate::names::{Kind, kept_name};
 
 /// Where a frame was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,7 @@ pub(crate) struct Timeline {
     written: u64,
     durable: u64,
     chain: u64,
+    kept: Kept,
 }
 
 impl Timeline {
@@ -62,7 +65,13 @@ impl Timeline {
     ///
     /// # Errors
     /// `Io`, `Full`.
-    pub(crate) fn resume(disk: Arc<dyn Disk>, dir: &Path, from: GoOn, options: AheadOptions) -> Result<Self> {
+    pub(crate) fn resume(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        from: GoOn,
+        options: AheadOptions,
+        kept: Kept,
+    ) -> Result<Self> {
         for closed in &from.closed {
             disk.open(&dir.join(Kind::Timeline.name(closed.segment)), FileMode::Write)?.sync_data()?;
         }
@@ -85,6 +94,7 @@ impl Timeline {
             written: from.last_frame,
             durable: from.last_frame,
             chain: from.chain,
+            kept,
         })
     }
 
@@ -258,6 +268,13 @@ impl Timeline {
             let path = self.shared.dir.join(Kind::Timeline.name(oldest.segment));
             if oldest.damaged {
                 super::aside::move_aside(&*self.shared.disk, &self.shared.dir, &path)?;
+            } else if self.kept.wants_any() {
+                self.kept.take(
+                    &*self.shared.disk,
+                    &self.shared.dir,
+                    self.store,
+                    (oldest.segment, oldest.end),
+                )?;
             } else {
                 self.shared.disk.remove_file(&path)?;
             }
@@ -266,7 +283,97 @@ impl Timeline {
             done += 1;
         }
         self.durable = self.durable.max(upto.min(self.written));
+        if done > 0 && self.kept.wants_any() {
+            self.trim_kept()?;
+        }
         Ok(done)
+    }
+
+    /// What is kept for the feed.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Says what is to be kept for the feed; answers the oldest beat that is there, if any.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn keep(&mut self, keep: Keep) -> Result<Option<BeatNo>> {
+        self.kept.set(keep);
+        self.trim_kept()?;
+        let beats = self.feed_beats()?;
+        Ok(beats.first().and_then(|(_, first)| *first))
+    }
+
+    fn trim_kept(&mut self) -> Result<()> {
+        let following =
+            self.feed_beats()?.into_iter().nth(self.kept.iter().count()).and_then(|(_, first)| first);
+        self.kept.trim(&*self.shared.disk, &self.shared.dir, following)
+    }
+
+    /// Number and first beat of each segment with frames, kept ones first.
+    fn feed_beats(&self) -> Result<Vec<(u32, Option<BeatNo>)>> {
+        let mut all: Vec<_> = self.kept.iter().collect();
+        for number in self.segments_in_use() {
+            let path = self.shared.dir.join(Kind::Timeline.name(number));
+            all.push((number, first_beat(&*self.shared.disk, &path, self.store, number)?));
+        }
+        Ok(all)
+    }
+
+    fn segments_in_use(&self) -> impl Iterator<Item = u32> + '_ {
+        let current = self.current.as_ref().filter(|current| current.end > 0);
+        let current = current.map(|current| current.segment.number());
+        self.closed.iter().map(|closed| closed.segment).chain(current)
+    }
+
+    /// A walk that meets every frame of the beats after `after`; `None` when they are not all there.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn feed_from(&self, after: BeatNo) -> Result<Option<FeedWalk>> {
+        let beats = self.feed_beats()?;
+        let before = beats.iter().rfind(|(_, first)| first.is_some_and(|first| first <= after));
+        // The oldest may begin with the very next beat.
+        let next = || {
+            beats.first().filter(|(_, first)| first.is_some_and(|first| first.0 == after.0.saturating_add(1)))
+        };
+        match before.or_else(next) {
+            Some((number, _)) => self.walk_from(*number),
+            None => Ok(None),
+        }
+    }
+
+    /// A walk from the oldest frame that is there.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn feed_from_oldest(&self) -> Result<Option<FeedWalk>> {
+        let oldest = self.kept.iter().map(|(number, _)| number).chain(self.segments_in_use()).next();
+        oldest.map_or(Ok(None), |number| self.walk_from(number))
+    }
+
+    fn walk_from(&self, number: u32) -> Result<Option<FeedWalk>> {
+        Ok(self.feed_segment(|other| other == number)?.map(|segment| FeedWalk::new(self.store, segment)))
+    }
+
+    /// Opens the oldest segment with frames that `wanted` takes.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn feed_segment(&self, wanted: impl Fn(u32) -> bool) -> Result<Option<FeedSegment>> {
+        let all = self.kept.iter().map(|(number, _)| number).chain(self.segments_in_use());
+        let Some(number) = all.into_iter().find(|number| wanted(*number)) else { return Ok(None) };
+        let (name, end) = match self.kept.end_of(number) {
+            Some(end) => (kept_name(number, end), end),
+            None => {
+                let closed = self.closed.iter().find(|closed| closed.segment == number);
+                (Kind::Timeline.name(number), closed.map_or(u64::MAX, |closed| closed.end))
+            }
+        };
+        let path = self.shared.dir.join(name);
+        let file = self.shared.disk.open(&path, FileMode::Read)?;
+        Ok(Some(FeedSegment { number, path, file, end }))
     }
 }
 

@@ -2,12 +2,13 @@
 //! interrupted in the same ways.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{
-    CompactScope, Driver, Durability, Engine, KeyRange, OpenOptions, Quiet, Result, Scan, Severity,
+    BeatNo, CompactScope, Driver, Durability, Engine, ErrorKind, FeedItem, KeyRange, OpenOptions, Quiet,
+    Result, Scan, Severity,
 };
 use persist_flatfile::FlatfileDriver;
 use persist_io::sim::explore::{Explorer, Recovered, Report, Workload, sequences};
@@ -43,7 +44,11 @@ impl Act {
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[derive(Debug, Clone)]
-struct Beats(Vec<Act>);
+struct Beats {
+    acts: Vec<Act>,
+    /// Everything is kept for the feed, and read there.
+    feed: bool,
+}
 
 fn key(n: u64) -> Vec<u8> {
     vec![b'k', u8::try_from(n % 7).unwrap()]
@@ -54,6 +59,7 @@ fn value(n: u64, len: usize) -> Vec<u8> {
 }
 
 /// What a beat does, to an engine or to a model.
+#[derive(Debug, PartialEq, Eq)]
 enum Change {
     Put(Vec<u8>, Vec<u8>),
     Delete(Vec<u8>),
@@ -70,7 +76,7 @@ fn changes(act: Act, n: u64) -> Vec<Change> {
     }
 }
 
-fn options() -> OpenOptions {
+fn options(keep_feed: bool) -> OpenOptions {
     let knobs = [
         ("maintenance", "inline"),
         ("memtable_bytes", "4096"),
@@ -79,11 +85,7 @@ fn options() -> OpenOptions {
         ("history_beats", "2"),
     ];
     let knobs = knobs.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    OpenOptions { knobs: knobs.into(), ..OpenOptions::default() }
-}
-
-fn open(disk: &SimDisk) -> Result<Box<dyn Engine>> {
-    FlatfileDriver::new(Arc::new(disk.clone())).open(Path::new(HOME), &options(), &Quiet)
+    OpenOptions { knobs: knobs.into(), keep_feed, ..OpenOptions::default() }
 }
 
 fn commit(engine: &dyn Engine, act: Act) -> Result<u64> {
@@ -111,18 +113,72 @@ fn newest(engine: &dyn Engine) -> Result<u64> {
     Ok(engine.view()?.header().beat.0)
 }
 
+/// What the feed shows from the beginning, beat by beat.
+fn fed(engine: &dyn Engine) -> (Vec<(u64, Vec<Change>)>, Result<()>) {
+    let mut beats: Vec<(u64, Vec<Change>)> = Vec::new();
+    let done = engine.feed(BeatNo(0), &mut |item| {
+        let change = match item {
+            FeedItem::Beat(header) => {
+                beats.push((header.beat.0, Vec::new()));
+                return ControlFlow::Continue(());
+            }
+            FeedItem::Put { key, value } => Change::Put(key.to_vec(), value.to_vec()),
+            FeedItem::Delete { key } => Change::Delete(key.to_vec()),
+            FeedItem::DeleteRange { range } => match (range.start(), range.end()) {
+                (Bound::Included(from), Bound::Excluded(upto)) => Change::Range(from.to_vec(), upto.to_vec()),
+                bounds => panic!("{bounds:?}"),
+            },
+        };
+        beats.last_mut().unwrap().1.push(change);
+        ControlFlow::Continue(())
+    });
+    (beats, done)
+}
+
 impl Beats {
+    fn new(acts: &[Act]) -> Self {
+        Self { acts: acts.to_vec(), feed: false }
+    }
+
+    fn fed(acts: &[Act]) -> Self {
+        Self { feed: true, ..Self::new(acts) }
+    }
+
+    fn open(&self, disk: &SimDisk) -> Result<Box<dyn Engine>> {
+        FlatfileDriver::new(Arc::new(disk.clone())).open(Path::new(HOME), &options(self.feed), &Quiet)
+    }
+
+    /// Every beat is in the feed, as it was committed, or an error says why not.
+    fn check_feed(&self, engine: &dyn Engine, steps: u64, failed: &mut Vec<String>) -> Result<()> {
+        let (beats, done) = fed(engine);
+        let right = |n: u64| (n, changes(self.beat(n), n));
+        assert!(
+            beats.iter().zip(1..).all(|((n, changes), at)| {
+                let whole = right(at);
+                // Where an error ends it, the last beat may be cut short.
+                (*n, &changes[..]) == (whole.0, &whole.1[..changes.len()])
+            }),
+            "{beats:?}"
+        );
+        match done {
+            Ok(()) => assert_eq!(beats, (1..=steps).map(right).collect::<Vec<_>>()),
+            Err(error) if error.kind() == ErrorKind::Corrupt => failed.push(error.to_string()),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// The act of beat `n`; beats that are added to a recovered store are small.
     fn beat(&self, n: u64) -> Act {
         let at = usize::try_from(n - 1).unwrap();
-        self.0.iter().copied().filter(|act| act.is_beat()).nth(at).unwrap_or(Act::Small)
+        self.acts.iter().copied().filter(|act| act.is_beat()).nth(at).unwrap_or(Act::Small)
     }
 
     fn act(&self, disk: &SimDisk, engine: &mut Option<Box<dyn Engine>>, act: Act, wanted: u64) -> Result<()> {
         let store = if let Some(store) = engine.take() {
             store
         } else {
-            let store = open(disk)?;
+            let store = self.open(disk)?;
             disk.mark(Mark::Reopened);
             store
         };
@@ -170,7 +226,7 @@ impl Workload for Beats {
 
     fn run(&self, disk: &SimDisk) -> Result<()> {
         let (mut wanted, mut engine) = (0, None);
-        for act in &self.0 {
+        for act in &self.acts {
             wanted += u64::from(act.is_beat());
             if self.act(disk, &mut engine, *act, wanted).is_err() {
                 // Once more, on a store that is opened again.
@@ -186,7 +242,7 @@ impl Workload for Beats {
     }
 
     fn recover(&self, disk: &SimDisk) -> Result<Recovered<Rows>> {
-        let engine = open(disk)?;
+        let engine = self.open(disk)?;
         let mut found = Recovered { steps: newest(&*engine)?, state: Rows::new(), damage: Vec::new() };
         let view = engine.view()?;
         let mut failed = Vec::new();
@@ -220,13 +276,16 @@ impl Workload for Beats {
             },
             &Quiet,
         )?;
+        if self.feed {
+            self.check_feed(&*engine, found.steps, &mut failed)?;
+        }
         found.damage = failed;
         close(engine)?;
         Ok(found)
     }
 
     fn go_on(&self, disk: &SimDisk, steps: u64) -> Result<bool> {
-        let engine = open(disk)?;
+        let engine = self.open(disk)?;
         assert_eq!(newest(&*engine)?, steps);
         disk.mark(Mark::Submitted(steps + 1));
         commit(&*engine, self.beat(steps + 1))?;
@@ -261,11 +320,11 @@ impl Workload for Beats {
 
     fn smaller(&self) -> Vec<Self> {
         let without = |place: usize| {
-            let mut acts = self.0.clone();
+            let mut acts = self.acts.clone();
             acts.remove(place);
-            Self(acts)
+            Self { acts, feed: self.feed }
         };
-        (0..self.0.len()).map(without).collect()
+        (0..self.acts.len()).map(without).collect()
     }
 }
 
@@ -311,19 +370,37 @@ fn clean(report: std::result::Result<Report, Box<persist_io::sim::explore::Failu
 
 #[test]
 fn power_cuts_and_kills_at_every_operation() {
-    let report = clean(explorer().crashes(&Beats(LONG.to_vec())));
+    let report = clean(explorer().crashes(&Beats::new(&LONG)));
     assert!(report.images > 1000 && report.interrupted > 20, "{report:?}");
 }
 
 #[test]
+fn the_feed_survives_power_cuts_and_kills_at_every_operation() {
+    let report = clean(explorer().crashes(&Beats::fed(&LONG)));
+    assert!(report.images > 1000 && report.interrupted > 20, "{report:?}");
+}
+
+#[test]
+fn the_feed_survives_faults_at_every_operation() {
+    let report = clean(explorer().faults(&Beats::fed(&acts())));
+    assert!(report.runs > 300, "{report:?}");
+}
+
+#[test]
+fn damage_of_what_the_feed_keeps_is_reported_or_harmless() {
+    let report = clean(explorer().damage(&Beats::fed(&LONG)));
+    assert!(report.images > 1000 && report.reported > 100, "{report:?}");
+}
+
+#[test]
 fn faults_at_every_operation() {
-    let report = clean(explorer().faults(&Beats(acts())));
+    let report = clean(explorer().faults(&Beats::new(&acts())));
     assert!(report.runs > 300, "{report:?}");
 }
 
 #[test]
 fn damage_anywhere_is_reported_or_harmless() {
-    let report = clean(explorer().damage(&Beats(LONG.to_vec())));
+    let report = clean(explorer().damage(&Beats::new(&LONG)));
     assert!(report.images > 1000 && report.reported > 100, "{report:?}");
 }
 
@@ -335,7 +412,7 @@ fn every_short_sequence_survives_power_cuts() {
     let explorer = Explorer { randoms: 0, deep_one_in: 400, ..Explorer::default() };
     let mut total = Report::default();
     for acts in sequences(alphabet, if long() { 3 } else { 2 }) {
-        total = total.and(clean(explorer.crashes(&Beats(acts))));
+        total = total.and(clean(explorer.crashes(&Beats::new(&acts))));
     }
     assert!(total.images > 1000, "{total:?}");
 }

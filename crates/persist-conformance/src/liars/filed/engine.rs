@@ -1,13 +1,14 @@
 //! The engine: an inner engine for reading, a log for keeping.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use persist_api::{
     BackupStat, Beat, BeatGate, BeatHeader, BeatNo, CheckpointStat, CompactScope, CompactStat, Engine, Error,
-    ErrorKind, Finding, FindingCode, Health, Observer, Offer, OpenOptions, Progress, Result, Stats,
-    VerifyStat, View, ViewLedger,
+    ErrorKind, FeedStat, FeedVisit, Finding, FindingCode, Health, Observer, Offer, OpenOptions, Progress,
+    Result, Stats, VerifyStat, View, ViewLedger,
 };
 
 use super::beat::FiledBeat;
@@ -34,6 +35,8 @@ pub(crate) struct FiledEngine {
 pub(crate) struct Published {
     pub(crate) header: BeatHeader,
     pub(crate) log: Log,
+    /// The feed needs what came after this beat.
+    feed_after: Option<BeatNo>,
 }
 
 impl FiledEngine {
@@ -56,7 +59,11 @@ impl FiledEngine {
             ledger: ViewLedger::new(offer.limits.views_max),
             offer,
             health: Health::default(),
-            published: Mutex::new(Published { header, log }),
+            published: Mutex::new(Published {
+                header,
+                log,
+                feed_after: options.keep_feed.then_some(BeatNo(0)),
+            }),
             gate: BeatGate::default(),
             held,
             home: home.to_path_buf(),
@@ -101,11 +108,19 @@ impl FiledEngine {
     /// Gives up all beats but so many before the newest.
     fn rewrite(&self, keep: u64) -> Result<(u64, BeatNo)> {
         let mut published = self.published();
-        let payloads = self.snapshot(&published, keep)?;
+        let needed = published.feed_after.map_or(0, |after| published.header.beat.0.saturating_sub(after.0));
+        let payloads = self.snapshot(&published, keep.max(needed))?;
         log::write_new(&self.home, &payloads, true)?;
         published.log = log::open(&self.home)?;
         Ok((published.log.bytes, published.header.beat))
     }
+}
+
+/// The beat of the snapshot at the beginning, behind which nothing is missing.
+fn oldest_fed(payloads: &[Payload]) -> Result<BeatNo> {
+    let Some(first) = payloads.first() else { return Ok(BeatNo(0)) };
+    let snapshot = log::feed(first, &mut |_| ControlFlow::Break(()))?.is_none();
+    Ok(if snapshot { log::header_of(first)?.beat } else { BeatNo(0) })
 }
 
 fn step(seen: &dyn Observer, op: &'static str, done: u64) -> Result<()> {
@@ -189,6 +204,29 @@ impl Engine for FiledEngine {
         let bytes_before = self.published().log.bytes;
         let (bytes_after, _) = self.rewrite(scope.keep_beats)?;
         Ok(CompactStat { bytes_before, bytes_after: bytes_after.min(bytes_before) })
+    }
+
+    fn feed(&self, after: BeatNo, visit: &mut FeedVisit<'_>) -> Result<()> {
+        let payloads = self.published().log.payloads.clone();
+        if after < oldest_fed(&payloads)? {
+            let what = format!("the beats after {after} are not kept");
+            return Err(Error::new(ErrorKind::Stale, "feed", what).with_engine(SCHEME));
+        }
+        for payload in &payloads {
+            let old = log::header_of(payload)?.beat <= after;
+            if !old && log::feed(payload, visit)?.is_some_and(|flow| flow.is_break()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_feed(&self, after: Option<BeatNo>) -> Result<FeedStat> {
+        let mut published = self.published();
+        published.feed_after = after;
+        let oldest = oldest_fed(&published.log.payloads)?;
+        // The log is one file, which is no longer for it.
+        Ok(FeedStat { after: after.unwrap_or(published.header.beat).max(oldest), bytes: 0 })
     }
 
     fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {

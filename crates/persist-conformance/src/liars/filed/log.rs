@@ -2,11 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::Arc;
 
-use persist_api::{Beat, BeatHeader, Durability, Engine, Error, ErrorKind, KeyRange, Result, Scan, View};
+use persist_api::{
+    Beat, BeatHeader, Durability, Engine, Error, ErrorKind, FeedItem, FeedVisit, KeyRange, Result, Scan, View,
+};
 
 use super::SCHEME;
 
@@ -15,6 +17,8 @@ pub(crate) const LOG: &str = "filed.log";
 const MAGIC: &[u8; 8] = b"PFILED1\n";
 /// No record is longer: a beat's limit and its framing, or a whole snapshot.
 const RECORD_MAX: usize = 1 << 28;
+/// First among the operations of a snapshot.
+const SNAPSHOT: u8 = 3;
 const HEAD: usize = BeatHeader::ENCODED_LEN;
 
 /// The payload of one record.
@@ -190,11 +194,45 @@ impl Ops {
     /// A whole view as the operations of one beat.
     pub(crate) fn snapshot(view: &dyn View, header: &BeatHeader) -> Result<Payload> {
         let mut ops = Self::new(header);
+        ops.0.push(SNAPSHOT);
         view.scan(Scan::all(), &mut |key, value| {
             ops.put(key, value);
             std::ops::ControlFlow::Continue(())
         })?;
         Ok(ops.into_payload())
+    }
+}
+
+/// Hands a payload to a feed; `None` for a snapshot, which is not what was committed.
+pub(crate) fn feed(payload: &[u8], visit: &mut FeedVisit<'_>) -> Result<Option<ControlFlow<()>>> {
+    let header = header_of(payload)?;
+    let mut rest = payload.get(HEAD..).unwrap_or_default();
+    if rest.first() == Some(&SNAPSHOT) {
+        return Ok(None);
+    }
+    if visit(FeedItem::Beat(header)).is_break() {
+        return Ok(Some(ControlFlow::Break(())));
+    }
+    while let Some((kind, after)) = rest.split_first() {
+        rest = after;
+        let item = item(*kind, &mut rest);
+        let item = item.ok_or_else(|| Error::new(ErrorKind::Corrupt, "feed", "an operation is cut short"))?;
+        if visit(item).is_break() {
+            return Ok(Some(ControlFlow::Break(())));
+        }
+    }
+    Ok(Some(ControlFlow::Continue(())))
+}
+
+fn item<'r>(kind: u8, rest: &mut &'r [u8]) -> Option<FeedItem<'r>> {
+    match kind {
+        0 => Some(FeedItem::Put { key: piece(rest)?, value: piece(rest)? }),
+        1 => Some(FeedItem::Delete { key: piece(rest)? }),
+        2 => {
+            let (start, end) = (bound(rest)?, bound(rest)?);
+            Some(FeedItem::DeleteRange { range: KeyRange::new(start, end) })
+        }
+        _ => None,
     }
 }
 
@@ -225,6 +263,7 @@ fn step(beat: &mut dyn Beat, kind: u8, rest: &mut &[u8]) -> Option<Result<()>> {
             let (start, end) = (bound(rest)?, bound(rest)?);
             Some(beat.delete_range(KeyRange::new(start, end)))
         }
+        SNAPSHOT => Some(Ok(())),
         _ => None,
     }
 }

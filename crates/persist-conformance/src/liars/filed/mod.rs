@@ -63,7 +63,8 @@ fn offer(options: &OpenOptions) -> Offer {
             | Caps::DELETE_RANGE
             | Caps::LONG_KEYS
             | Caps::HISTORY
-            | Caps::BACKUP,
+            | Caps::BACKUP
+            | Caps::FEED,
         limits: Limits {
             key_bytes_max: 65_535,
             value_bytes_max: 1 << 20,

@@ -3,6 +3,7 @@
 
 mod beats;
 mod cursors;
+mod feed;
 mod help;
 mod history;
 mod keeping;
@@ -33,6 +34,7 @@ pub static LIARS: LazyLock<Vec<&'static Liar>> = LazyLock::new(|| {
         cursors::CURSORS,
         views::VIEWS,
         history::HISTORY,
+        feed::FEED,
         keeping::KEEPING,
         maintenance::MAINTENANCE,
         rest::REST,

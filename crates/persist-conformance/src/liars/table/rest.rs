@@ -40,12 +40,13 @@ fn deletes(beat: &LyingBeat<'_>) -> usize {
 }
 
 liars! { REST:
-    every_other_grant_differs "Every other grant has a lower limit of views."
+    a_repeated_grant_differs "A grant that is asked for twice in a row has a lower limit of views the second time."
         ["negotiation::same_input_same_grant"] Full
         { negotiate: |shared, offer, request| {
-            let odd = shared.calls.fetch_add(1, std::sync::atomic::Ordering::AcqRel) % 2;
+            let input = format!("{offer:?} {request:?}").into_bytes();
+            let again = shared.home("".as_ref(), |notes| notes.values.insert(Vec::new(), input.clone()) == Some(input));
             negotiate(offer, request).map(|grant| with_session(grant, |session| SessionGrant {
-                limits: Limits { views_max: session.limits.views_max - odd, ..session.limits }, ..session
+                limits: Limits { views_max: session.limits.views_max - u64::from(again), ..session.limits }, ..session
             }))
         } }
     all_is_granted "Whatever is offered is granted."

@@ -41,10 +41,10 @@ fn fake_receipt(beat: LyingBeat<'_>) -> Result<BeatReceipt> {
 
 liars! { STAGING:
     the_first_put_wins "Of two puts of a key in one beat, the first wins."
-        ["staging::last_put_wins" "peek::sees_the_last_put"] Full
+        ["staging::last_put_wins" "peek::sees_the_last_put" "feed::shows_operations_as_staged"] Full
         { put: |beat, key, value| if beat.has_put(key) { Ok(()) } else { beat.inner()?.put_record(key, value) } }
     own_puts_can_not_be_deleted "A delete does not reach what its own beat put."
-        ["staging::delete_after_put"] Full
+        ["staging::delete_after_put" "feed::shows_operations_as_staged"] Full
         { delete: |beat, key| if beat.has_put(key) { Ok(()) } else { beat.inner()?.delete_record(key) } }
     deleted_keys_stay_deleted "A key deleted in a beat can not be put again in it."
         ["staging::put_after_delete"] Full
@@ -59,7 +59,7 @@ liars! { STAGING:
         ["staging::delete_twice"] Full
         { delete: |beat, key| if beat.has_deleted(key) { Err(fault(ErrorKind::Invalid, "delete_record")) } else { beat.inner()?.delete_record(key) } }
     deletes_take_what_begins_alike "A delete takes all keys that begin with its key."
-        ["errors::poisoned_operation_speaks" "limits::longer_key_is_too_large_to_delete" "routes::through_compacting" "staging::delete_takes_one_key"] Full
+        ["errors::poisoned_operation_speaks" "limits::longer_key_is_too_large_to_delete" "routes::through_compacting" "staging::delete_takes_one_key" "feed::shows_operations_as_staged"] Full
         { delete: |beat, key| {
             if key.is_ascii() && !key.is_empty() { beat.inner()?.delete_range(KeyRange::prefix(key)) } else { beat.inner()?.delete_record(key) }
         } }
@@ -197,7 +197,7 @@ liars! { STAGING:
             own.iter().try_for_each(|(key, value)| beat.inner()?.put_record(key, value))
         } }
     range_takes_later_puts "A deleted range swallows what its beat puts into it later."
-        ["routes::after_a_deleted_range" "delete_range::after_range" "delete_range::spares_later_puts"] Full
+        ["routes::after_a_deleted_range" "delete_range::after_range" "delete_range::spares_later_puts" "feed::shows_deleted_ranges"] Full
         { put: |beat, key, value| {
             let gone = beat.ops.iter().any(|op| matches!(op, Op::Range(range) if range.contains(key)));
             if gone { Ok(()) } else { beat.inner()?.put_record(key, value) }

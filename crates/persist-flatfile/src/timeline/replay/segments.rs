@@ -8,7 +8,7 @@ use persist_io::{Disk, DiskFile, EntryKind, FileMode};
 
 use super::scan::At;
 use crate::error::{SCHEME, corrupt};
-use crate::names::{Kind, parse};
+use crate::names::{Kind, parse, parse_kept};
 use crate::timeline::frame::Place;
 use crate::timeline::head::SegmentEnd;
 use crate::timeline::segment_header::{SEGMENT_HEADER, SegmentHeader, VERSION};
@@ -55,7 +55,7 @@ pub(super) struct Segments<'a> {
     pub(super) store: u64,
     /// Segments of other stores.
     pub(super) foreign: Vec<u32>,
-    /// The greatest number there is.
+    /// The greatest number there is, segments kept for the feed among them.
     pub(super) greatest: u32,
 }
 
@@ -73,15 +73,19 @@ impl<'a> Segments<'a> {
         forget: bool,
     ) -> Result<Self> {
         let mut list = Vec::new();
+        let mut greatest = 0;
         for entry in disk.list(dir)?.unwrap_or_default() {
-            if let Some((Kind::Timeline, number)) =
-                parse(&entry.name).filter(|_| entry.kind == EntryKind::File)
-            {
+            if entry.kind != EntryKind::File {
+                continue;
+            }
+            if let Some((Kind::Timeline, number)) = parse(&entry.name) {
                 list.push(read_header(disk, dir, number, forget)?);
+                greatest = greatest.max(number);
+            } else if let Some((number, _)) = parse_kept(&entry.name) {
+                greatest = greatest.max(number);
             }
         }
         list.sort_by_key(|listed| listed.number);
-        let greatest = list.last().map_or(0, |listed| listed.number);
         let store = match store.or_else(|| most_common(&list)) {
             Some(store) => store,
             None => match list.iter().find(|listed| listed.header == HeaderState::Bad) {

@@ -274,7 +274,9 @@ impl<'a> Walk<'a> {
         // A file that was made and never got a byte belongs to nobody, wherever it stands.
         let goes = |index: usize, len: u64| index < first || len == 0 && index + 1 < self.segments.len();
         let superseded = self.segments.iter().filter(|(index, listed)| goes(*index, listed.len));
-        let superseded = superseded.map(|(_, listed)| listed.number).collect();
+        let superseded = superseded
+            .map(|(_, listed)| SegmentEnd { segment: listed.number, end: listed.limit() })
+            .collect();
         let last = self.walked.last().copied();
         let previous = last.map(|last| SegmentEnd { segment: last.segment, end: last.end });
         // A segment of which anything says that it has ended gets no more frames: they would not be looked for.

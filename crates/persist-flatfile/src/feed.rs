@@ -1,0 +1,162 @@
+//! Beats as they were committed, from the segments of the timeline.
+//!
+//! While something is kept for the feed, a segment whose frames are all in runs stays under another name, and so do the payload
+//! segments that its frames refer to. Nothing is written twice for it.
+
+use std::ops::ControlFlow;
+
+use persist_api::{BeatNo, Error, ErrorKind, FeedItem, FeedStat, FeedVisit, KeyRange, Result};
+
+use crate::core::Core;
+use crate::names::Kind;
+use crate::payload::Payload;
+use crate::payload_ref::PayloadRef;
+use crate::timeline::feed::{FeedFrame, FeedWalk};
+use crate::timeline::kept::Keep;
+use crate::timeline::{Op, Ops};
+
+/// So many places where a follower may go on are remembered.
+const PLACES: usize = 8;
+
+/// Where followers stopped, newest last, so that going on costs nothing.
+#[derive(Default)]
+pub(crate) struct FeedPlaces(Vec<(BeatNo, FeedWalk)>);
+
+impl FeedPlaces {
+    fn take(&mut self, after: BeatNo) -> Option<FeedWalk> {
+        let at = self.0.iter().position(|(beat, _)| *beat == after)?;
+        Some(self.0.remove(at).1)
+    }
+
+    fn put(&mut self, beat: BeatNo, walk: FeedWalk) {
+        self.0.retain(|(other, _)| *other != beat);
+        if self.0.len() == PLACES {
+            self.0.remove(0);
+        }
+        self.0.push((beat, walk));
+    }
+}
+
+/// Visits the beats after `after`.
+///
+/// # Errors
+/// `Stale`, `Corrupt`, `Io`.
+pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Result<()> {
+    let newest = core.published();
+    if after >= newest.header.beat {
+        return Ok(());
+    }
+    let remembered = core.feed_places.lock().take(after);
+    let mut walk = match remembered {
+        Some(walk) => walk,
+        None => core
+            .log
+            .lock()
+            .timeline
+            .feed_from(after)?
+            .ok_or_else(|| gone(&format!("the beats after {after}")))?,
+    };
+    walk.refresh();
+    let mut reached = after;
+    while let Some(frame) = walk.next(core, after, newest.frame)? {
+        reached = frame.footer.header.beat;
+        if hand_out(core, &frame, visit)?.is_break() {
+            return Ok(());
+        }
+    }
+    core.feed_places.lock().put(reached, walk);
+    Ok(())
+}
+
+/// Reads every frame that is kept, with its large values; nothing where nothing is kept.
+///
+/// # Errors
+/// `Corrupt`, `Io`.
+pub(crate) fn read_kept(core: &Core, visit: &mut FeedVisit<'_>) -> Result<()> {
+    let newest = core.published();
+    let Some(mut walk) = oldest(core)? else { return Ok(()) };
+    while let Some(frame) = walk.next(core, BeatNo(0), newest.frame)? {
+        if hand_out(core, &frame, visit)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn hand_out(core: &Core, frame: &FeedFrame<'_>, visit: &mut FeedVisit<'_>) -> Result<ControlFlow<()>> {
+    if visit(FeedItem::Beat(frame.footer.header)).is_break() {
+        return Ok(ControlFlow::Break(()));
+    }
+    for (_, op) in Ops::new(frame.body) {
+        let value;
+        let item = match op {
+            Op::Put { key, value } => FeedItem::Put { key, value },
+            Op::PutLarge { key, payload } => {
+                value = large(core, &payload)?;
+                FeedItem::Put { key, value: &value }
+            }
+            Op::Delete { key } => FeedItem::Delete { key },
+            Op::DeleteRange { start, end } => FeedItem::DeleteRange { range: KeyRange::new(start, end) },
+        };
+        if visit(item).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// A large value. Where nothing is kept for the feed, a compaction may just have removed it.
+fn large(core: &Core, payload: &PayloadRef) -> Result<Payload> {
+    let payloads = core.published().state.payloads.clone();
+    if payloads.get(payload.segment).is_none() && core.log.lock().timeline.kept().keep() == Keep::Nothing {
+        return Err(gone(&format!("a value in {}", Kind::Payload.name(payload.segment))));
+    }
+    payloads.read(payload)
+}
+
+/// Says what is to be kept from now on.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn keep(core: &Core, after: Option<BeatNo>) -> Result<FeedStat> {
+    let newest = core.beat_header().beat;
+    let mut log = core.log.lock();
+    let oldest = log.timeline.keep(after.map_or(Keep::Nothing, Keep::After))?;
+    // A store whose beats are all in runs serves the next one.
+    let served_from = oldest.map_or(newest, |first| BeatNo(first.0.saturating_sub(1)));
+    let after = after.unwrap_or(newest).max(served_from);
+    Ok(FeedStat { after, bytes: log.timeline.kept().bytes() })
+}
+
+/// The oldest payload segment that a kept frame may refer to; `None` when nothing is kept.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn payloads_from(core: &Core) -> Result<Option<u32>> {
+    let newest = core.published();
+    let Some(mut walk) = oldest(core)? else { return Ok(None) };
+    let frame = match walk.next(core, BeatNo(0), newest.frame) {
+        Ok(Some(frame)) => frame,
+        Ok(None) => return Ok(None),
+        // Nothing is given up for being unreadable.
+        Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(Some(0)),
+        Err(error) => return Err(error),
+    };
+    let named = Ops::new(frame.body).filter_map(|(_, op)| match op {
+        Op::PutLarge { payload, .. } => Some(payload.segment),
+        _ => None,
+    });
+    // Later frames refer to what was appended behind the values of this one.
+    Ok(named.chain([frame.footer.payload_end.segment]).min())
+}
+
+/// A walk from the oldest frame that is kept; `None` where nothing is.
+fn oldest(core: &Core) -> Result<Option<FeedWalk>> {
+    let log = core.log.lock();
+    if log.timeline.kept().keep() == Keep::Nothing { Ok(None) } else { log.timeline.feed_from_oldest() }
+}
+
+/// What the feed would need is no longer kept.
+fn gone(what: &str) -> Error {
+    Error::new(ErrorKind::Stale, "feed", format!("{what} are no longer kept for the feed"))
+}

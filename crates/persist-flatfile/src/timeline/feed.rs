@@ -1,0 +1,178 @@
+//! Walking committed frames in order, for the feed.
+
+use std::path::PathBuf;
+
+use persist_api::{BeatNo, Error, Result};
+use persist_io::DiskFile;
+
+use super::frame::{FRAME_HEADER, Footer, FrameHead, Place, body_range, check_frame};
+use super::segment_header::FIRST_FRAME_AT;
+use crate::core::Core;
+use crate::error::corrupt;
+
+/// Bytes read at a time, where a frame is not longer.
+const CHUNK: usize = 64 << 10;
+
+/// A segment, open for the feed.
+pub(crate) struct FeedSegment {
+    /// Its number.
+    pub(crate) number: u32,
+    /// Its path as of now.
+    pub(crate) path: PathBuf,
+    /// The file; it may be read on when it is renamed or removed.
+    pub(crate) file: Box<dyn DiskFile>,
+    /// Where its frames end at the latest: behind it only zeros, or what a recovery has dropped. Beyond every offset for the
+    /// newest segment, whose last frame is known by its number.
+    pub(crate) end: u64,
+}
+
+/// A frame, checked.
+pub(crate) struct FeedFrame<'w> {
+    /// What its footer says, the beat header among it.
+    pub(crate) footer: Footer,
+    /// Its operations.
+    pub(crate) body: &'w [u8],
+}
+
+/// A place between two frames.
+pub(crate) struct FeedWalk {
+    store: u64,
+    segment: FeedSegment,
+    offset: u64,
+    /// Number and digest of the frame before, once there was one.
+    before: Option<(u64, u64)>,
+    buffer: Vec<u8>,
+    /// Where in the file the buffer begins.
+    start: u64,
+}
+
+impl FeedWalk {
+    /// Before the first frame of a segment.
+    pub(crate) fn new(store: u64, segment: FeedSegment) -> Self {
+        Self { store, segment, offset: FIRST_FRAME_AT, before: None, buffer: Vec::new(), start: 0 }
+    }
+
+    /// Forgets what was read ahead: it may have been written since.
+    pub(crate) fn refresh(&mut self) {
+        self.buffer.clear();
+    }
+
+    /// The next frame of a beat after `after`, up to and with frame `upto`, which must be there.
+    ///
+    /// # Errors
+    /// `Corrupt` naming file and offset, `Stale` when the rest is no longer kept, `Io`.
+    pub(crate) fn next(&mut self, core: &Core, after: BeatNo, upto: u64) -> Result<Option<FeedFrame<'_>>> {
+        let head = loop {
+            if self.before.is_some_and(|(frame, _)| frame >= upto) {
+                return Ok(None);
+            }
+            if self.offset >= self.segment.end {
+                self.enter_next(core)?;
+            }
+            match self.head()? {
+                None if self.is_blank()? => self.offset = self.segment.end,
+                None => return Err(self.damaged("no frame verifies where one was committed")),
+                Some(head) if head.beat <= after.0 => {
+                    // Whether it is whole is of no interest here.
+                    self.check_number(&head)?;
+                    self.before = Some((head.frame, 0));
+                    self.offset = self.offset.saturating_add(head.len);
+                }
+                Some(head) => break head,
+            }
+        };
+        self.check_number(&head)?;
+        self.take(&head).map(Some)
+    }
+
+    /// The header of the frame that begins here; `None` where no frame begins.
+    fn head(&mut self) -> Result<Option<FrameHead>> {
+        let seed = self.seed();
+        let offset = self.offset;
+        Ok(FrameHead::read(self.get(offset, FRAME_HEADER)?, seed))
+    }
+
+    fn take(&mut self, head: &FrameHead) -> Result<FeedFrame<'_>> {
+        let (seed, offset) = (self.seed(), self.offset);
+        let sizes = usize::try_from(head.len).ok().zip(body_range(head.body_len));
+        let (len, body) = sizes.ok_or_else(|| self.damaged("the frame is too large for this machine"))?;
+        let checked = check_frame(self.get(offset, len)?, head, seed);
+        let footer = checked.map_err(|what| self.damaged(what))?;
+        // Where a store went on after a loss, or with runs alone, the chain begins anew.
+        let digest = self.before.map_or(0, |(_, digest)| digest);
+        if footer.chain != digest && footer.chain != 0 && digest != 0 {
+            return Err(self.damaged("the frame does not follow from the one before it"));
+        }
+        self.before = Some((head.frame, footer.digest));
+        self.offset = offset.saturating_add(head.len);
+        let from = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let here = self.buffer.get(from..).unwrap_or_default();
+        Ok(FeedFrame { footer, body: here.get(body).unwrap_or_default() })
+    }
+
+    fn check_number(&self, head: &FrameHead) -> Result<()> {
+        match self.before {
+            Some((before, _)) if head.frame != before.saturating_add(1) => {
+                let what = format!(
+                    "frames {} to {} are lost",
+                    before.saturating_add(1),
+                    head.frame.saturating_sub(1)
+                );
+                Err(self.damaged(&what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn seed(&self) -> u32 {
+        Place { store: self.store, segment: self.segment.number, offset: self.offset }.seed()
+    }
+
+    /// Whether only zeros stand here: what was filled ahead.
+    fn is_blank(&mut self) -> Result<bool> {
+        let offset = self.offset;
+        Ok(self.segment.end != u64::MAX && self.get(offset, FRAME_HEADER)?.iter().all(|&byte| byte == 0))
+    }
+
+    /// Goes on in the segment that follows.
+    fn enter_next(&mut self, core: &Core) -> Result<()> {
+        let next = core.log.lock().timeline.feed_segment(|number| number > self.segment.number)?;
+        self.segment = next.ok_or_else(|| self.damaged("frames that were committed are not here"))?;
+        self.offset = FIRST_FRAME_AT;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn damaged(&self, what: &str) -> Error {
+        corrupt("feed", &self.segment.path, self.offset, what)
+    }
+
+    /// `len` bytes at `offset`; fewer only where the file ends.
+    fn get(&mut self, offset: u64, len: usize) -> Result<&[u8]> {
+        let held =
+            |from: usize, walk: &Self| from.checked_add(len).is_some_and(|end| end <= walk.buffer.len());
+        let from = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
+        let from = match from.filter(|&from| held(from, self)) {
+            Some(from) => from,
+            None => {
+                self.fill(offset, len)?;
+                0
+            }
+        };
+        let end = from.saturating_add(len).min(self.buffer.len());
+        Ok(self.buffer.get(from..end).unwrap_or_default())
+    }
+
+    fn fill(&mut self, offset: u64, len: usize) -> Result<()> {
+        // A length that damage has made up must not cost memory.
+        let there = self.segment.file.len()?.saturating_sub(offset);
+        let room = (len.max(CHUNK) as u64).min(there);
+        self.buffer.clear();
+        self.buffer.resize(usize::try_from(room).unwrap_or_default(), 0);
+        let got = self.segment.file.read_at(offset, &mut self.buffer)?;
+        self.buffer.truncate(got);
+        self.buffer.shrink_to(CHUNK.max(got));
+        self.start = offset;
+        Ok(())
+    }
+}
