@@ -41,7 +41,7 @@ fn deletes(beat: &LyingBeat<'_>) -> usize {
 
 liars! { REST:
     a_repeated_grant_differs "A grant that is asked for twice in a row has a lower limit of views the second time."
-        ["negotiation::same_input_same_grant"] Full
+        ["negotiation::same_input_same_grant" "negotiation::layer_costs_come_off_the_limits"] Full
         { negotiate: |shared, offer, request| {
             let input = format!("{offer:?} {request:?}").into_bytes();
             let again = shared.home("".as_ref(), |notes| notes.values.insert(Vec::new(), input.clone()) == Some(input));
