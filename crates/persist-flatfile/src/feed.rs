@@ -119,9 +119,9 @@ fn large(core: &Core, payload: &PayloadRef) -> Result<Payload> {
 /// # Errors
 /// `Io`.
 pub(crate) fn keep(core: &Core, after: Option<BeatNo>) -> Result<FeedStat> {
-    let newest = core.beat_header().beat;
     let mut log = core.log.lock();
-    let oldest = log.timeline.keep(after.map_or(Keep::Nothing, Keep::After))?;
+    let newest = core.beat_header().beat;
+    let oldest = log.timeline.keep(after.map_or(Keep::Nothing, Keep::After), newest)?;
     // A store whose beats are all in runs serves the next one.
     let served_from = oldest.map_or(newest, |first| BeatNo(first.0.saturating_sub(1)));
     let after = after.unwrap_or(newest).max(served_from);

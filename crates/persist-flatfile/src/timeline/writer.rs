@@ -294,11 +294,16 @@ impl Timeline {
         &self.kept
     }
 
-    /// Says what is to be kept for the feed; answers the oldest beat that is there, if any.
+    /// Says what is to be kept for the feed, when `newest` is the newest beat; answers the oldest one that is there, if any.
     ///
     /// # Errors
     /// `Io`.
-    pub(crate) fn keep(&mut self, keep: Keep) -> Result<Option<BeatNo>> {
+    pub(crate) fn keep(&mut self, keep: Keep, newest: BeatNo) -> Result<Option<BeatNo>> {
+        if matches!(keep, Keep::After(after) if after >= newest) {
+            // All beats so far may go.
+            self.kept.set(Keep::Nothing);
+            self.trim_kept()?;
+        }
         self.kept.set(keep);
         self.trim_kept()?;
         let beats = self.feed_beats()?;
