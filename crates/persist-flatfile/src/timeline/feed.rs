@@ -152,12 +152,11 @@ impl FeedWalk {
         let held =
             |from: usize, walk: &Self| from.checked_add(len).is_some_and(|end| end <= walk.buffer.len());
         let from = offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok());
-        let from = match from.filter(|&from| held(from, self)) {
-            Some(from) => from,
-            None => {
-                self.fill(offset, len)?;
-                0
-            }
+        let from = if let Some(from) = from.filter(|&from| held(from, self)) {
+            from
+        } else {
+            self.fill(offset, len)?;
+            0
         };
         let end = from.saturating_add(len).min(self.buffer.len());
         Ok(self.buffer.get(from..end).unwrap_or_default())

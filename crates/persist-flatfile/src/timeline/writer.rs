@@ -369,12 +369,11 @@ impl Timeline {
     pub(crate) fn feed_segment(&self, wanted: impl Fn(u32) -> bool) -> Result<Option<FeedSegment>> {
         let all = self.kept.iter().map(|(number, _)| number).chain(self.segments_in_use());
         let Some(number) = all.into_iter().find(|number| wanted(*number)) else { return Ok(None) };
-        let (name, end) = match self.kept.end_of(number) {
-            Some(end) => (kept_name(number, end), end),
-            None => {
-                let closed = self.closed.iter().find(|closed| closed.segment == number);
-                (Kind::Timeline.name(number), closed.map_or(u64::MAX, |closed| closed.end))
-            }
+        let (name, end) = if let Some(end) = self.kept.end_of(number) {
+            (kept_name(number, end), end)
+        } else {
+            let closed = self.closed.iter().find(|closed| closed.segment == number);
+            (Kind::Timeline.name(number), closed.map_or(u64::MAX, |closed| closed.end))
         };
         let path = self.shared.dir.join(name);
         let file = self.shared.disk.open(&path, FileMode::Read)?;

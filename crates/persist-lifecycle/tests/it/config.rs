@@ -183,6 +183,7 @@ fn a_store_is_opened_as_its_keys_say() {
             views_max: Some(17),
             close_wait: Duration::from_secs(60),
             importing: false,
+            keep_feed: false,
             knobs: orders.knobs.clone(),
         }
     );
