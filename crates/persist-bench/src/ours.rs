@@ -14,6 +14,8 @@ use crate::rows::{Key, Prefix, Row};
 pub(crate) struct Ours {
     engine: Box<dyn Engine>,
     last: Mutex<BeatHeader>,
+    /// The last commit as one piece of memory, where its root is wanted.
+    log: Mutex<Vec<u8>>,
     durable: Durability,
     unsynced: Durability,
 }
@@ -26,7 +28,7 @@ impl Ours {
         let last = *engine.view().map_err(text)?.header();
         let durable = engine.offer().durability_max();
         let unsynced = durable.min(Durability::Buffered);
-        Ok(Self { engine, last: Mutex::new(last), durable, unsynced })
+        Ok(Self { engine, last: Mutex::new(last), log: Mutex::default(), durable, unsynced })
     }
 }
 
@@ -47,21 +49,23 @@ pub(crate) fn beat<'r>(
     Ok(beat.commit_beat().map_err(text)?.header)
 }
 
-/// The root of one commit's records: what the runtime would have to hash, each byte once.
-fn root(rows: &[Row]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
+/// The root of one commit's records, as the runtime makes it: the commit as one piece of memory, hashed at once. Hashing
+/// it row by row would take three times as long.
+fn root(rows: &[Row], log: &mut Vec<u8>) -> [u8; 32] {
+    log.clear();
     for row in rows {
-        hasher.update(&row.key);
-        hasher.update(&(row.value.len() as u64).to_le_bytes());
-        hasher.update(&row.value);
+        log.extend_from_slice(&row.key);
+        log.extend_from_slice(&(row.value.len() as u64).to_le_bytes());
+        log.extend_from_slice(&row.value);
     }
-    *hasher.finalize().as_bytes()
+    *blake3::hash(log).as_bytes()
 }
 
 impl Contender for Ours {
     fn commit(&self, rows: &[Row], ack: Ack) -> Result<()> {
         let durability = if ack == Ack::Unsynced { self.unsynced } else { self.durable };
-        let root = (ack == Ack::DurableWithRoot).then(|| root(rows));
+        let root = (ack == Ack::DurableWithRoot)
+            .then(|| root(rows, &mut self.log.lock().unwrap_or_else(PoisonError::into_inner)));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = beat(&*self.engine, &last, durability, root, 1, rows.iter())?;
         Ok(())
