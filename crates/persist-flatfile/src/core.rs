@@ -1,13 +1,13 @@
 //! What engine, beats and maintenance share: the published state, the writer, and what holds them together.
 //!
-//! Locks, in the order in which they are taken: `compacting`, `merging`, `flushing`, `head`, `log`, `published`. Nobody keeps
+//! Locks, in the order in which they are taken: `compacting`, `merging`, `flushing`, `claimed`, `head`, `log`, `published`. Nobody keeps
 //! `published` for longer than it takes to copy or replace a pointer, nor `log` for longer than a commit takes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use persist_api::{
     BeatGate, BeatHeader, BeatNo, BeatReceipt, Durability, Error, ErrorKind, Health, Limits, Quiet, Result,
     ViewLedger,
@@ -22,6 +22,7 @@ use crate::memtable::Memtable;
 use crate::options::Settings;
 use crate::payload::{Payload, Payloads};
 use crate::payload_ref::PayloadRef;
+use crate::pins::Pins;
 use crate::reader::Reader;
 use crate::state::{Published, State};
 use crate::timeline::FrameBuilder;
@@ -49,13 +50,16 @@ pub(crate) struct Core {
     marked: AtomicBool,
     /// A used builder, for the next beat.
     spare: Mutex<Option<FrameBuilder>>,
-    /// Held while a memtable becomes a run.
-    pub(crate) flushing: Mutex<()>,
+    /// Shared by those who make runs of memtables.
+    pub(crate) flushing: RwLock<()>,
+    /// The memtables that somebody makes runs of.
+    pub(crate) claimed: Mutex<Vec<Arc<Memtable>>>,
     /// Held while runs are merged.
     pub(crate) merging: Mutex<()>,
     /// Held by the compaction that was asked for.
     pub(crate) compacting: Mutex<()>,
     pub(crate) next_run: AtomicU32,
+    pub(crate) pins: Pins,
     /// The frame at which room was last looked for in vain.
     full_at: AtomicU64,
     pub(crate) recovered: Recovered,
@@ -97,10 +101,12 @@ impl Core {
             head: Mutex::new(parts.head),
             marked: AtomicBool::new(false),
             spare: Mutex::default(),
-            flushing: Mutex::default(),
+            flushing: RwLock::default(),
+            claimed: Mutex::default(),
             merging: Mutex::default(),
             compacting: Mutex::default(),
             next_run: AtomicU32::new(parts.next_run),
+            pins: Pins::new(settings.memtable_bytes),
             full_at: AtomicU64::new(u64::MAX),
             recovered: parts.recovered,
             feed_places: Mutex::default(),
@@ -201,7 +207,7 @@ impl Core {
             }
             let frame = log.append(staged, durability).inspect_err(|_| self.health.poison())?;
             self.publish(&mut log, staged, frame);
-            full || log.ahead.wanted()
+            full || log.ahead.wanted(log.zeros)
         };
         if due {
             self.due.ask(Job::Flush);
@@ -210,11 +216,12 @@ impl Core {
     }
 
     /// Shows an appended beat to readers.
-    fn publish(&self, log: &mut Log, staged: &Staged, frame: u64) {
+    fn publish(&self, log: &mut Log, staged: &mut Staged, frame: u64) {
         let begun: Vec<_> = log.payload.begun().cloned().collect();
         log.payload.keep();
-        let body = staged.frame.body().into();
-        log.active.push(staged.header, frame, body, staged.frame.ops(), staged.has_ranges);
+        let ops = staged.frame.ops();
+        let body = staged.frame.hand_over(log.active.buffers());
+        log.active.push(staged.header, frame, body, ops, staged.has_ranges);
         let mut published = self.published.lock();
         if !begun.is_empty() {
             let mut state = State::clone(&published.state);
@@ -239,12 +246,17 @@ impl Core {
             return Ok(());
         }
         log.timeline.roll().inspect_err(|_| self.health.poison())?;
-        let fresh = Arc::new(Memtable::new(log.active.span().upto));
+        log.zeros = false;
+        let fresh = Arc::new(Memtable::new(log.active.span().upto, log.active.buffers()));
         let full = std::mem::replace(&mut log.active, Arc::clone(&fresh));
         let mut published = self.published.lock();
         let mut state = State::clone(&published.state);
         state.active = fresh;
         state.frozen.insert(0, full);
+        if state.frozen.len() > 1 {
+            // One thread alone does not keep up.
+            self.due.ask(Job::Merge);
+        }
         published.state = Arc::new(state);
         published.slots = 0;
         Ok(())

@@ -34,6 +34,7 @@ impl FlatfileEngine {
     fn open_view(&self, reader: impl FnOnce(&Core) -> Result<Reader>) -> Result<Box<dyn View>> {
         // The lease before the state, so that a refused view costs nothing.
         let lease = self.core.ledger.open(BeatNo(0))?;
+        self.core.pins.check()?;
         let reader = reader(&self.core)?;
         lease.pin(reader.header().beat);
         Ok(Box::new(FlatfileView::new(reader, lease, Arc::clone(&self.core.lock))))

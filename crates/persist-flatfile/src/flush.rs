@@ -1,4 +1,5 @@
-//! A full memtable becomes a run.
+//! Full memtables become runs: each by one thread, several at the same time. They get their names and their places in the
+//! order of their frames, so that runs adjoin whatever happens.
 
 use std::sync::Arc;
 
@@ -11,17 +12,58 @@ use crate::retain::Retained;
 use crate::run::{Run, RunHead};
 use crate::state::{LiveRun, State};
 
-/// Makes a run of the oldest full memtable, if its frames are not beyond `upto`, and removes the segments that held them.
-/// Answers the bytes of the run.
+/// A full memtable that a thread makes a run of.
+struct Claim<'c> {
+    core: &'c Core,
+    table: Arc<Memtable>,
+}
+
+impl<'c> Claim<'c> {
+    /// The oldest full memtable that nobody has claimed, if its frames are not beyond `upto`.
+    fn take(core: &'c Core, upto: u64) -> Option<Self> {
+        let mut claimed = core.claimed.lock();
+        let state = core.published().state;
+        let is_free = |table: &&Arc<Memtable>| !claimed.iter().any(|other| Arc::ptr_eq(other, table));
+        let table = Arc::clone(state.frozen.iter().rev().find(is_free)?);
+        if table.span().upto > upto {
+            return None;
+        }
+        claimed.push(Arc::clone(&table));
+        Some(Self { core, table })
+    }
+
+    /// Waits until no older memtable is there.
+    ///
+    /// # Errors
+    /// `Poisoned` when one of them could not become a run.
+    fn wait_for_older(&self) -> Result<()> {
+        self.core.due.until(|| {
+            let is_next =
+                |state: &State| state.frozen.last().is_some_and(|next| Arc::ptr_eq(next, &self.table));
+            if is_next(&self.core.published().state) {
+                return Some(Ok(()));
+            }
+            self.core.health.check("flush").err().map(Err)
+        })
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.core.claimed.lock().retain(|table| !Arc::ptr_eq(table, &self.table));
+    }
+}
+
+/// Makes a run of the oldest full memtable that nobody works on, if its frames are not beyond `upto`, and removes the
+/// segments that held them. Answers the bytes of the run.
 ///
 /// # Errors
-/// `Io`, `Full`. The memtable then stays, and so do its segments.
+/// `Io`, `Full`. The memtable then stays, and so do its segments. `Poisoned`.
 pub(crate) fn flush_oldest(core: &Core, upto: u64) -> Result<Option<u64>> {
-    let _one_at_a_time = core.flushing.lock();
+    let _nobody_verifies = core.flushing.read();
+    let Some(claim) = Claim::take(core, upto) else { return Ok(None) };
+    let table = &claim.table;
     let published = core.published();
-    let Some(table) = published.state.frozen.last().filter(|table| table.span().upto <= upto) else {
-        return Ok(None);
-    };
     {
         // What stays for the feed must be durable before the run that would replace it is.
         let mut log = core.log.lock();
@@ -30,30 +72,34 @@ pub(crate) fn flush_oldest(core: &Core, upto: u64) -> Result<Option<u64>> {
         }
     }
     let floor = published.header.beat.0.saturating_sub(core.settings.history_beats);
-    let run = write_run(core, &published.state, table, BeatNo(floor))?;
+    let plan = plan(core, &published.state, table, BeatNo(floor))?;
+    let number = plan.head.number;
+    let nameless = plan.write_nameless(&*core.disk, &core.home, None, &mut |_| Ok(()))?;
+    claim.wait_for_older()?;
+    nameless.give_name()?;
+    let run = Run::open(&*core.disk, &core.home, number)?;
     let (bytes, span) = (run.stat().file_len, run.head().span);
     let live = Arc::new(LiveRun::new(run));
     core.switch(|state| {
         state.frozen.retain(|other| !Arc::ptr_eq(other, table));
         state.runs.insert(0, live);
     });
+    core.pins.add(table);
+    // The next one may go on.
+    core.due.finished();
     // The run is durable, whatever becomes of the head.
     core.write_head(false)?;
     core.log.lock().timeline.retire(span.upto)?;
     Ok(Some(bytes))
 }
 
-/// Writes the run of a memtable.
-pub(crate) fn write_run(
-    core: &Core,
-    state: &State,
-    table: &Arc<Memtable>,
-    floor: BeatNo,
-) -> Result<Arc<Run>> {
+/// What the run of a memtable will hold.
+fn plan<'t>(core: &Core, state: &State, table: &'t Arc<Memtable>, floor: BeatNo) -> Result<Plan<'t>> {
     let lost = table.coverings().filter_map(|range| range.mark.lost.as_ref().map(|lost| lost.beat));
     let lost = lost.min();
     let floor = lost.map_or(floor, |lost| floor.min(lost));
-    let oldest = state.runs.is_empty();
+    let oldest =
+        state.runs.is_empty() && state.frozen.last().is_some_and(|oldest| Arc::ptr_eq(oldest, table));
     let mut rows = Retained::new(floor, oldest);
     rows.add_table(table)?;
     let marks: Vec<_> = table.coverings().cloned().collect();
@@ -66,11 +112,10 @@ pub(crate) fn write_run(
         floor,
     };
     let headers = table.slots().map(|slot| slot.header);
-    let plan = Plan {
+    Ok(Plan {
         head,
         rows,
         ranges: kept_ranges(&[marks], floor, oldest),
         headers: kept_headers(headers, floor),
-    };
-    plan.write(&*core.disk, &core.home, None, &mut |_| Ok(()))
+    })
 }

@@ -16,6 +16,9 @@ pub(crate) struct Log {
     pub(crate) timeline: Timeline,
     pub(crate) payload: PayloadWriter,
     pub(crate) ahead: Ahead,
+    /// A durable beat came since the memtable was new, so that zeros ahead are worth writing: those who do not wait for their
+    /// beats do not need them.
+    pub(crate) zeros: bool,
     /// The memtable that gets the beats.
     pub(crate) active: Arc<Memtable>,
 }
@@ -48,6 +51,7 @@ impl Log {
         let end = self.payload.end();
         let appended = self.timeline.append(&mut staged.frame, &staged.header, end)?;
         if durability == Durability::Durable {
+            self.zeros = true;
             self.timeline.sync()?;
         }
         Ok(appended.frame)

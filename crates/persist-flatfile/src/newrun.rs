@@ -10,7 +10,7 @@ use crate::cover::{Cover, Covering, Cut, Mark};
 use crate::lost::Lost;
 use crate::payload_ref::PayloadRef;
 use crate::retain::Retained;
-use crate::run::{RangeDelete, RangeKind, Run, RunHead, RunWriter, Stored};
+use crate::run::{Nameless, RangeDelete, RangeKind, Run, RunHead, RunWriter, Stored};
 
 /// Records between two reports of progress.
 const STEP: u64 = 4096;
@@ -39,12 +39,28 @@ impl Plan<'_> {
     /// # Errors
     /// `Io`, `Full`, `Corrupt` in an old table, and what `step` and `relocate` say. The unfinished run is then removed.
     pub(crate) fn write(
-        mut self,
+        self,
         disk: &dyn Disk,
+        dir: &Path,
+        relocate: Option<&mut dyn Relocate>,
+        step: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Arc<Run>> {
+        let number = self.head.number;
+        self.write_nameless(disk, dir, relocate, step)?.give_name()?;
+        Run::open(disk, dir, number)
+    }
+
+    /// Writes the run; its name is missing then.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) fn write_nameless<'d>(
+        mut self,
+        disk: &'d dyn Disk,
         dir: &Path,
         mut relocate: Option<&mut dyn Relocate>,
         step: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<Arc<Run>> {
+    ) -> Result<Nameless<'d>> {
         let mut writer = RunWriter::create(disk, dir, self.head)?;
         let mut due = 0;
         while let Some(row) = self.rows.next()? {
@@ -62,8 +78,7 @@ impl Plan<'_> {
         self.headers.iter().for_each(|header| writer.header(header));
         // A run that is found must find its values.
         relocate.map_or(Ok(()), Relocate::finish)?;
-        writer.finish()?;
-        Run::open(disk, dir, self.head.number)
+        writer.complete()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::core::Parts;
 use crate::home::Home;
 use crate::log::{HeadKeeper, Log, Recovered};
 use crate::lost::Lost;
-use crate::memtable::Memtable;
+use crate::memtable::{Buffers, Memtable};
 use crate::options::{Settings, Upkeep};
 use crate::payload::{PayloadWriter, Payloads};
 use crate::runs::{Runs, find_runs};
@@ -56,7 +56,7 @@ pub(crate) fn create(disk: &Arc<dyn Disk>, dir: &Path, settings: &Settings) -> R
         store,
         go_on: GoOn::new_store(store),
         runs: Vec::new(),
-        tail: Tail::new(0, settings.memtable_bytes, BeatHeader::default()),
+        tail: Tail::new(0, settings, BeatHeader::default()),
         payload_end: None,
         next_run: 1,
     };
@@ -80,7 +80,7 @@ pub(crate) fn recover(
         find_runs(&**disk, dir, found.head.as_ref(), seen)?;
     let after = live.first().map_or(0, |run| run.head().span.upto);
     let newest = live.iter().map(|run| *run.newest()).max_by_key(|header| header.beat);
-    let mut tail = Tail::new(after, settings.memtable_bytes, newest.unwrap_or_default());
+    let mut tail = Tail::new(after, settings, newest.unwrap_or_default());
     tail.recovered.rebuilt = rebuilt;
     tail.recovered.damaged_spans = lost;
     tail.recovered.notes = found.damaged.len() as u64;
@@ -158,7 +158,7 @@ impl Start<'_> {
             State { active: Arc::clone(&active), frozen, runs: self.runs, payloads: Arc::new(payloads) };
         let published = Published { slots: active.slots_len(), state: Arc::new(state), header, frame };
         let ahead = timeline.ahead();
-        let log = Log { timeline, payload, ahead, active };
+        let log = Log { timeline, payload, ahead, zeros: false, active };
         let writer = HeadWriter::open(&**disk, self.dir, found)?;
         let mut head = HeadKeeper::new(writer, found);
         if found.head.is_none() {
@@ -182,9 +182,11 @@ struct Tail {
 }
 
 impl Tail {
-    fn new(after: u64, memtable_bytes: u64, header: BeatHeader) -> Self {
+    fn new(after: u64, settings: &Settings, header: BeatHeader) -> Self {
+        let memtable_bytes = settings.memtable_bytes;
+        let buffers = Arc::new(Buffers::new(usize::try_from(memtable_bytes).unwrap_or(usize::MAX)));
         Self {
-            active: Memtable::new(after),
+            active: Memtable::new(after, &buffers),
             frozen: Vec::new(),
             memtable_bytes,
             header,
@@ -213,12 +215,13 @@ impl Tail {
         // The beats before this one are lost, and beats never go back.
         self.settle_lost(BeatNo(header.beat.0.saturating_sub(1)).max(self.header.beat));
         if self.active.bytes() >= self.memtable_bytes {
-            let fresh = Memtable::new(self.active.span().upto);
+            let fresh = Memtable::new(self.active.span().upto, self.active.buffers());
             self.frozen.insert(0, Arc::new(std::mem::replace(&mut self.active, fresh)));
         }
         self.header = header;
         self.recovered.frames += 1;
-        self.active.push_frame(header, frame.frame, frame.bytes, frame.body, frame.footer.ops);
+        let bytes = (frame.bytes.into_vec(), frame.body);
+        self.active.push(header, frame.frame, bytes, frame.footer.ops, true);
     }
 
     /// Beats up to this one were durable. When the newest of them are lost, their numbers are not used again.

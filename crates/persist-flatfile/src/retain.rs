@@ -12,6 +12,9 @@ use crate::cover::{Cover, CoverCursor};
 use crate::memtable::{Chunk, Memtable, prefix_of};
 use crate::run::{Run, RunCursor, Stored};
 
+/// So many records of a memtable are taken at once.
+const AHEAD: usize = 64;
+
 /// One version on its way into a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Versioned<'t> {
@@ -23,23 +26,15 @@ pub(crate) struct Versioned<'t> {
 }
 
 enum Input<'t> {
-    Table { table: &'t Memtable, chunk: Arc<Chunk>, at: usize },
+    Table(TableInput<'t>),
     Run(RunCursor<'t>),
 }
 
 impl<'t> Input<'t> {
+    #[inline]
     fn next(&mut self) -> Result<Option<Versioned<'t>>> {
         match self {
-            Self::Table { table, chunk, at } => {
-                let Some(place) = chunk.entries.get(*at).map(|entry| entry.place) else { return Ok(None) };
-                *at += 1;
-                Ok(table.record_at(place).map(|(key, beat, stored)| Versioned {
-                    key,
-                    beat,
-                    stored,
-                    order: place.0,
-                }))
-            }
+            Self::Table(input) => Ok(input.next()),
             Self::Run(cursor) => {
                 let row = cursor.next()?;
                 Ok(row.map(|(key, version)| Versioned {
@@ -50,6 +45,40 @@ impl<'t> Input<'t> {
                 }))
             }
         }
+    }
+}
+
+/// The records of a memtable in order, taken a number at a time.
+struct TableInput<'t> {
+    table: &'t Memtable,
+    chunk: Arc<Chunk>,
+    /// Entries taken so far.
+    taken: usize,
+    /// Those taken last, the next one at the end.
+    ready: Vec<Versioned<'t>>,
+}
+
+impl<'t> TableInput<'t> {
+    fn new(table: &'t Memtable) -> Self {
+        Self { table, chunk: table.sorted(), taken: 0, ready: Vec::with_capacity(AHEAD) }
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Versioned<'t>> {
+        if self.ready.is_empty() {
+            self.take();
+        }
+        self.ready.pop()
+    }
+
+    fn take(&mut self) {
+        let rest = self.chunk.entries.get(self.taken..).unwrap_or_default();
+        let next = rest.get(..AHEAD).unwrap_or(rest);
+        self.taken += next.len();
+        let places = next.iter().rev().map(|entry| entry.place);
+        self.table.records_at(places, |place, (key, beat, stored)| {
+            self.ready.push(Versioned { key, beat, stored, order: place.0 });
+        });
     }
 }
 
@@ -83,8 +112,7 @@ impl<'t> Retained<'t> {
 
     /// Adds a memtable, older than all before.
     pub(crate) fn add_table(&mut self, table: &'t Memtable) -> Result<()> {
-        let input = Input::Table { table, chunk: table.sorted(), at: 0 };
-        self.add(input, table.whole_cover())
+        self.add(Input::Table(TableInput::new(table)), table.whole_cover())
     }
 
     /// Adds a run, older than all before.

@@ -27,6 +27,7 @@ impl Core {
                 ("frames", published.frame),
                 ("memtables", state.tables().count() as u64),
                 ("memtable_bytes", tables),
+                ("memtable_bytes_in_views", self.pins.bytes()),
                 ("runs", state.runs.len() as u64),
                 ("run_bytes", runs),
                 ("timeline_bytes", timeline),

@@ -59,6 +59,10 @@ fn header(beat: u64) -> BeatHeader {
     BeatHeader { beat: BeatNo(beat), first_commit: CommitNo(beat), commits: 1, ..BeatHeader::default() }
 }
 
+fn body(built: &FrameBuilder) -> (Vec<u8>, std::ops::Range<usize>) {
+    (built.body().to_vec(), 0..built.body().len())
+}
+
 fn push(table: &Memtable, beat: u64, frame: u64, changes: &[Change]) {
     let mut built = FrameBuilder::default();
     let mut has_ranges = false;
@@ -79,7 +83,7 @@ fn push(table: &Memtable, beat: u64, frame: u64, changes: &[Change]) {
             }
         }
     }
-    assert!(table.push(header(beat), frame, built.body().into(), built.ops(), has_ranges));
+    assert!(table.push(header(beat), frame, body(&built), built.ops(), has_ranges));
 }
 
 /// Makes a run of tables, newest first.
@@ -193,7 +197,7 @@ proptest! {
         let newest = beats.len() as u64;
         let floor = newest.saturating_sub(window);
         let mut models = vec![Rows::new()];
-        let mut tables = vec![Memtable::new(0)];
+        let mut tables = vec![Memtable::new(0, &Arc::default())];
         for (at, changes) in beats.iter().enumerate() {
             let mut rows = models[at].clone();
             for change in changes {
@@ -201,7 +205,7 @@ proptest! {
             }
             models.push(rows);
             if cuts[at] && tables[tables.len() - 1].slots_len() > 0 {
-                tables.push(Memtable::new(at as u64));
+                tables.push(Memtable::new(at as u64, &Arc::default()));
             }
             push(&tables[tables.len() - 1], at as u64 + 1, at as u64 + 1, changes);
         }
@@ -266,26 +270,26 @@ fn answers(reader: &Reader) -> Vec<(u8, Result<Option<u8>, persist_api::ErrorKin
 fn a_read_that_would_need_a_lost_beat_fails_and_others_do_not() {
     use persist_api::ErrorKind::Corrupt;
     let dir = tempfile::tempdir().unwrap();
-    let table = Memtable::new(0);
+    let table = Memtable::new(0, &Arc::default());
     let put = |beat: u64, keys: &[u8]| {
         let mut built = FrameBuilder::default();
         for n in keys {
             built.put(&[*n], &[beat as u8]);
         }
-        table.push(header(beat), beat, built.body().into(), built.ops(), false);
+        table.push(header(beat), beat, body(&built), built.ops(), false);
     };
     put(1, &[0, 1]);
     table.push_lost(lost(2), 2);
     put(3, &[0]);
     let mut built = FrameBuilder::default();
     built.delete_range(Bound::Included(&[2]), Bound::Included(&[2]));
-    table.push(header(4), 4, built.body().into(), 1, true);
+    table.push(header(4), 4, body(&built), 1, true);
     let wanted = vec![(0, Ok(Some(3))), (1, Err(Corrupt)), (2, Ok(None)), (3, Err(Corrupt))];
     let table = Arc::new(table);
     let in_memory = published(std::slice::from_ref(&table), Vec::new(), 4);
     let flushed = run(dir.path(), 1, 2, true, &[table], &[]);
     let again = run(dir.path(), 2, 2, true, &[], &[Arc::clone(&flushed)]);
-    let empty = || [Arc::new(Memtable::new(4))];
+    let empty = || [Arc::new(Memtable::new(4, &Arc::default()))];
     for (what, published) in [
         ("in memory", in_memory),
         ("in a run", published(&empty(), vec![flushed], 4)),

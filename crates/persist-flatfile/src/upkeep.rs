@@ -37,13 +37,11 @@ impl Core {
             self.due.finished();
             return;
         }
-        let done = match job {
-            Job::Flush => self.flush_and_fill(),
-            Job::Merge => crate::compaction::merge_due(self),
+        let fit = match job {
+            Job::Flush => self.flush_and_fill().is_ok(),
+            Job::Merge => self.help_and_merge(),
         };
-        if let Err(error) = done
-            && (job == Job::Flush || crate::error::ends_writing(&error))
-        {
+        if !fit {
             self.health.poison();
         }
         self.due.finished();
@@ -58,27 +56,35 @@ impl Core {
         Ok(())
     }
 
-    /// Makes runs of the full memtables; false if there were none.
+    /// Full memtables that nobody works on come first: commits may be waiting for them. False when writing has to end.
+    fn help_and_merge(&self) -> bool {
+        let merged = || crate::merging::merge_due(self);
+        self.flush_full().is_ok() && !merged().is_err_and(|error| crate::error::ends_writing(&error))
+    }
+
+    /// Makes runs of the full memtables that nobody works on; false if there were none. Where merges lag too far behind, they
+    /// come first.
     fn flush_full(&self) -> Result<bool> {
         let mut flushed = false;
         while crate::flush::flush_oldest(self, u64::MAX)?.is_some() {
             flushed = true;
             self.due.finished();
+            crate::merging::keep_up(self)?;
         }
         Ok(flushed)
     }
 
     /// Prepares room for the beats to come, once there was one: a store that is at rest after a checkpoint stays small.
     fn fill_ahead(&self) {
-        let ahead = {
+        let (ahead, zeros) = {
             let log = self.log.lock();
             if log.timeline.current_bytes() == 0 {
                 return;
             }
-            log.ahead.clone()
+            (log.ahead.clone(), log.zeros)
         };
         // Zeros that cannot be written now do no harm; a sync that failed has poisoned the timeline, which says so.
-        let _ = ahead.work();
+        let _ = ahead.work(zeros);
     }
 
     /// Makes runs of all beats committed so far.
@@ -86,19 +92,27 @@ impl Core {
     /// # Errors
     /// `Io`, `Full`: the engine is then poisoned.
     pub(crate) fn checkpoint(&self) -> Result<CheckpointStat> {
-        let (beat, upto) = {
+        let (beat, upto, several) = {
             let mut log = self.log.lock();
             self.roll(&mut log)?;
             let published = self.published.lock();
-            (published.header.beat, published.frame)
+            (published.header.beat, published.frame, published.state.frozen.len() > 1)
         };
+        if several && self.settings.upkeep == Upkeep::Threads {
+            self.due.ask(Job::Flush);
+        }
         let mut stat = CheckpointStat { beat, bytes: 0 };
         loop {
-            let flushed = crate::flush::flush_oldest(self, upto).inspect_err(|_| self.health.poison())?;
+            let flushed = crate::flush::flush_oldest(self, upto).inspect_err(|_| self.health.poison());
             self.due.finished();
-            let Some(bytes) = flushed else { break };
+            let Some(bytes) = flushed? else { break };
             stat.bytes = stat.bytes.saturating_add(bytes);
+            crate::merging::keep_up(self).inspect_err(|_| self.health.poison())?;
         }
+        // Others may be at work on what is left.
+        let is_done = || !self.published.lock().state.frozen.iter().any(|table| table.span().upto <= upto);
+        self.due.until(|| (is_done() || self.health.is_poisoned()).then_some(()));
+        self.health.check("checkpoint")?;
         if stat.bytes > 0 {
             self.due.ask(Job::Merge);
         }

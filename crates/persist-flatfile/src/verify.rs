@@ -98,7 +98,7 @@ fn read_rows(
 fn read_timeline(core: &Core, damage: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<()> {
     // No segment goes away while this is held. Frames that are committed from here on may be half written when they are
     // read, so what is said about them does not count.
-    let _no_flush = core.flushing.lock();
+    let _no_flush = core.flushing.write();
     let (published, head) = {
         let log = core.log.lock();
         let published = core.published();

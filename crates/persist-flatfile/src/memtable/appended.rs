@@ -54,6 +54,13 @@ impl<T> Appended<T> {
         Some(at)
     }
 
+    /// Takes all items out.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
+        *self.len.get_mut() = 0;
+        let pieces = self.pieces.iter_mut().filter_map(OnceLock::take);
+        pieces.flat_map(<[OnceLock<T>]>::into_vec).filter_map(OnceLock::into_inner)
+    }
+
     /// The items from `from` up to, not including, `upto`.
     pub(crate) fn range(&self, from: u32, upto: u32) -> impl DoubleEndedIterator<Item = (u32, &T)> {
         (from..upto.min(self.len())).filter_map(|at| Some((at, self.get(at)?)))
@@ -76,6 +83,9 @@ mod tests {
         assert_eq!(list.len(), 1000);
         assert_eq!(list.range(62, 67).next_back(), Some((66, &198)));
         assert_eq!(list.get(u32::MAX), None);
+        let mut list = list;
+        assert!(list.drain().eq((0..1000).map(|n| n * 3)));
+        assert_eq!((list.len(), list.get(0), list.push(9), list.get(0)), (0, None, Some(0), Some(&9)));
     }
 
     #[test]

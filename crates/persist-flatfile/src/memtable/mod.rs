@@ -5,6 +5,7 @@
 //! cover only what was appended since the last time. Nobody who reads waits for one who writes, nor the other way round.
 
 mod appended;
+mod buffers;
 mod index;
 mod order;
 
@@ -21,6 +22,7 @@ use crate::run::{Stored, hash};
 use crate::timeline::{FrameSpan, Op, Ops};
 
 use appended::Appended;
+pub(crate) use buffers::{Buffers, LEAST, suits};
 use index::Index;
 use order::Order;
 pub(crate) use order::{Chunk, prefix_of};
@@ -51,7 +53,7 @@ impl Place {
 pub(crate) struct Slot {
     pub(crate) header: BeatHeader,
     /// Holds the operations, encoded.
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     /// Where they lie there.
     body: Range<usize>,
 }
@@ -125,12 +127,27 @@ pub(crate) struct Memtable {
     has_lost: AtomicBool,
     /// The newest frame here.
     upto: AtomicU64,
+    /// Where the bytes go when they are not needed any more.
+    buffers: Arc<Buffers>,
+}
+
+impl Drop for Memtable {
+    fn drop(&mut self) {
+        self.slots.drain().for_each(|slot| self.buffers.give(slot.bytes));
+    }
 }
 
 impl Memtable {
     /// An empty table for the frames after `after`.
-    pub(crate) fn new(after: u64) -> Self {
-        Self { after, upto: AtomicU64::new(after), ..Self::default() }
+    pub(crate) fn new(after: u64, buffers: &Arc<Buffers>) -> Self {
+        let mut table = Self::default();
+        (table.after, table.upto, table.buffers) = (after, AtomicU64::new(after), Arc::clone(buffers));
+        table
+    }
+
+    /// Where the bytes of beats come from.
+    pub(crate) fn buffers(&self) -> &Arc<Buffers> {
+        &self.buffers
     }
 
     /// The frames that it holds.
@@ -138,32 +155,17 @@ impl Memtable {
         FrameSpan { after: self.after, upto: self.upto.load(Ordering::Acquire) }
     }
 
-    /// Appends a beat: its encoded operations. One thread at a time. `false` when the table can take no more beats.
+    /// Appends a beat, whose encoded operations are the part `body` of `bytes`. One thread at a time. `false` when the table can
+    /// take no more beats.
     pub(crate) fn push(
         &self,
         header: BeatHeader,
         frame: u64,
-        body: Box<[u8]>,
+        (bytes, body): (Vec<u8>, Range<usize>),
         ops: u64,
-        has_ranges: bool,
+        may_have_ranges: bool,
     ) -> bool {
-        let range = 0..body.len();
-        self.push_slot(Slot { header, bytes: body, body: range }, frame, ops, has_ranges)
-    }
-
-    /// Appends a beat whose operations lie somewhere in `bytes`.
-    pub(crate) fn push_frame(
-        &self,
-        header: BeatHeader,
-        frame: u64,
-        bytes: Box<[u8]>,
-        body: Range<usize>,
-        ops: u64,
-    ) -> bool {
-        self.push_slot(Slot { header, bytes, body }, frame, ops, true)
-    }
-
-    fn push_slot(&self, slot: Slot, frame: u64, ops: u64, may_have_ranges: bool) -> bool {
+        let slot = Slot { header, bytes, body };
         let at = self.slots.len();
         if may_have_ranges {
             for (offset, op) in Ops::new(slot.body()) {
@@ -174,7 +176,7 @@ impl Memtable {
                 }
             }
         }
-        let bytes = slot.bytes.len() as u64;
+        let bytes = slot.bytes.capacity() as u64;
         let bytes = bytes.saturating_add(SLOT_BYTES).saturating_add(ops.saturating_mul(RECORD_BYTES));
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.upto.fetch_max(frame, Ordering::AcqRel);
@@ -268,12 +270,37 @@ impl Memtable {
         Some((key, slot.header.beat, stored))
     }
 
-    /// The places of the records of some slots, oldest first.
-    fn places(&self, from: u32, upto: u32) -> impl Iterator<Item = Place> {
+    /// The records at some places. They lie all over the table's memory, so the processor has to wait for each; asking for
+    /// all of them before any is used makes that one wait.
+    pub(crate) fn records_at<'t>(
+        &'t self,
+        places: impl DoubleEndedIterator<Item = Place> + Clone,
+        mut take: impl FnMut(Place, (&'t [u8], BeatNo, Stored<'t>)),
+    ) {
+        let byte = |bytes: &[u8], at: usize| bytes.get(at).copied().unwrap_or_default();
+        let mut asked = 0;
+        for place in places.clone() {
+            asked ^= self.slots.get(place.slot()).map_or(0, |slot| byte(slot.body(), place.offset()));
+        }
+        for place in places {
+            let Some(record) = self.record_at(place) else { continue };
+            if let Stored::Inline(value) = record.2 {
+                asked ^= byte(value, value.len() / 2) ^ byte(value, value.len().saturating_sub(1));
+            }
+            take(place, record);
+        }
+        std::hint::black_box(asked);
+    }
+
+    /// The records of some slots, oldest first: their places and keys.
+    fn records(&self, from: u32, upto: u32) -> impl Iterator<Item = (Place, &[u8])> {
         self.slots.range(from, upto).flat_map(|(at, slot)| {
             Ops::new(slot.body()).filter_map(move |(offset, op)| {
                 let place = Place::new(at, u32::try_from(offset).ok()?);
-                (!matches!(op, Op::DeleteRange { .. })).then_some(place)
+                match op {
+                    Op::Put { key, .. } | Op::PutLarge { key, .. } | Op::Delete { key } => Some((place, key)),
+                    Op::DeleteRange { .. } => None,
+                }
             })
         })
     }
@@ -286,8 +313,8 @@ impl Memtable {
         let _alone = self.indexing.lock();
         let from = self.indexed.load(Ordering::Acquire);
         let upto = upto.min(self.slots.len());
-        for place in self.places(from, upto) {
-            self.index.add(hash(self.key_at(place)), place);
+        for (place, key) in self.records(from, upto) {
+            self.index.add(hash(key), place);
         }
         self.indexed.fetch_max(upto, Ordering::AcqRel);
     }

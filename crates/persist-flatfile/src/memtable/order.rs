@@ -4,15 +4,27 @@
 //! is at least twice as long as the next newer one, which keeps both their number and the work logarithmic.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Memtable, Place};
+
+/// So many entries are gone over again at once.
+const EARLY: usize = 1024;
 
 /// One version of a key: where it lies, and the first bytes of its key behind what all keys of the chunk share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ordered {
     prefix: u64,
     pub(crate) place: Place,
+}
+
+impl Ordered {
+    /// What puts it in order, until two keys differ behind their prefixes. One number, compared without branches.
+    #[inline]
+    fn rank(&self) -> u128 {
+        u128::from(self.prefix) << 64 | u128::from(!self.place.0)
+    }
 }
 
 /// Sorted by key; versions of one key newest first.
@@ -48,28 +60,54 @@ fn shared_len(one: &[u8], two: &[u8]) -> usize {
 }
 
 impl Chunk {
-    fn of(table: &Memtable, places: impl Iterator<Item = Place>) -> Self {
-        let mut chunk =
-            Self { shared: usize::MAX, entries: places.map(|place| Ordered { prefix: 0, place }).collect() };
-        let first = chunk.entries.first().map(|first| table.key_at(first.place)).unwrap_or_default();
-        for entry in &chunk.entries {
-            chunk.shared = chunk.shared.min(shared_len(first, table.key_at(entry.place)));
+    /// The records of some slots.
+    fn of(table: &Memtable, slots: Range<u32>) -> Self {
+        let mut records = table.records(slots.start, slots.end);
+        let (first, last) = (records.next(), table.records(slots.end.saturating_sub(1), slots.end).last());
+        let first = first.map(|(_, key)| key).unwrap_or_default();
+        // A guess, so that one walk over the records is enough, nearly always.
+        let shared = last.map_or(first.len(), |(_, key)| shared_len(first, key));
+        let mut chunk = Self { shared, entries: Vec::new() };
+        let mut late = false;
+        for (place, key) in table.records(slots.start, slots.end) {
+            if !key.starts_with(first.get(..chunk.shared).unwrap_or(first)) {
+                chunk.shared = shared_len(first, key);
+                late = chunk.entries.len() > EARLY;
+                if !late {
+                    chunk.set_prefixes(table);
+                }
+            }
+            chunk.entries.push(Ordered { prefix: prefix_of(key, chunk.shared), place });
         }
-        chunk.sort(table);
+        if late {
+            chunk.set_prefixes(table);
+        }
+        chunk.entries.sort_unstable_by_key(Ordered::rank);
+        chunk.settle_ties(table);
         chunk
     }
 
-    /// Fills in the prefixes and sorts. What is sorted already in long stretches is merged.
-    fn sort(&mut self, table: &Memtable) {
+    fn set_prefixes(&mut self, table: &Memtable) {
         for entry in &mut self.entries {
             entry.prefix = prefix_of(table.key_at(entry.place), self.shared);
         }
-        self.entries.sort_by(|one, two| {
-            one.prefix
-                .cmp(&two.prefix)
-                .then_with(|| table.key_at(one.place).cmp(table.key_at(two.place)))
-                .then_with(|| two.place.cmp(&one.place))
-        });
+    }
+
+    /// Puts those in order whose keys differ behind equal prefixes; the rest is.
+    fn settle_ties(&mut self, table: &Memtable) {
+        for tied in self.entries.chunk_by_mut(|one, two| one.prefix == two.prefix) {
+            let [first, others @ ..] = &*tied else { continue };
+            let first = table.key_at(first.place);
+            if others.iter().all(|other| table.key_at(other.place) == first) {
+                continue;
+            }
+            let shared = others.iter().map(|other| shared_len(first, table.key_at(other.place))).min();
+            // Stable, so that versions of one key stay as they are.
+            tied.sort_by_cached_key(|entry| {
+                let key = table.key_at(entry.place);
+                (prefix_of(key, shared.unwrap_or_default()), key)
+            });
+        }
     }
 
     fn merge(table: &Memtable, older: &Self, newer: &Self) -> Self {
@@ -81,7 +119,12 @@ impl Chunk {
             Self { shared, entries: Vec::with_capacity(older.entries.len() + newer.entries.len()) };
         merged.entries.extend_from_slice(&older.entries);
         merged.entries.extend_from_slice(&newer.entries);
-        merged.sort(table);
+        if (older.shared, newer.shared) != (shared, shared) {
+            merged.set_prefixes(table);
+        }
+        // Stable, because that one merges what is in order already.
+        merged.entries.sort_by_key(Ordered::rank);
+        merged.settle_ties(table);
         merged
     }
 
@@ -118,7 +161,7 @@ impl Order {
         if upto <= self.covered {
             return;
         }
-        let fresh = Chunk::of(table, table.places(self.covered, upto));
+        let fresh = Chunk::of(table, self.covered..upto);
         self.covered = upto;
         if fresh.entries.is_empty() {
             return;
@@ -143,5 +186,73 @@ impl Order {
     /// The chunks, newest first.
     pub(crate) fn chunks(&self) -> Vec<Arc<Chunk>> {
         self.chunks.iter().rev().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use persist_api::{BeatHeader, BeatNo};
+
+    use super::*;
+    use crate::timeline::FrameBuilder;
+
+    fn table(beats: &[Vec<Vec<u8>>]) -> Memtable {
+        let table = Memtable::new(0, &Arc::default());
+        for (beat, keys) in (1..).zip(beats) {
+            let mut built = FrameBuilder::default();
+            for key in keys {
+                built.put(key, b"value");
+            }
+            let body = built.body().to_vec();
+            let header = BeatHeader { beat: BeatNo(beat), ..BeatHeader::default() };
+            let len = body.len();
+            assert!(table.push(header, beat, (body, 0..len), built.ops(), false));
+        }
+        table
+    }
+
+    fn check(table: &Memtable, chunk: &Chunk, expected: usize) {
+        assert_eq!(chunk.entries.len(), expected);
+        for pair in chunk.entries.windows(2) {
+            let (one, two) = (pair[0], pair[1]);
+            let keys = table.key_at(one.place).cmp(table.key_at(two.place));
+            assert!(keys.then(two.place.cmp(&one.place)).is_lt(), "{one:?} {two:?}");
+        }
+        for entry in &chunk.entries {
+            let key = table.key_at(entry.place);
+            assert_eq!(entry.prefix, prefix_of(key, chunk.shared));
+            let at = chunk.seek(table, key, false);
+            assert_eq!(table.key_at(chunk.entries[at].place), key);
+        }
+    }
+
+    #[test]
+    fn keys_are_in_order_whatever_they_begin_with() {
+        let spread = |n: usize| (n * 7919) % 5000;
+        // All begin alike; one late key does not, so that every prefix changes; families differ behind their prefixes.
+        let alike: Vec<_> = (0..3000).map(|n| format!("table/{:05}", spread(n)).into_bytes()).collect();
+        let family = |n: usize| format!("{}/rows-of-one/{:05}", ["a", "b"][n % 2], spread(n)).into_bytes();
+        let families: Vec<_> = (0..3000).map(family).collect();
+        let short: Vec<_> =
+            [&b"k"[..], b"k\0", b"k\0\0", b"", b"kk", b"k\0\0\0\0\0\0\0\0", b"k"].map(<[u8]>::to_vec).into();
+        let odd = vec![b"other".to_vec(), b"t".to_vec()];
+        for beats in [
+            vec![alike.clone(), odd.clone(), vec![]],
+            vec![families.clone()],
+            vec![short.clone(), short],
+            vec![odd, families, alike.clone(), alike],
+        ] {
+            let table = table(&beats);
+            let sizes: usize = beats.iter().map(Vec::len).sum();
+            let slots = table.slots_len();
+            check(&table, &Chunk::of(&table, 0..slots), sizes);
+            let mut order = Order::default();
+            for slots in 1..=slots {
+                order.extend(&table, slots);
+            }
+            check(&table, &order.unite(&table), sizes);
+        }
     }
 }

@@ -42,4 +42,4 @@ pub(crate) use head::RunHead;
 pub(crate) use reader::Run;
 pub(crate) use rebuild::{OnLoss, Rebuilt, rebuild};
 pub(crate) use version::{RangeDelete, RangeKind, Row, Stored, Version};
-pub(crate) use writer::RunWriter;
+pub(crate) use writer::{Nameless, RunWriter};

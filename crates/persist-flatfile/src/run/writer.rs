@@ -271,7 +271,15 @@ impl<'d> RunWriter<'d> {
     ///
     /// # Errors
     /// `Io`, `Full`. The run may then be there under its name, whole, or not be there.
-    pub(crate) fn finish(mut self) -> Result<RunStat> {
+    pub(crate) fn finish(self) -> Result<RunStat> {
+        self.complete()?.give_name()
+    }
+
+    /// Writes the rest and syncs the file; only its name is missing then.
+    ///
+    /// # Errors
+    /// `Io`, `Full`.
+    pub(crate) fn complete(mut self) -> Result<Nameless<'d>> {
         self.end_block()?;
         self.end_group()?;
         let records = self.summary.stat.records;
@@ -304,13 +312,27 @@ impl<'d> RunWriter<'d> {
         let summary = self.summary.encode();
         self.out.put(Kind::Foot, records, 1, &summary)?;
         self.out.finish(&summary)?;
-        if let Some(unfinished) = &self.unfinished {
-            let name = self.dir.join(names::Kind::Run.name(self.summary.head.number));
-            self.disk.rename(unfinished, &name)?;
+        Ok(Nameless(self))
+    }
+}
+
+/// A run whose bytes are durable under an unfinished name. Dropped without a name, it is removed.
+pub(crate) struct Nameless<'d>(RunWriter<'d>);
+
+impl Nameless<'_> {
+    /// Gives the file its name and syncs the directory: then the run is durable.
+    ///
+    /// # Errors
+    /// `Io`. The run may then be there under its name, whole, or not be there.
+    pub(crate) fn give_name(mut self) -> Result<RunStat> {
+        let writer = &mut self.0;
+        if let Some(unfinished) = &writer.unfinished {
+            let name = writer.dir.join(names::Kind::Run.name(writer.summary.head.number));
+            writer.disk.rename(unfinished, &name)?;
         }
-        self.unfinished = None;
-        self.disk.sync_dir(&self.dir)?;
-        Ok(self.summary.stat)
+        writer.unfinished = None;
+        writer.disk.sync_dir(&writer.dir)?;
+        Ok(writer.summary.stat)
     }
 }
 

@@ -107,43 +107,44 @@ pub(crate) struct Ahead(pub(super) Arc<Shared>);
 
 impl Ahead {
     /// True when [`work`](Self::work) has something to do. Cheap enough for every commit.
-    pub(crate) fn wanted(&self) -> bool {
+    pub(crate) fn wanted(&self, zeros: bool) -> bool {
         let Some(current) = self.0.current.lock().clone() else { return false };
-        current.wants_fill() || self.wants_next(&current)
+        zeros && current.wants_fill() || self.wants_next(&current)
     }
 
     fn wants_next(&self, current: &Segment) -> bool {
         current.end() >= self.0.options.prepare_after && self.0.next.lock().is_none()
     }
 
-    /// Fills the current segment ahead and prepares the next one where it is time for that.
+    /// Fills the current segment ahead and prepares the next one where it is time for that; without `zeros`, neither is
+    /// filled.
     ///
     /// # Errors
     /// `Full` or `Io` where zeros could not be written: nothing is harmed, commits go on as long as the disk takes them. `Io`
     /// where something could not be synced: the writer is poisoned from then on. `Poisoned`.
-    pub(crate) fn work(&self) -> Result<()> {
+    pub(crate) fn work(&self, zeros: bool) -> Result<()> {
         self.0.check("fill_ahead")?;
         let Some(current) = self.0.current.lock().clone() else { return Ok(()) };
-        if current.wants_fill() {
+        if zeros && current.wants_fill() {
             self.0.judge(current.fill(self.0.options.step_max))?;
         }
         if self.wants_next(&current) {
-            self.prepare()?;
+            self.prepare(zeros)?;
         }
         Ok(())
     }
 
-    /// Creates the next segment, filled and durable, unless there is one.
+    /// Creates the next segment, durable and with `zeros` filled, unless there is one.
     ///
     /// # Errors
     /// As [`work`](Self::work).
-    pub(crate) fn prepare(&self) -> Result<()> {
+    pub(crate) fn prepare(&self, zeros: bool) -> Result<()> {
         let _one_at_a_time = self.0.preparing.lock();
         if self.0.next.lock().is_some() {
             return Ok(());
         }
         let segment = self.0.create()?;
-        let filled = self.0.judge(segment.fill(self.0.options.step_max));
+        let filled = if zeros { self.0.judge(segment.fill(self.0.options.step_max)) } else { Ok(()) };
         let overtaken = {
             // The writer may have rolled into a segment of a greater number meanwhile; numbers only grow along the timeline.
             let current = self.0.current.lock();

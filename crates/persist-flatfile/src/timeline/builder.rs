@@ -1,6 +1,6 @@
 //! Making a frame: the operations of a beat are staged in the bytes that will be written.
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use crc32c::crc32c_append;
 use persist_api::{BeatHeader, Error, ErrorKind, Result};
@@ -12,6 +12,7 @@ use super::frame::{
 use super::record;
 use super::segment_header::SEGMENT_HEADER;
 use crate::error::SCHEME;
+use crate::memtable::{Buffers, LEAST, suits};
 use crate::payload_ref::PayloadRef;
 
 /// Where a frame begins in a [`FrameBuilder`]'s bytes: behind room for a segment header.
@@ -151,6 +152,27 @@ impl FrameBuilder {
         let padded = self.bytes.len().next_multiple_of(FRAME_ALIGN.to_le_bytes()[0].into());
         self.bytes.resize(padded, 0);
         Ok(digest(&footer))
+    }
+
+    /// The body for whoever keeps it, and where it lies in what is answered. A large one is not copied: the builder goes on with
+    /// another buffer. The operations are then gone from here.
+    pub(crate) fn hand_over(&mut self, buffers: &Buffers) -> (Vec<u8>, Range<usize>) {
+        let len = self.body().len();
+        if len < LEAST {
+            return (self.body().to_vec(), 0..len);
+        }
+        let needed = self.bytes.len();
+        if !suits(self.bytes.capacity(), needed) {
+            // The next beat may be as large as this one.
+            let mut fitting = buffers.take(needed.saturating_add(needed / 16));
+            fitting.extend_from_slice(&self.bytes);
+            buffers.give(std::mem::replace(&mut self.bytes, fitting));
+        }
+        let next = buffers.take(self.bytes.capacity());
+        let bytes = std::mem::replace(&mut self.bytes, next);
+        let start = BUILT_AT + FRAME_HEADER;
+        self.clear();
+        (bytes, start..start.saturating_add(len))
     }
 
     /// The sealed frame, behind room for a segment header.

@@ -144,12 +144,12 @@ fn durable_beats_survive_every_cut() {
 fn buffered_beats_over_rolls_form_a_prefix_after_every_cut() {
     Workload::run(|rig, promised| {
         rig.timeline.open_segment().unwrap();
-        rig.timeline.ahead().work().unwrap();
+        rig.timeline.ahead().work(true).unwrap();
         for n in 0..9 {
             rig.append(n % 3).unwrap();
             promised(rig);
             if n == 4 {
-                rig.timeline.ahead().prepare().unwrap();
+                rig.timeline.ahead().prepare(true).unwrap();
             }
             if n == 2 || n == 5 {
                 rig.timeline.roll().unwrap();

@@ -155,6 +155,19 @@ impl<'a> Op<'a> {
 
     #[inline]
     fn try_read(body: &'a [u8], at: usize) -> Option<(Self, usize)> {
+        // Nearly all operations: a put of a short key and a short value.
+        if let Some([head, value_len @ 0..0x80]) = body.get(at..)?.first_chunk()
+            && head & 0x83 == PUT
+        {
+            let (key, at) = part(body, at + 2, u64::from(head >> 2))?;
+            let (value, end) = part(body, at, u64::from(*value_len))?;
+            return Some((Self::Put { key, value }, end));
+        }
+        Self::try_read_any(body, at)
+    }
+
+    #[inline(never)]
+    fn try_read_any(body: &'a [u8], at: usize) -> Option<(Self, usize)> {
         let (head, at) = varint(body, at)?;
         let key_len = head >> 2;
         match (head & 3).to_le_bytes()[0] {

@@ -15,7 +15,7 @@ fn segment(number: u32) -> PathBuf {
 fn a_commit_is_one_write_and_one_sync() {
     let mut rig = Rig::new();
     rig.timeline.open_segment().unwrap();
-    rig.timeline.ahead().work().unwrap();
+    rig.timeline.ahead().work(true).unwrap();
     for n in 0..5 {
         rig.disk.take_done();
         rig.commit(n);
@@ -37,9 +37,9 @@ fn rolling_into_a_prepared_segment_costs_a_commit_nothing() {
     while rig.timeline.current_bytes() < SMALL.prepare_after {
         rig.commit(4);
     }
-    assert!(ahead.wanted());
-    ahead.work().unwrap();
-    assert!(!ahead.wanted());
+    assert!(ahead.wanted(true));
+    ahead.work(true).unwrap();
+    assert!(!ahead.wanted(true));
     let done = rig.disk.take_done();
     let created = done.iter().position(|done| *done == Done::Create(segment(2))).unwrap();
     assert!(done[created..].contains(&Done::SyncDir(DIR.into())), "its name is durable before it is used");
@@ -100,8 +100,8 @@ fn filling_ahead_never_touches_what_the_writer_may_be_writing() {
             let (ahead, stop) = (ahead.clone(), &stop);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    ahead.work().unwrap();
-                    ahead.prepare().unwrap();
+                    ahead.work(true).unwrap();
+                    ahead.prepare(true).unwrap();
                 }
             });
         }
@@ -161,7 +161,7 @@ fn after_a_failed_write_or_sync_nothing_is_written_any_more() {
         assert_eq!(rig.append(1).unwrap_err().kind(), ErrorKind::Poisoned);
         assert_eq!(rig.timeline.sync().unwrap_err().kind(), ErrorKind::Poisoned);
         assert_eq!(rig.timeline.roll().unwrap_err().kind(), ErrorKind::Poisoned);
-        assert_eq!(rig.timeline.ahead().work().unwrap_err().kind(), ErrorKind::Poisoned);
+        assert_eq!(rig.timeline.ahead().work(true).unwrap_err().kind(), ErrorKind::Poisoned);
         assert!(!rig.disk.take_done().iter().any(seen));
         assert_eq!(rig.timeline.durable(), 1);
     }
@@ -173,11 +173,11 @@ fn a_failed_sync_of_the_filler_poisons_the_writer_and_a_failed_zero_does_not() {
     rig.append(1).unwrap();
     let ahead = rig.timeline.ahead();
     rig.disk.fail(|done| matches!(done, Done::Write(..)));
-    ahead.work().unwrap_err();
+    ahead.work(true).unwrap_err();
     rig.disk.fail(|_| false);
     rig.append(1).unwrap();
     rig.disk.fail(|done| matches!(done, Done::Sync(_)));
-    ahead.work().unwrap_err();
+    ahead.work(true).unwrap_err();
     rig.disk.fail(|_| false);
     assert_eq!(rig.timeline.sync().unwrap_err().kind(), ErrorKind::Poisoned);
     assert_eq!(rig.timeline.durable(), 0);

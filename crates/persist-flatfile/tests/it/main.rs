@@ -1,6 +1,7 @@
 //! What is special about this engine. What every engine must do is the conformance suite's business.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod beside;
 mod sim;
 mod simulated;
 

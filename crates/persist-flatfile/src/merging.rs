@@ -1,0 +1,203 @@
+//! Merging runs: neighbours of a size become one of the next size, so that their number stays logarithmic.
+//!
+//! A merge reads immutable files and writes a new one; only the exchange of pointers at its end concerns anybody else.
+
+use std::sync::Arc;
+
+use persist_api::{BeatNo, Result};
+
+use crate::core::Core;
+use crate::newrun::{Plan, Relocate, kept_headers, kept_ranges};
+use crate::retain::Retained;
+use crate::run::RunHead;
+use crate::state::LiveRun;
+use crate::timeline::FrameSpan;
+
+/// So many runs of a size are merged into one of the next size.
+const FAN: usize = 8;
+/// So many runs of a size lie in a row when merges have fallen behind so far that flushes wait for them.
+const LAG: usize = 3 * FAN;
+/// Runs up to this many bytes are of the smallest size; each further size is [`FAN`] times the one before.
+const SMALLEST: u64 = 4 << 20;
+/// More runs than this are not kept, whatever it costs.
+const RUNS_MAX: usize = 32;
+
+/// Merges neighbouring runs as long as there are too many of a size.
+///
+/// # Errors
+/// `Io`, `Full`, `Corrupt` in a run; nothing is then changed.
+pub(crate) fn merge_due(core: &Core) -> Result<()> {
+    while let Some(_one_at_a_time) = core.merging.try_lock() {
+        if !merge_one(core)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Waits for merges, and does them, while there are far too many runs: their number stays logarithmic under any load.
+///
+/// # Errors
+/// Those after which nothing may be written. Where a merge fails otherwise, runs gather until one succeeds.
+pub(crate) fn keep_up(core: &Core) -> Result<()> {
+    while lags(&sizes(&core.published().state.runs)) {
+        let _one_at_a_time = core.merging.lock();
+        match merge_one(core) {
+            Ok(true) => {}
+            Err(error) if crate::error::ends_writing(&error) => return Err(error),
+            Ok(false) | Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+fn sizes(runs: &[Arc<LiveRun>]) -> Vec<u64> {
+    runs.iter().map(|run| run.run.stat().file_len).collect()
+}
+
+/// Merges once, if there is something to merge.
+fn merge_one(core: &Core) -> Result<bool> {
+    let published = core.published();
+    let runs = &published.state.runs;
+    let inputs = due(&sizes(runs)).and_then(|(from, upto)| runs.get(from..upto));
+    let Some(inputs) = inputs else { return Ok(false) };
+    let oldest = inputs.last().zip(runs.last()).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
+    let floor = BeatNo(published.header.beat.0.saturating_sub(core.settings.history_beats));
+    let merged = merge(core, inputs, oldest, floor, None, &mut |_| Ok(()))?;
+    replace(core, inputs, merged)?;
+    Ok(true)
+}
+
+/// Whether merges have fallen so far behind that there should be no more runs before the next one.
+fn lags(sizes: &[u64]) -> bool {
+    sizes.len() > RUNS_MAX + FAN || due(sizes).is_some_and(|(from, upto)| upto.saturating_sub(from) >= LAG)
+}
+
+/// The size class of a run.
+fn class(bytes: u64) -> u32 {
+    (bytes / SMALLEST).checked_ilog(FAN as u64).map_or(0, |class| class + 1)
+}
+
+/// The neighbours to merge, of runs with these sizes from the newest on: the smallest class of which there are enough in a
+/// row, with smaller ones between them. When there are very many runs, the cheapest neighbours.
+fn due(sizes: &[u64]) -> Option<(usize, usize)> {
+    let most = sizes.iter().map(|bytes| class(*bytes)).max()?;
+    for wanted in 0..=most {
+        let mut from = 0;
+        while from < sizes.len() {
+            let row =
+                || sizes.iter().skip(from).map(|bytes| class(*bytes)).take_while(|class| *class <= wanted);
+            // Newer ones that are smaller wait until they are as many.
+            let smaller = row().take_while(|class| *class < wanted).count();
+            if row().filter(|class| *class == wanted).count() >= FAN {
+                return Some((from + smaller, from + row().count()));
+            }
+            from += row().count() + 1;
+        }
+    }
+    if sizes.len() <= RUNS_MAX {
+        return None;
+    }
+    let cost = |from: &usize| sizes.iter().skip(*from).take(FAN).sum::<u64>();
+    (0..=sizes.len().saturating_sub(FAN)).min_by_key(cost).map(|from| (from, from + FAN))
+}
+
+/// Writes one run of neighbours, given newest first.
+pub(crate) fn merge(
+    core: &Core,
+    inputs: &[Arc<LiveRun>],
+    oldest: bool,
+    floor: BeatNo,
+    relocate: Option<&mut dyn Relocate>,
+    step: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<Arc<LiveRun>> {
+    let heads = || inputs.iter().map(|run| run.run.head());
+    let floor = floor_of(inputs, floor);
+    let mut rows = Retained::new(floor, oldest);
+    let mut headers = Vec::new();
+    for run in inputs {
+        rows.add_run(&run.run, &run.cover)?;
+    }
+    for run in inputs.iter().rev() {
+        headers.extend(run.run.headers()?);
+    }
+    let ranges: Vec<_> = inputs.iter().map(|run| run.coverings()).collect();
+    let head = RunHead {
+        number: core.take_run_number()?,
+        span: FrameSpan {
+            after: heads().map(|head| head.span.after).min().unwrap_or_default(),
+            upto: heads().map(|head| head.span.upto).max().unwrap_or_default(),
+        },
+        first_beat: heads().map(|head| head.first_beat).min().unwrap_or_default(),
+        last_beat: heads().map(|head| head.last_beat).max().unwrap_or_default(),
+        floor,
+    };
+    let plan = Plan {
+        head,
+        rows,
+        ranges: kept_ranges(&ranges, floor, oldest),
+        headers: kept_headers(headers.into_iter(), floor),
+    };
+    let run = plan.write(&*core.disk, &core.home, relocate, step)?;
+    Ok(Arc::new(LiveRun::new(run)))
+}
+
+/// Puts a merged run in the place of its inputs, and removes their files.
+pub(crate) fn replace(core: &Core, inputs: &[Arc<LiveRun>], merged: Arc<LiveRun>) -> Result<()> {
+    core.switch(|state| {
+        let is_input = |run: &Arc<LiveRun>| inputs.iter().any(|input| Arc::ptr_eq(run, input));
+        let at = state.runs.iter().position(is_input).unwrap_or(state.runs.len());
+        state.runs.retain(|run| !is_input(run));
+        state.runs.insert(at.min(state.runs.len()), merged);
+    });
+    core.write_head(false)?;
+    for run in inputs {
+        core.disk.remove_file(run.run.path())?;
+    }
+    Ok(())
+}
+
+/// The floor of a run made of these, where `wanted` is asked for: what is given up already stays so, and nothing is given up
+/// behind which a beat is lost.
+pub(crate) fn floor_of(runs: &[Arc<LiveRun>], wanted: BeatNo) -> BeatNo {
+    let given_up = runs.iter().map(|run| run.run.head().floor).max().unwrap_or_default();
+    let floor = given_up.max(wanted);
+    let lost =
+        runs.iter().flat_map(|run| run.coverings()).filter_map(|range| Some(range.mark.lost?.beat)).min();
+    lost.map_or(floor, |lost| floor.min(lost))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_neighbours_of_a_size_are_merged_and_their_number_stays_small() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(due(&[]), None);
+        assert_eq!(due(&[MIB; FAN - 1]), None);
+        assert_eq!(due(&[MIB; FAN]), Some((0, FAN)));
+        assert_eq!(due(&[MIB, MIB, 900 * MIB, MIB, MIB, MIB, MIB]), None);
+        let scattered: Vec<u64> =
+            (0..=RUNS_MAX as u64).map(|n| [MIB, 900 * MIB][usize::from(n % 6 == 0)]).collect();
+        assert!(due(&scattered).is_some(), "never more than allowed");
+        let mut mixed = vec![30 * MIB; FAN + 3];
+        (mixed[0], mixed[2], mixed[FAN + 2]) = (MIB, MIB, 4000 * MIB);
+        assert_eq!(due(&mixed), Some((1, FAN + 2)));
+        let mut sizes = Vec::new();
+        let mut written = 0;
+        for _ in 0..2000 {
+            sizes.insert(0, 30 * MIB);
+            while let Some((from, upto)) = due(&sizes) {
+                let merged = sizes.drain(from..upto).sum();
+                written += merged;
+                sizes.insert(from, merged);
+            }
+            assert!(sizes.len() <= 5 * FAN, "{sizes:?}");
+            assert!(sizes.len() <= RUNS_MAX);
+        }
+        assert!(!lags(&[30 * MIB; LAG - 1]) && lags(&[30 * MIB; LAG]), "then flushes wait");
+        let times = written / (2000 * 30 * MIB);
+        assert!(times <= 5, "every byte is written about once a size, of which there are five: {times}");
+    }
+}
