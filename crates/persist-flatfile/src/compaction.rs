@@ -34,7 +34,7 @@ pub(crate) fn compact(core: &Core, keep_beats: u64, seen: &dyn Observer) -> Resu
     let _one_at_a_time = core.merging.lock();
     let published = core.published();
     let runs = published.state.runs.clone();
-    let floor = BeatNo(published.header.beat.0.saturating_sub(keep_beats));
+    let floor = published.state.history_from(keep_beats);
     let judged_below = crate::feed::payloads_from(core)?.map_or(settled, |kept| kept.min(settled));
     let before: Vec<Arc<PayloadFile>> =
         published.state.payloads.iter().filter(|file| file.number() < judged_below).cloned().collect();

@@ -71,8 +71,10 @@ pub(crate) fn flush_oldest(core: &Core, upto: u64) -> Result<Option<u64>> {
             log.timeline.sync()?;
         }
     }
-    let floor = published.header.beat.0.saturating_sub(core.settings.history_beats);
-    let plan = plan(core, &published.state, table, BeatNo(floor))?;
+    // Counted from what the run makes durable: later beats may be lost, and the window must reach as far back then.
+    let newest = table.slots().next_back().map_or(BeatNo(0), |slot| slot.header.beat);
+    let floor = BeatNo(newest.0.saturating_sub(core.settings.history_beats));
+    let plan = plan(core, &published.state, table, floor)?;
     let number = plan.head.number;
     let nameless = plan.write_nameless(&*core.disk, &core.home, None, &mut |_| Ok(()))?;
     claim.wait_for_older()?;

@@ -62,7 +62,7 @@ fn merge_one(core: &Core) -> Result<bool> {
     let inputs = due(&sizes(runs)).and_then(|(from, upto)| runs.get(from..upto));
     let Some(inputs) = inputs else { return Ok(false) };
     let oldest = inputs.last().zip(runs.last()).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
-    let floor = BeatNo(published.header.beat.0.saturating_sub(core.settings.history_beats));
+    let floor = published.state.history_from(core.settings.history_beats);
     let merged = merge(core, inputs, oldest, floor, None, &mut |_| Ok(()))?;
     replace(core, inputs, merged)?;
     Ok(true)

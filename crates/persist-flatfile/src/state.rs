@@ -67,6 +67,13 @@ impl State {
         self.runs.iter().map(|run| run.run.head().floor).max().unwrap_or_default()
     }
 
+    /// The oldest beat to keep when so many before the newest must stay readable, counted from the newest that is in a run: later
+    /// ones may not be durable, and when they are lost, the window must reach as far back from what is left.
+    pub(crate) fn history_from(&self, beats: u64) -> BeatNo {
+        let newest = self.runs.first().map_or(BeatNo(0), |run| run.run.head().last_beat);
+        BeatNo(newest.0.saturating_sub(beats))
+    }
+
     /// Whether any beat is lost.
     pub(crate) fn has_lost(&self) -> bool {
         self.tables().any(|table| table.has_lost()) || self.runs.iter().any(|run| run.has_lost)
