@@ -87,6 +87,10 @@ pub(crate) enum Command {
     Swap(commands::swap::Args),
     /// Move a store to another engine and directory
     Migrate(commands::migrate::Args),
+    /// Write the store into one file that every engine can import
+    Export(commands::export::Args),
+    /// Make a store of such a file, after checking every byte of it
+    Import(commands::import::Args),
     /// Give unused space back
     Compact(commands::compact::Args),
     /// Open the stores of a configuration in their order, do their upkeep, and close them

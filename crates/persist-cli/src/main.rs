@@ -58,6 +58,8 @@ fn run(command: &Command, global: &Global, out: &mut Out) -> Result<()> {
         Command::Swap(args) => commands::swap::run(args, global, out),
         Command::Migrate(args) => commands::migrate::run(args, global, out),
         Command::Backup(args) => commands::backup::run(args, global, out),
+        Command::Export(args) => commands::export::run(args, global, out),
+        Command::Import(args) => commands::import::run(args, global, out),
         Command::Compact(args) => commands::compact::run(args, global, out),
         Command::Maintain(args) => commands::maintain::run(args, global, out),
         Command::Config(Config::Check(args)) => commands::config::check(args, global, out),

@@ -1,16 +1,14 @@
 //! A copy of a whole home.
 
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, absolute};
 
-use persist_api::{BackupStat, Caps, Error, ErrorKind, Observer, Progress, Quiet, Result};
-use persist_io::{Disk, EntryKind, FileMode, create_dir_durably, lock_dir, remove_tree, sync_tree};
+use persist_api::{BackupStat, Caps, Error, ErrorKind, Observer, Progress, Result};
+use persist_io::{Disk, create_dir_durably, lock_dir, remove_tree, sync_tree};
 
-use crate::home::{CAS_DIR, Found, engine_dir, survey};
+use crate::cas::{BlobDraft, BlobName, CAS_DIR, NewBlob, each_blob, read_blob};
+use crate::home::{Found, engine_dir, survey};
 use crate::shared::{Active, Shared};
 use crate::stamp::{Stamp, StampState, StoreId};
-
-/// Bytes that are copied at a time.
-const COPY_BYTES: usize = 256 * 1024;
 
 /// What a backup is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +49,7 @@ pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Resul
         swap: None,
         ..stamp.clone()
     };
-    let copied = copy_parts(&active, disk, into, &copy, seen);
+    let copied = copy_parts(&active, disk, home, into, &copy, seen);
     if copied.is_err() {
         // Best effort: without a stamp it is no store, and it is refused by name.
         let _ = remove_tree(disk, &engine_dir(into, copy.epoch))
@@ -88,15 +86,14 @@ pub(crate) fn lies_inside(path: &Path, home: &Path) -> bool {
 fn copy_parts(
     active: &Active,
     disk: &dyn Disk,
+    home: &Path,
     into: &Path,
     copy: &Stamp,
     seen: &dyn Observer,
 ) -> Result<BackupReport> {
     let engine = active.engine("backup")?.backup(&engine_dir(into, copy.epoch), seen)?;
-    let mut blobs = Blobs { disk, seen, count: 0, bytes: 0 };
-    if let Some(home) = &active.home {
-        blobs.copy_dir(&home.join(CAS_DIR), &into.join(CAS_DIR))?;
-    }
+    let mut blobs = Blobs { disk, home, into, seen, count: 0, bytes: 0 };
+    blobs.copy_all()?;
     // The last thing that this syncs is `into` itself, with the engine's name in it.
     sync_tree(disk, &into.join(CAS_DIR))?;
     copy.write(disk, into)?;
@@ -109,63 +106,46 @@ fn copy_parts(
     })
 }
 
-/// Copies blobs from one home to another, durably. Those that are there already are not copied again.
+/// Copies the blobs of one home into another, durably. Those that are there already are not copied again.
 ///
 /// # Errors
-/// `Mismatch` naming what is no blob; `Io`, `Full`.
+/// `Mismatch` naming what is no blob, `Corrupt` naming a blob that is not what its name says; `Io`, `Full`.
 pub(crate) fn copy_blobs(disk: &dyn Disk, from: &Path, to: &Path) -> Result<()> {
-    let mut blobs = Blobs { disk, seen: &Quiet, count: 0, bytes: 0 };
-    blobs.copy_dir(from, to)?;
-    sync_tree(disk, to)
+    disk.create_dir(&to.join(CAS_DIR))?;
+    each_blob(disk, from, &mut |name, _| {
+        let Some(mut draft) = BlobDraft::create(disk, to, name)? else { return Ok(()) };
+        read_blob(disk, from, name, &mut |bytes| draft.write(bytes))?;
+        draft.put_in_place(disk)
+    })?;
+    sync_tree(disk, &to.join(CAS_DIR))
 }
 
-/// Copies the blobs. They never change once written, so that any moment is as good as another.
+/// Copies the blobs. A blob is written whole before the beat that names it, never changes and stays, so that after the
+/// engine's copy was made, all that its beat can name are there.
 struct Blobs<'c> {
     disk: &'c dyn Disk,
+    home: &'c Path,
+    into: &'c Path,
     seen: &'c dyn Observer,
     count: u64,
     bytes: u64,
 }
 
 impl Blobs<'_> {
-    fn copy_dir(&mut self, from: &Path, to: &Path) -> Result<()> {
-        self.disk.create_dir(to)?;
-        let there = self.disk.list(to)?.unwrap_or_default();
-        for entry in self.disk.list(from)?.unwrap_or_default() {
-            let (from, to): (PathBuf, PathBuf) = (from.join(&entry.name), to.join(&entry.name));
-            match entry.kind {
-                EntryKind::Dir => self.copy_dir(&from, &to)?,
-                EntryKind::File => match there.iter().find(|other| other.name == entry.name) {
-                    Some(other) if other.kind == EntryKind::File && other.len == entry.len => {}
-                    _ => {
-                        self.disk.remove_file(&to)?;
-                        self.copy_file(&from, &to)?;
-                    }
-                },
-                EntryKind::Other => {
-                    let context = "neither a file nor a directory; blobs are nothing else";
-                    return Err(Error::new(ErrorKind::Mismatch, "backup", context).with_path(from));
-                }
-            }
-        }
-        Ok(())
+    fn copy_all(&mut self) -> Result<()> {
+        self.disk.create_dir(&self.into.join(CAS_DIR))?;
+        each_blob(self.disk, self.home, &mut |name, _| self.copy(name))
     }
 
-    fn copy_file(&mut self, from: &Path, to: &Path) -> Result<()> {
-        let progress = Progress { phase: "blobs", done: self.count, total: None, unit: "blobs" };
-        self.seen.step("backup", progress)?;
-        let source = self.disk.open(from, FileMode::Read)?;
-        let target = self.disk.open(to, FileMode::CreateNew)?;
-        let mut buffer = vec![0; COPY_BYTES];
-        let mut offset = 0_u64;
-        loop {
-            let got = source.read_at(offset, &mut buffer)?;
-            let Some(bytes) = buffer.get(..got).filter(|bytes| !bytes.is_empty()) else { break };
-            target.write_at(offset, bytes)?;
-            offset = offset.saturating_add(got as u64);
-        }
+    fn copy(&mut self, name: BlobName) -> Result<()> {
+        let mut target = NewBlob::create(self.disk, self.into, name)?;
+        let bytes = read_blob(self.disk, self.home, name, &mut |bytes| {
+            let progress = Progress { phase: "blobs", done: self.count, total: None, unit: "blobs" };
+            self.seen.step("backup", progress)?;
+            target.write(bytes)
+        })?;
         self.count = self.count.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(offset);
+        self.bytes = self.bytes.saturating_add(bytes);
         Ok(())
     }
 }

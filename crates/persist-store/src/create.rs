@@ -8,8 +8,9 @@ use persist_api::{
 };
 use persist_io::{DirLock, create_dir_durably, lock_dir};
 
+use crate::cas::CAS_DIR;
 use crate::feed::FeedState;
-use crate::home::{CAS_DIR, Found, check_clearable, clear, engine_dir, survey};
+use crate::home::{Found, check_clearable, clear, engine_dir, survey};
 use crate::layers::{Codec, FORMAT_KEY, Layered, read_format_record};
 use crate::opened::Opened;
 use crate::shared::{Active, Running, Setup, Shared, Terms};

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use persist_api::{Error, Observer, Progress, Result, Scan};
+use persist_api::{Error, KeyRange, Observer, Progress, Result, Scan, View, Visit};
 
+use crate::layers::{logical_key, user_range};
 use crate::view::StoreView;
 
 /// How many rows pass between two reports of progress.
@@ -67,9 +68,19 @@ impl DigestBuilder {
 }
 
 pub(crate) fn of_view(view: &StoreView, seen: &dyn Observer) -> Result<StoreDigest> {
+    of_rows(seen, |visit| view.scan(Scan::all(), visit))
+}
+
+/// The digest of users' records in a view of an engine under its layers.
+pub(crate) fn of_engine(view: &dyn View, seen: &dyn Observer) -> Result<StoreDigest> {
+    let scan = Scan { range: user_range(&KeyRange::all()), ..Scan::all() };
+    of_rows(seen, |visit| view.scan(scan, &mut |key, value| visit(logical_key(key), value)))
+}
+
+fn of_rows(seen: &dyn Observer, scan: impl FnOnce(&mut Visit<'_>) -> Result<()>) -> Result<StoreDigest> {
     let mut builder = DigestBuilder::new();
     let mut stopped: Option<Error> = None;
-    view.scan(Scan::all(), |key, value| {
+    scan(&mut |key, value| {
         let done = builder.records();
         if done.is_multiple_of(ROWS_PER_STEP) {
             let progress = Progress { phase: "digest", done, total: None, unit: "records" };

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use persist_api::{Advice, Driver, Error, ErrorKind, Probe, Result};
 use persist_io::{Disk, Entry, EntryKind, LOCK_FILE, read_file, remove_tree};
 
+use crate::cas::{CAS_DIR, each_blob};
 use crate::stamp::{STAMP_FILE, Stamp, StampState};
 use crate::swap::{SwapMark, SwapPlace, SwapState};
 
-/// Name of the directory of content-addressed blobs in a home.
-pub const CAS_DIR: &str = "cas";
 /// The temporary name of a stamp that is being replaced.
 const STAMP_NEW: &str = "persist.stamp.new";
 /// First word of what a lock file of ours holds.
@@ -23,7 +22,7 @@ const LOCK_BYTES_MAX: u64 = 4096;
 pub(crate) enum Found {
     /// Nothing, or nothing but our lock.
     Nothing,
-    /// A creation that was not finished. It may be cleared.
+    /// A creation that was not finished and may be cleared, or an import, which only another import may clear.
     Unfinished(Stamp),
     /// A store.
     Store(Stamp),
@@ -83,7 +82,7 @@ pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
     Ok(Survey { found, strangers })
 }
 
-/// What the home is into which a swap copies, judged by the other side.
+/// What the home is into which something is copied: a bundle, or by a swap, which the other side judges.
 ///
 /// # Errors
 /// `Mismatch` while it is no store.
@@ -92,7 +91,8 @@ fn arriving(disk: &dyn Disk, home: &Path, stamp: Stamp) -> Result<Found> {
         let context = format!("a copy into this home was not finished; it is no store yet{what}");
         Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home))
     };
-    let Some(swap) = &stamp.swap else { return unfinished("") };
+    // What a bundle was imported into: only the next import clears it.
+    let Some(swap) = &stamp.swap else { return Ok(Found::Unfinished(stamp)) };
     match &swap.place {
         // The process that had the source holds the lock as long as it lives, and its store went with it.
         SwapPlace::Nowhere => Ok(Found::Unfinished(stamp)),
@@ -153,8 +153,8 @@ fn is_our_lock(disk: &dyn Disk, home: &Path) -> Result<bool> {
     }
 }
 
-/// Checks that an unfinished creation may be cleared: nothing but files that are ours by name, an engine directory that
-/// its driver recognises, no blobs.
+/// Checks that an unfinished creation or import may be cleared: nothing but files that are ours by name, an engine directory
+/// that its driver recognises, no blobs but those of an import.
 ///
 /// # Errors
 /// `Mismatch` naming what stands in the way; `Io`.
@@ -166,7 +166,8 @@ pub(crate) fn check_clearable(
     drivers: &[Arc<dyn Driver>],
 ) -> Result<()> {
     let refuse = |what: String| {
-        let context = format!("a creation was not finished here, and it cannot be cleared: {what}");
+        let begun = if stamp.is_import() { "an import" } else { "a creation" };
+        let context = format!("{begun} was not finished here, and it cannot be cleared: {what}");
         Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home))
     };
     if let Some(stranger) = survey.strangers.first() {
@@ -179,7 +180,9 @@ pub(crate) fn check_clearable(
             return refuse(format!("{} is not what we make", entry.name.display()));
         }
     }
-    if disk.list(&home.join(CAS_DIR))?.is_some_and(|blobs| !blobs.is_empty()) {
+    if stamp.is_import() {
+        each_blob(disk, home, &mut |_, _| Ok(()))?;
+    } else if disk.list(&home.join(CAS_DIR))?.is_some_and(|blobs| !blobs.is_empty()) {
         return refuse(format!("{CAS_DIR} holds files"));
     }
     if let Probe::Foreign { what } = find_driver(drivers, &stamp.engine)?.probe(&home.join(&engine))? {
@@ -188,14 +191,15 @@ pub(crate) fn check_clearable(
     Ok(())
 }
 
-/// Clears what an unfinished creation left, all but the stamp and the lock. Call under the lock, after
+/// Clears what an unfinished creation or import left, all but the stamp and the lock. Call under the lock, after
 /// [`check_clearable`].
 ///
 /// # Errors
 /// `Io`; the stamp still says `creating` then.
 pub(crate) fn clear(disk: &dyn Disk, home: &Path, stamp: &Stamp) -> Result<()> {
     remove_tree(disk, &engine_dir(home, stamp.epoch))?;
-    disk.remove_dir(&home.join(CAS_DIR))?;
+    let cas = home.join(CAS_DIR);
+    if stamp.is_import() { remove_tree(disk, &cas) } else { disk.remove_dir(&cas) }?;
     disk.sync_dir(home)
 }
 

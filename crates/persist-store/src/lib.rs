@@ -29,6 +29,8 @@
 mod active;
 mod activity;
 mod backup;
+mod bundle;
+mod cas;
 mod clock;
 mod create;
 mod cursor;
@@ -55,12 +57,15 @@ mod views;
 mod writer;
 
 pub use backup::BackupReport;
+pub use bundle::{
+    ApplyReport, BundleBase, BundleLimits, BundleManifest, BundleReport, ImportReport, read_bundle,
+};
+pub use cas::CAS_DIR;
 pub use clock::{Clock, SystemClock};
 pub use cursor::StoreCursor;
 pub use digest::{DigestBuilder, StoreDigest};
 pub use feed::{Feed, FeedCommit, Hold, HoldOptions, HoldStat, Ready};
 pub use group::{CommitOptions, NotQueued, Pending};
-pub use home::CAS_DIR;
 pub use layers::{
     KeyId, KeyProvider, KeyRing, LayeredDriver, SecretKey, compressed, default_request, encrypted,
     standard_layers, volatile_request,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{
-    Caps, Driver, Durability, Error, ErrorKind, Grant, Observer, Offer, OpenOptions, Quiet, Refusal, Request,
-    Result, negotiate, renegotiate,
+    Advice, Caps, Driver, Durability, Error, ErrorKind, Grant, Observer, Offer, OpenMode, OpenOptions, Quiet,
+    Refusal, Request, Result, negotiate, renegotiate,
 };
 use persist_io::Disk;
 
@@ -45,7 +45,7 @@ pub struct Description {
     pub home: Option<PathBuf>,
     /// The stamp of a store that exists.
     pub stamp: Option<Stamp>,
-    /// True when a creation was not finished here and will be cleared.
+    /// True when a creation or an import was not finished here. A creation will be cleared; an import by the next import.
     pub unfinished: bool,
     /// Entries of the home that the stamp does not account for, engines of other epochs among them. They are never
     /// opened and never touched.
@@ -236,7 +236,13 @@ impl Opened {
     /// `Refused`; `Mismatch` when the engine's format number is not the stamped one.
     pub(crate) fn decide(&self, survey: &Survey, request: &Request) -> Result<Grant> {
         self.check_place(survey)?;
-        let Found::Store(stamp) = &survey.found else { return self.grant_new(request) };
+        let stamp = match &survey.found {
+            Found::Store(stamp) => stamp,
+            Found::Unfinished(stamp) if stamp.is_import() => {
+                return Err(self.unfinished_import());
+            }
+            Found::Unfinished(_) | Found::Nothing => return self.grant_new(request),
+        };
         if stamp.engine != self.offer.engine || stamp.engine_format != self.offer.format {
             let context = format!(
                 "the store has {} format {}; this build has {} format {}",
@@ -265,6 +271,12 @@ impl Opened {
     /// Checks the mode against what was found, and that an unfinished creation can be cleared.
     fn check_place(&self, survey: &Survey) -> Result<()> {
         let exists = matches!(survey.found, Found::Store(_));
+        if let Found::Unfinished(stamp) = &survey.found
+            && stamp.is_import()
+            && self.options.mode == OpenMode::MustExist
+        {
+            return Err(self.unfinished_import());
+        }
         self.options.mode.check(exists).map_err(|error| error.with_path(&self.home))?;
         match &survey.found {
             Found::Unfinished(stamp) => {
@@ -272,6 +284,11 @@ impl Opened {
             }
             Found::Store(_) | Found::Nothing => Ok(()),
         }
+    }
+
+    fn unfinished_import(&self) -> Error {
+        let context = "an import into this home was not finished, it is no store: import again, or remove it";
+        Error::new(ErrorKind::Mismatch, "open", context).with_path(&self.home).with_advice(Advice::FixPath)
     }
 
     /// True when a volatile driver already has this home.

@@ -203,6 +203,11 @@ impl Stamp {
         Self::parse(&bytes).map(Some).map_err(|error| error.with_path(path))
     }
 
+    /// True for a home into which a bundle is being imported.
+    pub(crate) fn is_import(&self) -> bool {
+        self.state == StampState::Importing && self.swap.is_none()
+    }
+
     /// Puts the stamp in its place, atomically and durably.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::observe::{told, verb};
 use crate::shared::{Active, Running, Shared};
 use crate::view::StoreView;
 use crate::views::{Engaged, ViewOptions, ViewStats};
-use crate::{BackupReport, Stamp, StoreDigest, VerifyReport};
+use crate::{BackupReport, BundleBase, BundleReport, Stamp, StoreDigest, VerifyReport};
 
 /// How often figures are taken again because others commit meanwhile.
 const STATS_TRIES: usize = 64;
@@ -220,6 +220,32 @@ impl Store {
         let _at_work = self.0.activity.begin();
         let span = tracing::info_span!("persist.backup", into = %into.display());
         verb(&self.0, "backup", span, || crate::backup::backup(&self.0, into, seen))
+    }
+
+    /// Writes the store, as it is at the newest beat, into one file that every engine can import: records, the numbers and
+    /// root of the beat, blobs (`docs/format-bundle.md`). Equal content gives equal bytes, whatever the engine. Writers go on
+    /// meanwhile. The file appears whole, under its name, and is durable when the call returns; until then it is `FILE.new`,
+    /// which is removed again when the call fails. Needs the memory of one record, and 40 bytes for each blob.
+    ///
+    /// # Errors
+    /// `Unsupported` without SNAPSHOT and ORDERED, `Mismatch` when something has the name of the file already, `Invalid` when
+    /// it would lie inside this home, `Corrupt` naming a record or blob that does not verify, `Full`, `Io`, `Cancelled`.
+    pub fn export(&self, file: &Path, seen: &dyn Observer) -> Result<BundleReport> {
+        crate::bundle::export(self, file, None, seen)
+    }
+
+    /// Writes what came after a base into one file, an *increment*: every commit after it up to the newest beat, by the
+    /// [feed](Self::feed), which some [hold](Self::hold) must have kept; and all blobs. [`Writer::apply`](crate::Writer::apply)
+    /// brings a store that stands at the base to that beat. Otherwise as [`export`](Self::export).
+    ///
+    /// The numbers of the base are checked against the feed. Its digest is not, for a store does not know what it was: it is
+    /// checked where the increment is applied.
+    ///
+    /// # Errors
+    /// `Conflict` when the base is no beat of this store; `Stale` when its commits are not kept any more; as
+    /// [`export`](Self::export).
+    pub fn export_since(&self, file: &Path, base: &BundleBase, seen: &dyn Observer) -> Result<BundleReport> {
+        crate::bundle::export(self, file, Some(base), seen)
     }
 
     /// Runs the engine's checker, reads every record back through the layers, and compares what can be compared. What

@@ -73,19 +73,20 @@ impl fmt::Debug for Writer {
 }
 
 /// The lane, until dropped.
-struct Lane<'w> {
+pub(crate) struct Lane<'w> {
     shared: &'w Shared,
     seat: &'w mut Option<Box<Seat>>,
 }
 
 impl Lane<'_> {
     /// The terms of the engine that it leads to. They stay while the lane is held.
-    fn terms(&self) -> Arc<Terms> {
+    pub(crate) fn terms(&self) -> Arc<Terms> {
         let active = self.seat.as_ref().map(|seat| Arc::clone(&seat.active));
         Arc::clone(&active.unwrap_or_else(|| self.shared.active()).terms)
     }
 
-    fn write<'l>(
+    /// Makes a beat of commits that were checked, at a durability that is active.
+    pub(crate) fn write<'l>(
         &mut self,
         logs: impl ExactSizeIterator<Item = &'l BeatLog> + Clone,
         durability: Durability,
@@ -232,8 +233,8 @@ impl Writer {
         drop(Lane { shared: &self.shared, seat: &mut self.seat });
     }
 
-    /// The lane, for one beat.
-    fn lane(&mut self) -> Lane<'_> {
+    /// The lane, until what is returned is dropped.
+    pub(crate) fn lane(&mut self) -> Lane<'_> {
         self.enter();
         Lane { shared: &self.shared, seat: &mut self.seat }
     }

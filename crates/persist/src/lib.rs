@@ -51,13 +51,14 @@ pub use persist_io::{Disk, RealDisk};
 #[cfg(feature = "lifecycle")]
 pub use persist_lifecycle as lifecycle;
 pub use persist_store::{
-    BackupReport, BeatLog, Cause, Clock, CommitOptions, Conflict, Description, DigestBuilder, Feed,
-    FeedCommit, Hold, HoldOptions, HoldStat, KeyId, KeyProvider, KeyRing, NotOpened, NotQueued, Op, Opened,
-    Pending, Ready, Receipt, STAMP_FILE, SecretKey, StagedBeat, Stamp, StampState, Store, StoreCursor,
-    StoreDigest, StoreId, StoreStats, StoreView, Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace,
-    SwapReport, SwapSide, SwapState, SwapStatus, SwapTarget, SystemClock, Transacted, Transaction,
-    VerifyReport, ViewOptions, ViewStats, Writer, beat_root, compressed, default_request, encrypted,
-    standard_layers, volatile_request,
+    ApplyReport, BackupReport, BeatLog, BundleBase, BundleLimits, BundleManifest, BundleReport, Cause, Clock,
+    CommitOptions, Conflict, Description, DigestBuilder, Feed, FeedCommit, Hold, HoldOptions, HoldStat,
+    ImportReport, KeyId, KeyProvider, KeyRing, NotOpened, NotQueued, Op, Opened, Pending, Ready, Receipt,
+    STAMP_FILE, SecretKey, StagedBeat, Stamp, StampState, Store, StoreCursor, StoreDigest, StoreId,
+    StoreStats, StoreView, Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapReport, SwapSide,
+    SwapState, SwapStatus, SwapTarget, SystemClock, Transacted, Transaction, VerifyReport, ViewOptions,
+    ViewStats, Writer, beat_root, compressed, default_request, encrypted, read_bundle, standard_layers,
+    volatile_request,
 };
 
 /// The README's code compiles and runs.

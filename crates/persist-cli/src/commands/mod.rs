@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod backup;
+pub(crate) mod bundle;
 pub(crate) mod checkpoint;
 pub(crate) mod compact;
 pub(crate) mod completions;
@@ -14,10 +15,12 @@ pub(crate) mod doctor;
 mod doctor_flatfile;
 pub(crate) mod emit;
 pub(crate) mod engines;
+pub(crate) mod export;
 mod frame_body;
 pub(crate) mod frame_show;
 pub(crate) mod frame_verify;
 pub(crate) mod get;
+pub(crate) mod import;
 pub(crate) mod import_branch;
 pub(crate) mod ingest;
 pub(crate) mod init;

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should stop where it stands; it also makes files to be read"
 )]
 
+mod bundles;
 mod config;
 #[cfg(feature = "conformance")]
 mod conformance;

@@ -11,7 +11,8 @@ use super::mark::{SwapMark, SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapReport, SwapStatus, SwapTarget};
 use super::{Guard, HOLD_NAME, Swap, side};
 use crate::Store;
-use crate::home::{CAS_DIR, engine_dir};
+use crate::cas::CAS_DIR;
+use crate::home::engine_dir;
 use crate::shared::{Active, Core};
 use crate::stamp::{STAMP_FILE, Stamp, StampState};
 

@@ -12,7 +12,6 @@ use super::{HOLD_NAME, Stage, Swap, gone, side};
 use crate::backup::copy_blobs;
 use crate::feed::{Carry, HoldOptions, Wanted};
 use crate::group::Fence;
-use crate::home::CAS_DIR;
 use crate::shared::{Active, Core, Shared};
 use crate::stamp::{STAMP_FILE, Stamp, StampState};
 
@@ -59,7 +58,7 @@ impl Swap {
         let disk = self.shared.setup.disk.as_ref();
         let Some(home) = &target.home else { return Ok(()) };
         if let Some(own) = self.shared.active().home.as_ref().filter(|own| *own != home) {
-            copy_blobs(disk, &own.join(CAS_DIR), &home.join(CAS_DIR))?;
+            copy_blobs(disk, own, home)?;
         }
         disk.sync_dir(home)
     }

@@ -20,8 +20,10 @@ use std::sync::Arc;
 
 use persist_api::{BeatNo, Caps, Durability, Error, ErrorKind, Result};
 
+pub(crate) use overlay::Overlay;
 pub(crate) use reads::Reads;
 pub(crate) use recent::Recent;
+pub(crate) use scan::scan as scan_over;
 pub use transaction::Transaction;
 
 use crate::Store;

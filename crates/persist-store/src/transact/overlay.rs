@@ -6,10 +6,11 @@ use std::ops::Bound;
 use persist_api::{Direction, KeyRange};
 
 use super::spans::Spans;
+use crate::log::{BeatLog, Op};
 
 /// The staged state over the base. What is not in here is as in the base.
 #[derive(Debug, Default)]
-pub(super) struct Overlay {
+pub(crate) struct Overlay {
     /// Value, or `None` for a deleted record.
     records: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// Ranges of the base that are gone.
@@ -39,6 +40,17 @@ impl Overlay {
         }
         self.records.retain(|key, _| !range.contains(key));
         self.cleared.insert(range);
+    }
+
+    /// Stages all operations of a log.
+    pub(crate) fn apply(&mut self, log: &BeatLog) {
+        for op in log.ops() {
+            match op {
+                Op::Put { key, value } => self.put(key, value),
+                Op::Delete { key } => self.delete(key),
+                Op::DeleteRange { range } => self.delete_range(&range),
+            }
+        }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Staged<'_> {

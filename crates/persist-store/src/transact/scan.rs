@@ -9,13 +9,13 @@ use persist_api::{Direction, KeyRange, Result, Scan};
 use super::overlay::{Overlay, Rows, Staged};
 use crate::StoreView;
 
-type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
+pub(crate) type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v;
 
 /// Scans and gives the part of the range that was looked at: all of it, or as far as the last row that was visited.
 ///
 /// # Errors
 /// Those of the view; rows visited before were right.
-pub(super) fn scan(
+pub(crate) fn scan(
     base: &StoreView,
     own: &Overlay,
     scan: &Scan<'_>,

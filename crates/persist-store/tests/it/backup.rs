@@ -9,7 +9,9 @@ use persist_api::{ErrorKind, Progress, Quiet, Result};
 use persist_io::{Disk, DiskFile, Entry, FileMode, RealDisk};
 use persist_store::{Store, default_request};
 
-use crate::kit::{content, drivers, fails, files, look_at, open, open_default, options, place, put, toy};
+use crate::kit::{
+    content, drivers, fails, files, look_at, open, open_default, options, place, put, put_blob, toy,
+};
 use crate::toy::Toy;
 
 #[test]
@@ -18,10 +20,12 @@ fn a_backup_opens_by_itself_and_knows_its_origin() {
     let into = place.home.with_file_name("copy");
     let (mut writer, store) = open_default(&place.home);
     put(&mut writer, &[(b"a", b"1"), (b"", b"")]);
-    std::fs::create_dir(place.home.join("cas/ab")).unwrap();
-    std::fs::write(place.home.join("cas/ab/blob"), vec![5; 600_000]).unwrap();
+    let blob = put_blob(&place.home, &vec![5; 600_000]);
+    put_blob(&place.home, b"");
+    // Still being written, so that no beat can name it.
+    std::fs::write(blob.with_extension("blob.new"), b"half").unwrap();
     let report = store.backup(&into, &Quiet).unwrap();
-    assert_eq!((report.engine.beat.0, report.blobs, report.blob_bytes), (1, 1, 600_000));
+    assert_eq!((report.engine.beat.0, report.blobs, report.blob_bytes), (1, 2, 600_000));
     put(&mut writer, &[(b"b", b"2")]);
 
     let opened = look_at(&drivers(&[toy()]), &into, None, &options()).unwrap();
@@ -35,7 +39,9 @@ fn a_backup_opens_by_itself_and_knows_its_origin() {
     assert_eq!(content(&view).len(), 2);
     assert_eq!(content(&source).len(), 3);
     assert_eq!(view.header().beat.0, 1);
-    assert_eq!(std::fs::read(into.join("cas/ab/blob")).unwrap(), vec![5; 600_000]);
+    let copied = into.join(blob.strip_prefix(&place.home).unwrap());
+    assert_eq!(std::fs::read(&copied).unwrap(), vec![5; 600_000]);
+    assert!(!copied.with_extension("blob.new").exists());
     // The copy goes its own way, its numbers go on.
     assert_eq!(put(&mut copy_writer, &[(b"c", b"3")]).beat.0, 2);
     assert_eq!(content(&store.view().unwrap()).len(), 3);
@@ -104,7 +110,7 @@ fn a_cancelled_backup_leaves_no_store() {
     let into = place.home.with_file_name("copy");
     let (mut writer, store) = open_default(&place.home);
     put(&mut writer, &[(b"a", b"1")]);
-    std::fs::write(place.home.join("cas/blob"), b"blob").unwrap();
+    put_blob(&place.home, b"blob");
     for stop_at in ["copy", "blobs"] {
         let seen = |progress: Progress| {
             if progress.phase == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -116,6 +122,48 @@ fn a_cancelled_backup_leaves_no_store() {
     // The lock that stayed is no obstacle to another try.
     store.backup(&into, &Quiet).unwrap();
     open(&toy(), &into, &default_request()).unwrap();
+}
+
+#[test]
+fn a_blob_that_is_not_what_its_name_says_fails_the_backup_and_is_named() {
+    let place = place();
+    let into = place.home.with_file_name("copy");
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"a", b"1")]);
+    put_blob(&place.home, b"good");
+    let bad = put_blob(&place.home, &vec![6; 300_000]);
+    let mut bytes = vec![6; 300_000];
+    bytes[299_999] ^= 1;
+    for damaged in [bytes, vec![6; 299_999], vec![]] {
+        std::fs::write(&bad, damaged).unwrap();
+        let name = bad.file_name().unwrap().to_str().unwrap();
+        let error = fails(store.backup(&into, &Quiet), ErrorKind::Corrupt, &[name, "blob"]);
+        assert_eq!(error.path(), Some(bad.as_path()));
+        assert_eq!(files(&into).into_keys().collect::<Vec<_>>(), [into.join("lock")]);
+    }
+    std::fs::write(&bad, vec![6; 300_000]).unwrap();
+    assert_eq!(store.backup(&into, &Quiet).unwrap().blobs, 2);
+}
+
+#[test]
+fn what_is_no_blob_is_not_left_out_in_silence() {
+    let place = place();
+    let into = place.home.with_file_name("copy");
+    let (_writer, store) = open_default(&place.home);
+    let blob = put_blob(&place.home, b"blob");
+    let bucket = blob.parent().unwrap();
+    let other = place.home.join("cas/zz").join(blob.file_name().unwrap());
+    std::fs::create_dir(place.home.join("cas/zz")).unwrap();
+    let upper = blob.file_name().unwrap().to_str().unwrap().to_uppercase();
+    let names = [place.home.join("cas/notes"), bucket.join("notes"), bucket.join(upper), other];
+    for stray in names {
+        std::fs::write(&stray, b"blob").unwrap();
+        let error = fails(store.backup(&into, &Quiet), ErrorKind::Mismatch, &["no blob"]);
+        assert_eq!(error.path(), Some(stray.as_path()));
+        std::fs::remove_file(stray).unwrap();
+    }
+    std::os::unix::fs::symlink(&blob, bucket.join(format!("{}.blob", "0".repeat(64)))).unwrap();
+    fails(store.backup(&into, &Quiet), ErrorKind::Mismatch, &["no blob"]);
 }
 
 /// A disk on which another store's backup is written to `into` just before that directory is locked.

@@ -7,7 +7,7 @@ use persist_io::{Disk, RealDisk};
 use persist_store::{Stamp, StampState, default_request, open_with};
 
 use crate::faulty::Faulty;
-use crate::kit::{content, drivers, files, look, open, open_default, options, place, put, toy};
+use crate::kit::{content, drivers, files, look, open, open_default, options, place, put, put_blob, toy};
 use crate::toy::Toy;
 
 #[test]
@@ -163,11 +163,13 @@ fn the_stamp_comes_after_all_that_it_vouches_for() {
     assert_eq!(disk.op_at(ready + 1), ("sync_dir", home.clone()));
 
     put(&mut writer, &[(b"a", b"1")]);
-    std::fs::write(home.join("cas/blob"), b"blob").unwrap();
+    let blob = put_blob(&home, b"blob");
+    let blob = into.join(blob.strip_prefix(&home).unwrap());
     store.backup(&into, &Quiet).unwrap();
     let stamp = disk.last_place_of("rename", &into.join("persist.stamp"));
     for (op, path) in [
-        ("sync_file", into.join("cas/blob")),
+        ("sync_dir", blob.parent().unwrap().to_path_buf()),
+        ("sync_file", blob),
         ("sync_dir", into.join("cas")),
         ("sync_dir", into.join("engine-1")),
     ] {

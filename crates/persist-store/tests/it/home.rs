@@ -189,16 +189,6 @@ fn a_damaged_stamp_is_refused_untouched() {
     refused_untouched(&place.home, ErrorKind::Corrupt, &[STAMP_FILE]);
 }
 
-#[test]
-fn an_unfinished_import_is_no_store() {
-    let place = place();
-    open_default(&place.home);
-    let stamp = Stamp::read(&RealDisk, &place.home).unwrap().unwrap();
-    let stamp = Stamp { state: StampState::Importing, ..stamp };
-    replace(&RealDisk, &place.home.join(STAMP_FILE), stamp.to_text().as_bytes()).unwrap();
-    refused_untouched(&place.home, ErrorKind::Mismatch, &["not finished"]);
-}
-
 /// A home whose stamp says `creating`, with these files beside it.
 fn unfinished(home: &Path, files: &[&str]) {
     let (mut writer, store) = open_default(home);

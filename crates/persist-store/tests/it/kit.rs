@@ -119,6 +119,16 @@ pub fn raw_value(toy: &Toy, home: &Path, key: &[u8]) -> Vec<u8> {
     raw(toy, home).view().unwrap().get_record(key).unwrap().unwrap().into_vec()
 }
 
+/// Puts a blob into a home as whoever stores blobs does, and says where it lies.
+pub fn put_blob(home: &Path, bytes: &[u8]) -> PathBuf {
+    let hex = blake3::hash(bytes).to_hex();
+    let bucket = home.join("cas").join(&hex[..2]);
+    std::fs::create_dir_all(&bucket).unwrap();
+    let path = bucket.join(format!("{hex}.blob"));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
 /// Every file and directory below a path, with its bytes: to show that nothing was touched.
 pub fn files(path: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();

@@ -14,6 +14,14 @@
 mod backup;
 mod beat_limits;
 mod beats;
+mod bundle;
+mod bundle_book;
+mod bundle_crash;
+mod bundle_flips;
+mod bundle_forge;
+mod bundle_forged;
+mod bundle_refuse;
+mod bundle_since;
 mod crash;
 mod digest;
 mod encryption;

@@ -10,6 +10,7 @@
 )]
 
 mod address;
+mod bundles;
 mod engines;
 mod forgotten;
 mod kit;

@@ -354,7 +354,10 @@ fn a_home_is_moved_to_another() {
     let stand = Stand::new();
     let (writer, store) = stand.store("flatfile");
     let id = store.stamp().unwrap().store;
-    assert!(stand.disk.put(format!("{HOME}/cas/ab/blob"), b"a blob"));
+    assert!(stand.disk.put(
+        format!("{HOME}/cas/8e/8e8dcfd5b7a5a4f6e42d1aa34660e299f35a4054ba60cccd931ab212101bab0e.blob"),
+        b"a blob"
+    ));
     let to = SwapTarget::at("toy", "/new");
     let mut swap = store.begin_swap(&to, &swap_options(), &Quiet).unwrap();
     swap.copy(&Quiet).unwrap();
@@ -366,7 +369,13 @@ fn a_home_is_moved_to_another() {
     put(&store, "after", "1");
     let before = all(&store);
     fails(stand.look(None, HOME).map(drop), ErrorKind::Mismatch, &["lives in /new now"]);
-    assert_eq!(stand.disk.bytes("/new/cas/ab/blob").unwrap(), b"a blob");
+    assert_eq!(
+        stand
+            .disk
+            .bytes("/new/cas/8e/8e8dcfd5b7a5a4f6e42d1aa34660e299f35a4054ba60cccd931ab212101bab0e.blob")
+            .unwrap(),
+        b"a blob"
+    );
     store.close().unwrap();
     drop((writer, swap, store));
     let (_writer, store) = stand.open(None, "/new").unwrap();

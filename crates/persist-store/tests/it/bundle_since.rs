@@ -1,0 +1,445 @@
+//! Increments: what came after a base, for a store that stands there.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use persist_api::{Caps, CommitNo, Durability, ErrorKind, KeyRange, Limits, Progress, Quiet};
+use persist_io::{Disk, sim::SimDisk};
+use persist_store::{
+    ApplyReport, BeatLog, BundleBase, BundleLimits, BundleReport, HoldOptions, Store, Writer, beat_root,
+    default_request, read_bundle,
+};
+use proptest::prelude::*;
+
+use crate::bundle::{check, export, import};
+use crate::bundle_forge::{Forge, blob_name, hex};
+use crate::faulty::Faulty;
+use crate::kit::{Place, content, fails, files, memory, open, open_default, place, put, put_blob, toy};
+use crate::toy::{TOY_CAPS, Toy};
+
+fn apply(writer: &mut Writer, bundle: &Path) -> persist_api::Result<ApplyReport> {
+    writer.apply(bundle, Durability::Durable, &BundleLimits::default(), &Quiet)
+}
+
+/// One beat of these commits.
+fn beat(writer: &mut Writer, logs: &[BeatLog]) {
+    for receipt in writer.commit_group(logs, Durability::Durable).unwrap() {
+        receipt.unwrap();
+    }
+}
+
+/// A few beats of every kind of change.
+fn go_on(writer: &mut Writer) {
+    put(writer, &[(b"a", b"changed"), (b"new", &[5; 400])]);
+    let mut logs = [BeatLog::new(), BeatLog::new(), BeatLog::new()];
+    logs[0].delete(b"b").unwrap();
+    logs[1].delete_range(&KeyRange::of::<[u8]>(b"m".as_slice()..b"n".as_slice())).unwrap();
+    logs[1].put(b"mm", b"after the range").unwrap();
+    beat(writer, &logs);
+    put(writer, &[]);
+    put(writer, &[(b"", b"")]);
+}
+
+/// A store with a base bundle, its increment, and a copy that stands at the base.
+struct Chain {
+    place: Place,
+    store: Store,
+    whole: PathBuf,
+    since: PathBuf,
+    copy: PathBuf,
+    report: BundleReport,
+}
+
+fn chain() -> Chain {
+    let place = place();
+    let [whole, since, copy] = ["whole", "since", "copy"].map(|name| place.home.with_file_name(name));
+    let (mut writer, store) = open_default(&place.home);
+    store.hold("bundles", HoldOptions::default()).unwrap();
+    put(&mut writer, &[(b"a", b"1"), (b"b", b"2"), (b"m1", b""), (b"m2", b"")]);
+    put_blob(&place.home, b"old");
+    let base = export(&store, &whole).manifest.as_base();
+    go_on(&mut writer);
+    put_blob(&place.home, b"new");
+    let report = store.export_since(&since, &base, &Quiet).unwrap();
+    import(&toy(), &whole, &copy).unwrap();
+    Chain { place, store, whole, since, copy, report }
+}
+
+/// The copy is what the original is.
+#[track_caller]
+fn is_same(chain: &Chain, copied: &Store) {
+    let copy = copied.home().unwrap();
+    let (view, copied_view) = (chain.store.view().unwrap(), copied.view().unwrap());
+    assert_eq!(content(&copied_view), content(&view));
+    let (header, copied_header) = (view.header(), copied_view.header());
+    assert_eq!((copied_header.beat, copied_header.first_commit), (header.beat, header.first_commit));
+    assert_eq!((copied_header.commits, copied_header.root), (header.commits, header.root));
+    let names = |home: &Path| files(&home.join("cas")).into_values().flatten().collect::<Vec<_>>();
+    assert_eq!(names(&copy), names(&chain.place.home));
+}
+
+#[test]
+fn what_stands_at_the_base_comes_to_the_newest_beat() {
+    let chain = chain();
+    assert_eq!(check(&chain.since).unwrap(), chain.report);
+    let manifest = chain.report.manifest;
+    assert_eq!(manifest.base, Some(check(&chain.whole).unwrap().manifest.as_base()));
+    assert_eq!((manifest.beat.0, manifest.commits, chain.report.blobs), (6, 1, 2));
+    let (mut writer, copied) = open_default(&chain.copy);
+    let applied = apply(&mut writer, &chain.since).unwrap();
+    assert_eq!((applied.beats, applied.commits, applied.rehearsed), (4, 6, true));
+    assert_eq!(applied.bundle, chain.report);
+    is_same(&chain, &copied);
+    let [one, two] = ["one", "two"].map(|name| chain.whole.with_file_name(name));
+    export(&chain.store, &one);
+    export(&copied, &two);
+    assert!(std::fs::read(one).unwrap() == std::fs::read(two).unwrap(), "whole bundles are equal again");
+    let before = content(&copied.view().unwrap());
+    fails(apply(&mut writer, &chain.since), ErrorKind::Conflict, &["applied already"]);
+    assert_eq!(content(&copied.view().unwrap()), before);
+    // And the next increment goes on from this one.
+    let three = chain.whole.with_file_name("three");
+    let empty = chain.store.export_since(&three, &manifest.as_base(), &Quiet).unwrap();
+    assert_eq!((empty.manifest.beat.0, empty.manifest.digest), (6, manifest.digest));
+    assert_eq!(apply(&mut writer, &three).unwrap().beats, 0);
+}
+
+#[test]
+fn equal_histories_give_equal_increments() {
+    let place = place();
+    let mut bundles = Vec::new();
+    let mut make = |name: &str, (mut writer, store): (Writer, Store)| {
+        store.hold("bundles", HoldOptions::default()).unwrap();
+        put(&mut writer, &[(b"a", b"1"), (b"b", b"2")]);
+        let [whole, since] =
+            ["whole", "since"].map(|what| place.home.with_file_name(format!("{name}-{what}")));
+        let base = export(&store, &whole).manifest.as_base();
+        go_on(&mut writer);
+        store.export_since(&since, &base, &Quiet).unwrap();
+        bundles.push(std::fs::read(since).unwrap());
+    };
+    for (name, caps) in [("plain", TOY_CAPS), ("checked", TOY_CAPS | Caps::CRC32C)] {
+        let home = place.home.with_file_name(name);
+        make(name, open(&Toy { caps, ..toy() }, &home, &default_request()).unwrap());
+    }
+    make("memory", memory());
+    assert!(bundles.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_base_that_is_none_of_this_store_is_refused() {
+    let chain = chain();
+    let base = chain.report.manifest.base.unwrap();
+    let file = chain.since.with_file_name("other");
+    let export = |base: BundleBase| chain.store.export_since(&file, &base, &Quiet);
+    let changed = |beat: u64, commit: u64| BundleBase {
+        beat: persist_api::BeatNo(beat),
+        commit: CommitNo(commit),
+        ..base
+    };
+    fails(export(changed(7, 9)), ErrorKind::Conflict, &["no state of this store"]);
+    fails(export(changed(6, 2)), ErrorKind::Conflict, &["no state of this store"]);
+    fails(export(changed(2, 8)), ErrorKind::Conflict, &["no state of this store"]);
+    // In the middle of a beat, and at a beat with another number.
+    fails(export(changed(3, 4)), ErrorKind::Conflict, &["no beat of this store"]);
+    fails(export(changed(3, 2)), ErrorKind::Conflict, &["no beat of this store"]);
+    // Before the hold was made.
+    fails(export(changed(0, 0)), ErrorKind::Stale, &["no hold kept it"]);
+    let newest = BundleBase { digest: [7; 32], ..chain.report.manifest.as_base() };
+    fails(export(newest), ErrorKind::Conflict, &["other records"]);
+    assert!(!file.exists() && !file.with_file_name("other.new").exists());
+}
+
+#[test]
+fn a_store_that_stands_elsewhere_is_left_alone() {
+    let chain = chain();
+    let refused = |home: &Path, file: &Path, kind, words: &[&str]| {
+        let (mut writer, store) = open_default(home);
+        let before = (content(&store.view().unwrap()), *store.view().unwrap().header());
+        fails(apply(&mut writer, file), kind, words);
+        assert_eq!((content(&store.view().unwrap()), *store.view().unwrap().header()), before);
+    };
+    refused(&chain.copy, &chain.whole, ErrorKind::Mismatch, &["whole store"]);
+    let empty = chain.copy.with_file_name("empty");
+    refused(&empty, &chain.since, ErrorKind::Conflict, &["stands at beat 0"]);
+    // The same numbers and other records.
+    let other = chain.copy.with_file_name("other");
+    let (mut writer, store) = open_default(&other);
+    put(&mut writer, &[]);
+    put(&mut writer, &[(b"a", b"1")]);
+    drop((writer, store));
+    refused(&other, &chain.since, ErrorKind::Conflict, &["other commits or records"]);
+    // Beyond the base, by another way.
+    let (mut writer, store) = open_default(&chain.copy);
+    put(&mut writer, &[(b"own", b"way")]);
+    drop((writer, store));
+    refused(&chain.copy, &chain.since, ErrorKind::Conflict, &["another one in the increment"]);
+    fails(
+        import(&toy(), &chain.since, &chain.copy.with_file_name("none")),
+        ErrorKind::Mismatch,
+        &["increment"],
+    );
+    assert!(!chain.copy.with_file_name("none").exists());
+}
+
+#[test]
+fn what_the_target_cannot_hold_is_refused_before_the_first_beat() {
+    let chain = chain();
+    let own = toy().limits;
+    let small = Toy { limits: Limits { value_bytes_max: 400, ..own }, ..toy() };
+    let (mut writer, store) = open(&small, &chain.copy, &default_request()).unwrap();
+    fails(apply(&mut writer, &chain.since), ErrorKind::TooLarge, &["value"]);
+    assert_eq!(store.view().unwrap().header().beat.0, 2);
+}
+
+#[test]
+fn every_change_of_an_increment_is_refused() {
+    let chain = chain();
+    let good = std::fs::read(&chain.since).unwrap();
+    assert!(good.len() < 3000);
+    let read = |bytes: &[u8]| {
+        let disk = SimDisk::new(1);
+        disk.put("/bundle", bytes);
+        read_bundle(&disk as &dyn Disk, Path::new("/bundle"), &BundleLimits::default(), &Quiet)
+    };
+    read(&good).unwrap();
+    for at in 0..good.len() {
+        let mut bytes = good.clone();
+        for bit in 0..8 {
+            bytes[at] = good[at] ^ (1 << bit);
+            let error = read(&bytes).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Mismatch), "{at}: {error}");
+        }
+        assert!(read(&good[..at]).is_err(), "cut at {at}");
+        bytes.remove(at);
+        assert!(read(&bytes).is_err(), "without {at}");
+    }
+}
+
+#[test]
+fn an_application_that_stops_anywhere_is_at_a_beat_of_the_original_and_goes_on() {
+    let chain = chain();
+    let mut resumed = 0;
+    for steps in 0.. {
+        let home = chain.copy.with_file_name(format!("copy-{steps}"));
+        import(&toy(), &chain.whole, &home).unwrap();
+        let disk = Faulty::after(u64::MAX - 1);
+        let stopping = Toy::new(Arc::clone(&disk) as Arc<dyn Disk>);
+        let (mut writer, store) = open(&stopping, &home, &default_request()).unwrap();
+        disk.stop_after(steps);
+        let done = apply(&mut writer, &chain.since);
+        assert_eq!(done.is_err(), disk.stopped(), "step {steps}");
+        drop((writer, store));
+
+        let (mut writer, store) = open_default(&home);
+        let stood = store.view().unwrap().header().beat.0;
+        assert!((2..=6).contains(&stood));
+        let again = apply(&mut writer, &chain.since);
+        if stood == 6 {
+            fails(again, ErrorKind::Conflict, &["applied already"]);
+        } else {
+            assert_eq!(again.unwrap().beats, 6 - stood, "step {steps}");
+            resumed += u32::from(stood > 2);
+        }
+        is_same(&chain, &store);
+        if done.is_ok() {
+            break;
+        }
+    }
+    assert!(resumed > 3, "{resumed}");
+}
+
+#[test]
+fn one_that_is_cancelled_goes_on_where_it_stopped() {
+    let chain = chain();
+    let (mut writer, store) = open_default(&chain.copy);
+    let mut beats = Vec::new();
+    for stop_at in 0.. {
+        let left = Cell::new(stop_at);
+        let seen = |_: Progress| {
+            if left.replace(left.get() - 1) == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let done = writer.apply(&chain.since, Durability::Durable, &BundleLimits::default(), &seen);
+        beats.push(store.view().unwrap().header().beat.0);
+        if done.is_ok() {
+            break;
+        }
+        fails(done, ErrorKind::Cancelled, &[]);
+    }
+    assert_eq!((beats.first(), beats.last()), (Some(&2), Some(&6)));
+    is_same(&chain, &store);
+}
+
+/// An increment of these beats, by the book.
+fn forged(base: &BundleBase, after: &crate::kit::Content, beats: &[&[BeatLog]]) -> Forge {
+    let mut part = Vec::new();
+    for logs in beats {
+        part.extend((logs.len() as u64).to_le_bytes());
+        for log in *logs {
+            part.extend((log.canonical_bytes().len() as u64).to_le_bytes());
+            part.extend(log.canonical_bytes());
+        }
+    }
+    let commits: usize = beats.iter().map(|logs| logs.len()).sum();
+    let newest = beats.last().unwrap();
+    let leaves: Vec<_> = newest.iter().map(BeatLog::leaf).collect();
+    let mut forge = Forge::of(after, base.beat.0 + beats.len() as u64, &[])
+        .with("content", "increment")
+        .with("first-commit", &(base.commit.0 + commits as u64 + 1 - newest.len() as u64).to_string())
+        .with("commits", &newest.len().to_string())
+        .with("root", blake3::Hash::from(beat_root(&leaves)).to_hex().as_str());
+    let lines = [
+        ("base-beat", base.beat.to_string()),
+        ("base-commit", base.commit.to_string()),
+        ("base-digest", blake3::Hash::from(base.digest).to_hex().to_string()),
+    ];
+    forge.head.splice(2..2, lines);
+    *forge.parts.last_mut().unwrap() = (b"commits".to_vec(), part);
+    forge
+}
+
+#[test]
+fn an_increment_that_lies_about_what_it_gives_changes_nothing() {
+    let place = place();
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"a", b"1")]);
+    let base = export(&store, &place.home.with_file_name("whole")).manifest.as_base();
+    let mut log = BeatLog::new();
+    log.put(b"b", b"2").unwrap();
+    let after = [(b"a".to_vec(), b"1".to_vec()), (b"b".to_vec(), b"2".to_vec())].into();
+    let true_one = forged(&base, &after, &[&[BeatLog::new()], &[log.clone()]]).with("key-bytes-max", "1");
+    let file = place.home.with_file_name("since");
+    for (key, value) in [("digest", hex(b"other")), ("records", "3".to_owned()), ("bytes", "5".to_owned())] {
+        std::fs::write(&file, true_one.clone().with(key, &value).bytes()).unwrap();
+        check(&file).unwrap();
+        fails(apply(&mut writer, &file), ErrorKind::Corrupt, &["another digest", "nothing was changed"]);
+        assert_eq!(store.view().unwrap().header().beat.0, 1);
+    }
+    for (key, value) in [
+        ("beat", "4"),
+        ("base-beat", "2"),
+        ("base-commit", "2"),
+        ("first-commit", "4"),
+        ("commits", "2"),
+        ("commits", "0"),
+        ("key-bytes-max", "2"),
+        ("value-bytes-max", "2"),
+        ("root", &*hex(b"x")),
+        ("content", "store"),
+    ] {
+        std::fs::write(&file, true_one.clone().with(key, value).bytes()).unwrap();
+        fails(check(&file), ErrorKind::Corrupt, &["manifest"]);
+    }
+    for (surplus, what) in [
+        (vec![0; 8], "without commits"),
+        (vec![1; 3], "cut short"),
+        (1_u64.to_le_bytes().to_vec(), "cut short"),
+    ] {
+        let mut forge = true_one.clone();
+        forge.parts.last_mut().unwrap().1.extend(surplus);
+        std::fs::write(&file, forge.bytes()).unwrap();
+        fails(check(&file), ErrorKind::Corrupt, &[what]);
+    }
+    let mut forge = true_one.clone();
+    let last = forge.parts.last_mut().unwrap();
+    let end = last.1.len() - 1;
+    last.1[16] = b'X';
+    last.1.truncate(end + 1);
+    std::fs::write(&file, forge.bytes()).unwrap();
+    fails(check(&file), ErrorKind::Corrupt, &["commit log"]);
+    std::fs::write(&file, true_one.bytes()).unwrap();
+    assert!(apply(&mut writer, &file).unwrap().rehearsed);
+    assert_eq!(content(&store.view().unwrap()), after);
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_compared_afterwards() {
+    let place = place();
+    let file = place.home.with_file_name("since");
+    let value = vec![7; 4 << 20];
+    let mut logs = Vec::new();
+    for n in 0..9_u8 {
+        let mut log = BeatLog::new();
+        log.put(&[n], &value).unwrap();
+        logs.push([log]);
+    }
+    let beats: Vec<&[BeatLog]> = logs.iter().map(<[BeatLog; 1]>::as_slice).collect();
+    let after = (0..9_u8).map(|n| (vec![n], value.clone())).collect();
+    for (records, kind) in [("9", None), ("8", Some(ErrorKind::Corrupt))] {
+        let (mut writer, store) = memory();
+        put(&mut writer, &[]);
+        let base = export(&store, &place.home.with_file_name(records)).manifest.as_base();
+        std::fs::write(&file, forged(&base, &after, &beats).with("records", records).bytes()).unwrap();
+        let done = apply(&mut writer, &file);
+        assert_eq!(store.view().unwrap().header().beat.0, 10);
+        match kind {
+            None => assert!(!done.unwrap().rehearsed),
+            Some(kind) => drop(fails(done, kind, &["after the last beat"])),
+        }
+    }
+}
+
+#[test]
+fn blobs_come_along_and_those_that_are_there_stay() {
+    let chain = chain();
+    let blob = |bytes: &[u8]| chain.copy.join(String::from_utf8(blob_name(bytes)).unwrap());
+    assert!(blob(b"old").exists() && !blob(b"new").exists());
+    std::fs::create_dir_all(blob(b"new").parent().unwrap()).unwrap();
+    std::fs::write(blob(b"new").with_extension("blob.new"), b"left by one that died").unwrap();
+    let (mut writer, copied) = open_default(&chain.copy);
+    apply(&mut writer, &chain.since).unwrap();
+    is_same(&chain, &copied);
+}
+
+#[test]
+fn the_feed_of_the_copy_gives_the_same_commits() {
+    let chain = chain();
+    let (mut writer, copied) = open_default(&chain.copy);
+    let whole = check(&chain.whole).unwrap().manifest.as_base();
+    let hold = chain.store.find_hold("bundles").unwrap();
+    let mut feed = hold.feed().unwrap();
+    apply(&mut writer, &chain.since).unwrap();
+    let mut commits = 0;
+    while let Some(commit) = feed.pull().unwrap() {
+        commits += u64::from(commit.commit > whole.commit);
+    }
+    assert_eq!(commits, 6);
+    assert_eq!(copied.stats().unwrap().commit, chain.store.stats().unwrap().commit);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn increments_follow_the_store(
+        steps in prop::collection::vec(prop::collection::vec((0..4_u8, 0..40_u8, 0..40_u8), 0..12), 1..8),
+        cuts in prop::collection::vec(any::<bool>(), 8),
+    ) {
+        let place = place();
+        let (mut writer, store) = memory();
+        let (mut copy_writer, copy) = open_default(&place.home);
+        store.hold("bundles", HoldOptions::default()).unwrap();
+        put(&mut copy_writer, &[]);
+        let mut base = export(&copy, &place.home.with_file_name("base")).manifest.as_base();
+        for (n, step) in steps.iter().enumerate() {
+            let mut log = BeatLog::new();
+            for (kind, from, to) in step {
+                match kind {
+                    0 => log.delete(&[*from]).unwrap(),
+                    1 => log.delete_range(&KeyRange::of::<[u8]>([*from].as_slice()..[*to].as_slice())).unwrap(),
+                    _ => log.put(&[*from], &vec![*to; usize::from(*to)]).unwrap(),
+                }
+            }
+            beat(&mut writer, &[log, BeatLog::new()]);
+            if cuts[n] || n + 1 == steps.len() {
+                let file = place.home.with_file_name(format!("since-{n}"));
+                let report = store.export_since(&file, &base, &Quiet).unwrap();
+                prop_assert!(apply(&mut copy_writer, &file).unwrap().rehearsed);
+                base = report.manifest.as_base();
+                prop_assert_eq!(content(&copy.view().unwrap()), content(&store.view().unwrap()));
+            }
+        }
+    }
+}
