@@ -30,6 +30,7 @@ pub(crate) mod migrate;
 pub(crate) mod put;
 pub(crate) mod scan;
 pub(crate) mod stats;
+pub(crate) mod stats_watch;
 pub(crate) mod swap;
 pub(crate) mod tail;
 pub(crate) mod verify;

@@ -1,11 +1,13 @@
 //! `persist stats`: figures of a store.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use persist::{LayerGrant, Store};
 use serde::Serialize;
 
 use crate::args::Global;
+use crate::commands::stats_watch;
 use crate::fail::Result;
 use crate::home;
 use crate::out::Out;
@@ -18,6 +20,10 @@ pub(crate) struct Args {
     /// Also read all records for the digest of the content
     #[arg(long)]
     digest: bool,
+    /// Look at the files again every so many seconds, without opening the store, until Ctrl-C
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", conflicts_with = "digest",
+          value_parser = stats_watch::period)]
+    watch: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -44,6 +50,9 @@ struct StatsJson {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    if let Some(period) = args.watch {
+        return stats_watch::run(period, global, out);
+    }
     let watch = Watch::new(global.quiet);
     let json = home::with(global, &watch, |_, store| figures(args, store, &watch))?;
     if out.is_json() { out.object(&json) } else { print(&json, out) }

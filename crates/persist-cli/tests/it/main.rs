@@ -23,6 +23,7 @@ mod keys;
 mod kit;
 mod records;
 mod signals;
+mod stats_watch;
 mod swap;
 mod tail;
 mod upkeep;
