@@ -5,7 +5,6 @@ mod commands;
 mod fail;
 mod frames;
 mod home;
-mod keys;
 mod out;
 mod target;
 mod text;

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist::lifecycle::config::{Config, Loaded};
+use persist::lifecycle::read_key_file;
 use persist::{
     CommitOptions, Error, ErrorKind, KeyProvider, KeyRing, OpenMode, OpenOptions, Options, Request,
 };
 
 use crate::args::Global;
 use crate::fail::{Failure, Result};
-use crate::keys;
 
 /// The store if nothing says otherwise.
 const STORE: &str = "./store";
@@ -29,11 +29,13 @@ pub(crate) struct Target {
 impl Target {
     /// The store that the command line names.
     pub(crate) fn of(global: &Global) -> Result<Self> {
-        let keys = global.key_file.as_deref().map(keys::read).transpose()?.map(Arc::new);
-        Ok(Self { keys, ..Self::without_keys(global)? })
+        let keys = global.key_file.as_deref().map(read_key_file).transpose()?.map(Arc::new);
+        let target = Self::configured(global)?;
+        Ok(Self { keys: keys.or(target.keys.clone()), ..target })
     }
 
-    fn without_keys(global: &Global) -> Result<Self> {
+    /// As `of`, with the keys that the configuration names, if any.
+    fn configured(global: &Global) -> Result<Self> {
         let usage = |what: String| Failure::Usage(what);
         let name = match (&global.store, &global.config) {
             (None, None) => return Ok(Self::at(STORE, global)),
@@ -78,7 +80,10 @@ impl Target {
         let mut engine = store.open_options();
         engine.knobs.extend(global.knob.iter().cloned());
         let commit = Some(store.commit_options());
-        Ok(Self { url, request: store.request(), engine, commit, keys: None })
+        // Those of the command line go before.
+        let file = store.key_file.as_deref().filter(|_| global.key_file.is_none());
+        let keys = file.map(read_key_file).transpose()?.map(Arc::new);
+        Ok(Self { url, request: store.request(), engine, commit, keys })
     }
 
     fn at(url: &str, global: &Global) -> Self {

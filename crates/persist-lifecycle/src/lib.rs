@@ -20,11 +20,13 @@
 
 mod clock;
 pub mod config;
+mod keys;
 pub mod maintenance;
 mod order;
 mod registry;
 
 pub use clock::{Clock, SystemClock};
+pub use keys::read_key_file;
 pub use maintenance::Maintenance;
 pub use registry::{
     Closed, Component, ComponentOpened, Event, OpenFailed, Registry, RegistryOptions, Replayed, Step,

@@ -80,6 +80,7 @@ fn numbers(store: &StoreConfig, key: &str, reading: &mut Reading) {
     let some_time = [
         ("maintenance.checkpoint_after", upkeep.checkpoint_after.0),
         ("maintenance.compact_after", upkeep.compact_after.0),
+        ("views.age_max", store.views.age_max.0),
         ("maintenance.retry_after", Some(upkeep.retry_after)),
         ("maintenance.busy_after", Some(upkeep.busy_after)),
     ];

@@ -61,13 +61,14 @@ impl Config {
         Ok(Loaded { config, file, overridden, places })
     }
 
-    /// Puts directories before relative paths: `base` before that of the stores, that before each store's. What is absolute
-    /// stays. Stores without a path get their name as one.
+    /// Puts directories before relative paths: `base` before that of the stores, that before each store's; `base` before
+    /// key files. What is absolute stays. Stores without a path get their name as one.
     pub fn resolve(&mut self, base: &Path) {
         self.data_dir = base.join(&self.data_dir);
         for (name, store) in &mut self.stores {
             let path = store.path.take().unwrap_or_else(|| PathBuf::from(name));
             store.path = Some(self.data_dir.join(path));
+            store.key_file = store.key_file.take().map(|file| base.join(file));
         }
     }
 

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use persist_api::{Caps, Durability, OpenMode, OpenOptions};
-use persist_store::{CommitOptions, default_request};
+use persist_store::{CommitOptions, ViewOptions, default_request};
 
 pub use environment::VARIABLE_PREFIX;
 pub use file::{CONFIG_BYTES_MAX, Loaded};
@@ -78,12 +78,17 @@ sections! {
         pub store_bytes_max: Option<Bytes> = None,
         /// Most views open at once; the engine's own default if there is no such key.
         pub views_max: Option<u64> = None,
+        /// The file with the keys of an encrypted store (`docs/layers.md`); nobody but its owner may be able to read it. A
+        /// relative one is meant from the directory of the configuration. A new store is encrypted if `AEAD` is asked for.
+        pub key_file: Option<PathBuf> = None,
         /// Further settings of the engine. Which there are, and what they take, stands in `docs/engines`.
         pub knobs: BTreeMap<String, String> = BTreeMap::new(),
         /// What is asked of the engine. What it cannot give refuses the opening.
         pub request: RequestConfig = RequestConfig::default(),
         /// Bounds of group commit and transactions (`docs/commits.md`).
         pub commit: CommitConfig = CommitConfig::default(),
+        /// Bounds of views (`docs/views.md`).
+        pub views: ViewsConfig = ViewsConfig::default(),
         /// When this store is kept in shape.
         pub maintenance: MaintenanceConfig = MaintenanceConfig::default(),
     }
@@ -134,6 +139,12 @@ sections! {
         pub redos_max: u32 = CommitOptions::default().redos_max,
         /// Most bytes that are remembered of what a transaction read, and of what was committed meanwhile.
         pub reads_bytes_max: Bytes = Bytes(CommitOptions::default().reads_bytes_max),
+    }
+
+    /// Bounds of views.
+    pub struct ViewsConfig {
+        /// How long a view may stay open before it is recalled.
+        pub age_max: Trigger<Duration> = Trigger(ViewOptions::default().age_max),
     }
 
     /// When a store is kept in shape. Times count from the opening.

@@ -1,7 +1,7 @@
 //! What the keys of a store mean for those who open it.
 
 use persist_api::{Limits, OpenOptions, Request};
-use persist_store::{CommitOptions, standard_layers};
+use persist_store::{CommitOptions, ViewOptions, standard_layers};
 
 use super::{CommitConfig, Config, LimitsConfig, RequestConfig, StoreConfig};
 use crate::order::opening_order;
@@ -34,6 +34,12 @@ impl StoreConfig {
     #[must_use]
     pub fn request(&self) -> Request {
         Request::from(&self.request)
+    }
+
+    /// The bounds of views.
+    #[must_use]
+    pub fn view_options(&self) -> ViewOptions {
+        ViewOptions { age_max: self.views.age_max.0 }
     }
 
     /// The bounds of the committer.

@@ -31,6 +31,8 @@ impl Keeper {
 
     /// Looks whether something is due.
     pub(super) fn look(&mut self, now: Duration) -> Result<Option<(Task, Reason)>> {
+        // What is past its age shall hold nothing back, also where nobody commits.
+        self.store.recall_views();
         let figures = figures(&self.store)?;
         Ok(self.plan.due(figures, now))
     }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use persist_api::{Error, ErrorKind, Observer, Progress, Result};
@@ -11,6 +12,7 @@ use persist_store::{Store, Writer, open_with};
 use super::RegistryOptions;
 use super::report::StoreOpened;
 use crate::config::StoreConfig;
+use crate::keys::read_key_file;
 
 /// How often it is looked again whether another holder has gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -72,10 +74,15 @@ fn try_open(
     let disk = options.disk.clone();
     let looked = open_with(disk, &options.drivers, path, config.engine.as_deref(), &config.open_options())?;
     let looked = looked.with_clock(options.clock.clone());
+    let looked = match &config.key_file {
+        Some(file) => looked.keys(Arc::new(read_key_file(file)?)),
+        None => looked,
+    };
     let found = looked.describe();
     let phases = Phases { seen, phases: RefCell::default() };
     let (writer, store) = looked.negotiate_watched(&config.request(), &phases).map_err(Error::from)?;
     store.set_commit_options(config.commit_options());
+    store.set_view_options(config.view_options());
     let stats = store.stats()?;
     let recovered = stats.engine.engine.iter().filter(|(name, _)| name.starts_with("recovered_")).copied();
     let opened = StoreOpened {

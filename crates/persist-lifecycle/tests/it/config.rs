@@ -7,9 +7,9 @@ use std::time::Duration;
 use persist_api::{Caps, Durability, OpenMode, OpenOptions, Request};
 use persist_lifecycle::config::{
     Bytes, CommitConfig, Config, Format, LimitsConfig, MaintenanceConfig, RequestConfig, StoreConfig,
-    Trigger, UpkeepConfig, reference, template,
+    Trigger, UpkeepConfig, ViewsConfig, reference, template,
 };
-use persist_store::{CommitOptions, default_request};
+use persist_store::{CommitOptions, ViewOptions, default_request};
 use proptest::prelude::*;
 
 /// Every key, each with another value than its default.
@@ -33,6 +33,10 @@ close_wait = "1 min"
 cache_bytes = "8 MiB"
 store_bytes_max = 1_000_000
 views_max = 17
+key_file = "secret.keys"
+
+[stores.orders.views]
+age_max = "30 s"
 
 [stores.orders.knobs]
 page_bytes = 8192
@@ -85,6 +89,7 @@ fn every_key() -> Config {
         cache_bytes: Some(Bytes::mib(8)),
         store_bytes_max: Some(Bytes(1_000_000)),
         views_max: Some(17),
+        key_file: Some(PathBuf::from("secret.keys")),
         knobs: BTreeMap::from([
             ("page_bytes".to_owned(), "8192".to_owned()),
             ("other".to_owned(), "text".to_owned()),
@@ -112,6 +117,7 @@ fn every_key() -> Config {
             redos_max: 5,
             reads_bytes_max: Bytes(6),
         },
+        views: ViewsConfig { age_max: Trigger::at(Duration::from_secs(30)) },
         maintenance: MaintenanceConfig {
             checkpoint_bytes: Trigger::never(),
             checkpoint_after: Trigger::at(Duration::from_secs(2 * 86_400)),
@@ -166,6 +172,7 @@ fn defaults_are_those_of_the_parts_and_no_temporary_place() {
     let store = StoreConfig::default();
     assert_eq!(store.open_options(), OpenOptions::default());
     assert_eq!(store.commit_options(), CommitOptions::default());
+    assert_eq!(store.view_options(), ViewOptions::default());
     assert_eq!(store.request(), default_request());
 }
 
@@ -229,7 +236,7 @@ fn the_template_says_nothing_until_it_is_uncommented_and_then_the_defaults() {
 fn paths_start_from_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("persist.toml");
-    let text = "[stores.a]\n[stores.b]\npath = 'c/d'\n[stores.e]\npath = '/abs'\n";
+    let text = "[stores.a]\nkey_file = 'keys'\n[stores.b]\npath = 'c/d'\n[stores.e]\npath = '/abs'\n";
     std::fs::write(&file, text).unwrap();
     let paths = |config: &Config| -> Vec<PathBuf> {
         config.stores.values().map(|store| store.path.clone().unwrap()).collect()
@@ -238,6 +245,7 @@ fn paths_start_from_the_file() {
     let data = dir.path().join("data");
     assert_eq!(loaded.file, file);
     assert_eq!(loaded.config.data_dir, data);
+    assert_eq!(loaded.config.stores["a"].key_file, Some(dir.path().join("keys")));
     assert_eq!(paths(&loaded.config), [data.join("a"), data.join("c/d"), PathBuf::from("/abs")]);
     // Once more changes nothing.
     let mut again = loaded.config.clone();

@@ -376,3 +376,50 @@ fn upkeep_runs_in_the_background_and_its_runs_are_told() {
     assert_eq!(steps(&closed), [("", Step::StopUpkeep, None), ("a", Step::CloseStore, None)]);
     assert_eq!(registry.maintenance().stats()["a"].checkpoint.done, 1);
 }
+
+#[test]
+fn an_encrypted_store_takes_its_keys_from_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys");
+    std::fs::write(&keys, "07".repeat(32)).unwrap();
+    std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let text = "[stores.a]\nengine = 'flatfile'\nrequest.required = ['SNAPSHOT', 'AEAD']\n";
+    let with = config(dir.path(), &format!("{text}key_file = 'keys'\n"));
+    let without = config(dir.path(), text);
+    assert_eq!(fail(&without).name, "a");
+    assert!(!dir.path().join("data").exists());
+    let registry = open_all(&with);
+    let store = registry.store("a").unwrap();
+    commit(&store, "key", 100, Durability::Durable);
+    assert!(store.grant().session.caps.contains(persist_api::Caps::AEAD));
+    drop((registry, store));
+    let refused = fail(&without).error.kind();
+    assert!(![ErrorKind::Locked, ErrorKind::Corrupt].contains(&refused), "{refused}");
+    let registry = open_all(&with);
+    let value = registry.store("a").unwrap().view().unwrap().get(b"key").unwrap().unwrap().to_vec();
+    assert_eq!(value, [b'x'; 100]);
+    drop(registry);
+    std::fs::write(&keys, "08".repeat(32)).unwrap();
+    assert_eq!(fail(&with).name, "a");
+    std::fs::remove_file(&keys).unwrap();
+    assert_eq!(fail(&with).error.path(), Some(keys.as_path()));
+}
+
+#[test]
+fn views_are_recalled_at_the_age_that_the_configuration_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[stores.a]\nengine = 'flatfile'\nviews.age_max = '1 min'\n[maintenance]\nenabled = false\n";
+    let clock = Arc::new(HandClock::default());
+    let options = options().clock(clock.clone());
+    let registry = Registry::open(&config(dir.path(), text), options, Vec::new(), &Quiet).unwrap();
+    let store = registry.store("a").unwrap();
+    commit(&store, "key", 100, Durability::Durable);
+    let view = store.view().unwrap();
+    clock.advance(59);
+    registry.maintenance().step();
+    assert!(view.get(b"key").unwrap().is_some());
+    clock.advance(2);
+    registry.maintenance().step();
+    assert_eq!(store.stats().unwrap().engine.views_open, 0);
+    assert_eq!(view.get(b"key").map(drop).unwrap_err().kind(), ErrorKind::Stale);
+}
