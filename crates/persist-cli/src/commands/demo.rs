@@ -1,7 +1,9 @@
 //! `persist demo`: the whole way once, on real frames and generated records.
 
+mod busy;
 mod data;
 mod steps;
+mod swap;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     /// How many records to generate
     #[arg(long, value_name = "COUNT", default_value_t = 5000)]
     records: u64,
+    /// Begin with the first of these engines, then swap to the others in turn, under writers, readers and a follower that go on meanwhile
+    #[arg(long, value_name = "ENGINE,...", value_delimiter = ',')]
+    swap: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -71,7 +76,13 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
     let started = Instant::now();
     let dir = args.dir();
-    let (writer, store, continued) = open(args, &dir, global, &watch)?;
+    swap::check(&args.swap)?;
+    let (mut writer, store, continued) = open(args, &dir, global, &watch)?;
+    if !args.swap.is_empty() {
+        say_where(args, continued, &store, &watch, out)?;
+        let done = swap::run(&args.swap, args.records, (&mut writer, &store), &watch, out);
+        return home::close(&store, done);
+    }
     let mut steps = Steps::new(writer, store, &watch);
     let content = work(args, &mut steps, continued, out);
     let content = home::close(&steps.store, content)?;
@@ -88,12 +99,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
 
 /// All steps but the last, which is to close the store and to open it again. Answers what it must show then.
 fn work(args: &Args, steps: &mut Steps<'_>, continued: bool, out: &mut Out) -> Result<Content> {
-    if !out.is_json() {
-        let verb = if continued { "going on in" } else { "created" };
-        let line = format!("{verb} {} ({})", args.dir(), steps.store.engine_name());
-        steps.watch.aside(|| out.line(line))?;
-        out.flush()?;
-    }
+    say_where(args, continued, &steps.store, steps.watch, out)?;
     steps.write_records(args.records)?;
     // Last, so that the newest beat is one whose Merkle root `verify` can compute anew.
     steps.ingest_frames(out)?;
@@ -101,6 +107,16 @@ fn work(args: &Args, steps: &mut Steps<'_>, continued: bool, out: &mut Out) -> R
     steps.scan(args.records)?;
     steps.verify()?;
     steps.content()
+}
+
+fn say_where(args: &Args, continued: bool, store: &Store, watch: &Watch, out: &mut Out) -> Result<()> {
+    if out.is_json() {
+        return Ok(());
+    }
+    let verb = if continued { "going on in" } else { "created" };
+    let line = format!("{verb} {} ({})", args.dir(), store.engine_name());
+    watch.aside(|| out.line(line))?;
+    out.flush()
 }
 
 impl Args {
@@ -121,7 +137,10 @@ fn open(args: &Args, dir: &str, global: &Global, watch: &Watch) -> Result<(Write
     let url = match (&args.engine, exists) {
         (Some(engine), _) => format!("{engine}:{dir}"),
         (None, true) => dir.to_owned(),
-        (None, false) => format!("{}:{dir}", default_engine()?),
+        (None, false) => match args.swap.first() {
+            Some(engine) => format!("{engine}:{dir}"),
+            None => format!("{}:{dir}", default_engine()?),
+        },
     };
     let opened = persist::open_with(&url, &target.options(OpenMode::OpenOrCreate)).map_err(|error| {
         match error.kind() {

@@ -62,3 +62,33 @@ fn the_demo_says_what_it_did_and_where() {
     place.run(&["demo", "--dir", "here", "--engine", "lmdb"]).fails(14, "choose another --dir");
     place.run(&["demo", "--dir", "there", "--engine", "memory"]).fails(4, "volatile");
 }
+
+#[test]
+fn engines_change_under_a_subsystem_that_does_not_notice() {
+    let place = Place::new();
+    let args = ["demo", "--json", "--records", "3000", "--swap", "flatfile,sqlite,lmdb,flatfile"];
+    let done =
+        place.run(&args).ok().object("home engine generated commits reads followed milliseconds swaps");
+    assert_eq!((&done["engine"], &done["generated"]), (&json!("flatfile"), &json!(3000)));
+    let swaps = done["swaps"].as_array().unwrap();
+    let ways: Vec<_> = swaps.iter().map(|swap| (swap["from"].as_str(), swap["to"].as_str())).collect();
+    let way = |from, to| (Some(from), Some(to));
+    assert_eq!(ways, [way("flatfile", "sqlite"), way("sqlite", "lmdb"), way("lmdb", "flatfile")]);
+    for swap in swaps {
+        assert!(swap["records"].as_u64() >= Some(3000), "{swap}");
+        for wrong in ["reader_errors", "writer_errors", "feed_gaps", "feed_repeats"] {
+            assert_eq!(swap[wrong], json!(0), "{swap}");
+        }
+    }
+    assert!(done["commits"].as_u64() > Some(0) && done["reads"].as_u64() > Some(0), "{done}");
+    assert!(done["followed"].as_u64() >= done["commits"].as_u64(), "{done}");
+    let verify = place.run(&["--store", "demo-store", "verify", "--json"]).ok().objects();
+    assert_eq!(verify.last().unwrap()["damaged"], json!(0));
+}
+
+#[test]
+fn a_demo_to_an_engine_that_is_not_there_says_so() {
+    let place = Place::new();
+    place.run(&["demo", "--records", "10", "--swap", "flatfile,nosuch"]).fails(7, "nosuch");
+    assert!(!place.path().join("demo-store").exists(), "nothing is made for it");
+}

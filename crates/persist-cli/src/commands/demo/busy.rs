@@ -1,0 +1,250 @@
+//! A subsystem at work: writers that count and append, readers that check what they see, and a follower of the feed. It
+//! knows nothing of engines.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use persist::{CommitNo, Error, ErrorKind, HoldOptions, Scan, Store, StoreView};
+
+/// Threads of each kind.
+const WRITERS: u64 = 4;
+const READERS: u64 = 2;
+/// Counters; each has a log of its own.
+const COUNTERS: u64 = 8;
+/// The name of the follower's hold.
+const HOLD: &str = "demo";
+/// Commits between two moves of the hold.
+const HOLD_STEP: u64 = 256;
+
+/// What the threads have seen so far.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) commits: AtomicU64,
+    pub(super) reads: AtomicU64,
+    pub(super) followed: AtomicU64,
+    pub(super) feed_gaps: AtomicU64,
+    pub(super) feed_repeats: AtomicU64,
+    pub(super) reader_errors: AtomicU64,
+    pub(super) writer_errors: AtomicU64,
+    /// Longest time that one commit took since it was last asked for, in microseconds.
+    longest_wait: AtomicU64,
+    stop: AtomicBool,
+    first_error: Mutex<Option<String>>,
+}
+
+impl Seen {
+    /// The longest time that one commit took since this was last asked.
+    pub(super) fn take_longest_wait(&self) -> Duration {
+        Duration::from_micros(self.longest_wait.swap(0, Ordering::AcqRel))
+    }
+
+    /// The first thing that went wrong.
+    pub(super) fn first_error(&self) -> Option<String> {
+        self.first_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn wrong(&self, count: &AtomicU64, what: &dyn ToString) {
+        count.fetch_add(1, Ordering::AcqRel);
+        let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| what.to_string());
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// The running subsystem.
+pub(super) struct Busy {
+    store: Store,
+    pub(super) seen: Arc<Seen>,
+    /// What the counters added up to before.
+    base: u64,
+    threads: Vec<JoinHandle<()>>,
+}
+
+fn counter_key(counter: u64) -> String {
+    format!("swap/counter/{counter}")
+}
+
+fn entry_key(counter: u64, number: u64) -> String {
+    format!("swap/entry/{counter}/{number:012}")
+}
+
+fn number_of(value: &[u8]) -> u64 {
+    value.try_into().map_or(0, u64::from_be_bytes)
+}
+
+fn wrong(what: String) -> Error {
+    Error::new(ErrorKind::Corrupt, "demo", what)
+}
+
+impl Busy {
+    /// Starts the threads.
+    pub(super) fn start(store: &Store) -> Result<Self, Error> {
+        let seen = Arc::new(Seen::default());
+        if let Some(left) = store.find_hold(HOLD) {
+            left.release()?;
+        }
+        let hold = store.hold(HOLD, HoldOptions::default())?;
+        let mut busy = Self { store: store.clone(), seen, base: 0, threads: Vec::new() };
+        busy.base = counted(&store.view()?)?;
+        let start = hold.position()?;
+        busy.spawn(move |store, seen| follow(store, seen, start));
+        for n in 0..WRITERS {
+            busy.spawn(move |store, seen| write(store, seen, n));
+        }
+        for n in 0..READERS {
+            busy.spawn(move |store, seen| read(store, seen, n));
+        }
+        Ok(busy)
+    }
+
+    fn spawn(&mut self, work: impl FnOnce(&Store, &Seen) + Send + 'static) {
+        let (store, seen) = (self.store.clone(), Arc::clone(&self.seen));
+        self.threads.push(thread::spawn(move || work(&store, &seen)));
+    }
+
+    /// Ends the threads, then checks that every commit that was acknowledged is there once, and followed once.
+    ///
+    /// # Errors
+    /// `Corrupt` saying what is not as it must be; those of reading.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        self.seen.stop.store(true, Ordering::Release);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                return Err(wrong("a thread of the demo panicked".to_owned()));
+            }
+        }
+        if let Some(hold) = self.store.find_hold(HOLD) {
+            hold.release()?;
+        }
+        let (commits, followed) =
+            (self.seen.commits.load(Ordering::Acquire), self.seen.followed.load(Ordering::Acquire));
+        let counted = counted(&self.store.view()?)?.saturating_sub(self.base);
+        if counted != commits {
+            return Err(wrong(format!("{commits} increments were acknowledged, and {counted} are there")));
+        }
+        if followed < commits {
+            return Err(wrong(format!("{commits} commits were acknowledged, and {followed} were followed")));
+        }
+        Ok(())
+    }
+}
+
+/// The sum of the counters, each compared with its log.
+fn counted(view: &StoreView) -> Result<u64, Error> {
+    let mut sum = 0_u64;
+    for counter in 0..COUNTERS {
+        let count = view.get(counter_key(counter).as_bytes())?.map_or(0, |value| number_of(&value));
+        let mut next = 1;
+        let prefix = format!("swap/entry/{counter}/");
+        view.scan(Scan::prefix(prefix.as_bytes()), |key, _| {
+            if key == entry_key(counter, next).as_bytes() {
+                next += 1;
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        if next != count + 1 {
+            let what = format!("counter {counter} is {count}, and its log goes to {}", next - 1);
+            return Err(wrong(what));
+        }
+        sum = sum.saturating_add(count);
+    }
+    Ok(sum)
+}
+
+/// Increments counters and appends to their logs, each time expecting what it has read.
+fn write(store: &Store, seen: &Seen, thread: u64) {
+    let durability = store.grant().session.durability;
+    let mut turn = thread;
+    while !seen.stopped() {
+        turn = turn.wrapping_add(1);
+        let counter = turn % COUNTERS;
+        let begun = Instant::now();
+        let done = store.transact(durability, |tx| {
+            let key = counter_key(counter);
+            let next = tx.get(key.as_bytes())?.map_or(0, |value| number_of(&value)) + 1;
+            tx.put(key.as_bytes(), &next.to_be_bytes())?;
+            tx.put(entry_key(counter, next).as_bytes(), &begun.elapsed().as_nanos().to_be_bytes())
+        });
+        match done.and_then(persist::Transacted::into_value) {
+            Ok(()) => {
+                let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                seen.longest_wait.fetch_max(micros, Ordering::AcqRel);
+                seen.commits.fetch_add(1, Ordering::AcqRel);
+            }
+            // Others were at the same counter, again and again: nothing is wrong, and nothing was written.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => {
+                seen.wrong(&seen.writer_errors, &error);
+                return;
+            }
+        }
+    }
+}
+
+/// Reads counters and the end of their logs from views, and sees that beats never go back.
+fn read(store: &Store, seen: &Seen, thread: u64) {
+    let (mut turn, mut newest) = (thread, 0);
+    while !seen.stopped() {
+        turn = turn.wrapping_add(1);
+        match look(store, turn % COUNTERS) {
+            Ok(beat) if beat >= newest => newest = beat,
+            Ok(beat) => {
+                seen.wrong(&seen.reader_errors, &format!("beat {beat} was shown after beat {newest}"));
+            }
+            Err(error) => seen.wrong(&seen.reader_errors, &error),
+        }
+        seen.reads.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+fn look(store: &Store, counter: u64) -> Result<u64, Error> {
+    let view = store.view()?;
+    let count = view.get(counter_key(counter).as_bytes())?.map_or(0, |value| number_of(&value));
+    let there = |number: u64| Ok::<bool, Error>(view.get(entry_key(counter, number).as_bytes())?.is_some());
+    if (count > 0 && !there(count)?) || there(count + 1)? {
+        return Err(wrong(format!("counter {counter} is {count}, and its log ends elsewhere")));
+    }
+    Ok(view.header().beat.0)
+}
+
+/// Follows the feed and counts what is missing or comes twice.
+fn follow(store: &Store, seen: &Seen, start: CommitNo) {
+    let mut last = start.0;
+    let followed = (|| {
+        let mut feed = store.feed(start)?;
+        loop {
+            let stopped = seen.stopped();
+            while let Some(commit) = feed.pull()? {
+                let number = commit.commit.0;
+                if number <= last {
+                    seen.wrong(&seen.feed_repeats, &format!("commit {number} came after commit {last}"));
+                } else if number > last + 1 {
+                    seen.wrong(&seen.feed_gaps, &format!("commit {number} came after commit {last}"));
+                }
+                last = last.max(number);
+                seen.followed.fetch_add(1, Ordering::AcqRel);
+                if number % HOLD_STEP == 0
+                    && let Some(hold) = store.find_hold(HOLD)
+                {
+                    hold.advance(commit.commit)?;
+                }
+            }
+            // Once more after the end: what was acknowledged before it must come.
+            if stopped {
+                return Ok::<(), Error>(());
+            }
+            feed.wait(Duration::from_millis(50))?;
+        }
+    })();
+    if let Err(error) = followed {
+        seen.wrong(&seen.feed_gaps, &error);
+    }
+}
