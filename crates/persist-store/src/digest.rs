@@ -68,23 +68,30 @@ impl DigestBuilder {
 }
 
 pub(crate) fn of_view(view: &StoreView, seen: &dyn Observer) -> Result<StoreDigest> {
-    of_rows(seen, |visit| view.scan(Scan::all(), visit))
+    of_rows(seen, ("digest", "digest"), |visit| view.scan(Scan::all(), visit))
 }
 
 /// The digest of users' records in a view of an engine under its layers.
 pub(crate) fn of_engine(view: &dyn View, seen: &dyn Observer) -> Result<StoreDigest> {
     let scan = Scan { range: user_range(&KeyRange::all()), ..Scan::all() };
-    of_rows(seen, |visit| view.scan(scan, &mut |key, value| visit(logical_key(key), value)))
+    of_rows(seen, ("digest", "digest"), |visit| {
+        view.scan(scan, &mut |key, value| visit(logical_key(key), value))
+    })
 }
 
-fn of_rows(seen: &dyn Observer, scan: impl FnOnce(&mut Visit<'_>) -> Result<()>) -> Result<StoreDigest> {
+/// The digest of the rows of a scan, reported to `seen` as this verb and phase.
+pub(crate) fn of_rows(
+    seen: &dyn Observer,
+    (verb, phase): (&'static str, &'static str),
+    scan: impl FnOnce(&mut Visit<'_>) -> Result<()>,
+) -> Result<StoreDigest> {
     let mut builder = DigestBuilder::new();
     let mut stopped: Option<Error> = None;
     scan(&mut |key, value| {
         let done = builder.records();
         if done.is_multiple_of(ROWS_PER_STEP) {
-            let progress = Progress { phase: "digest", done, total: None, unit: "records" };
-            if let Err(error) = seen.step("digest", progress) {
+            let progress = Progress { phase, done, total: None, unit: "records" };
+            if let Err(error) = seen.step(verb, progress) {
                 stopped = Some(error);
                 return ControlFlow::Break(());
             }

@@ -1,12 +1,11 @@
 //! Comparing both sides: all of it by digest before the fence, and what came after that record by record.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
-use persist_api::{Error, ErrorKind, KeyRange, Observer, Progress, Result, Scan};
+use persist_api::{Error, ErrorKind, KeyRange, Observer, Result, Scan};
 
 use super::pinned::Pinned;
-use crate::digest::{DigestBuilder, ROWS_PER_STEP, StoreDigest};
+use crate::digest::StoreDigest;
 use crate::layers::show_key;
 use crate::log::{BeatLog, Op};
 
@@ -113,21 +112,7 @@ pub(super) fn same_digest(source: &Pinned, target: &Pinned, seen: &dyn Observer)
 }
 
 fn digest(view: &Pinned, phase: &'static str, seen: &dyn Observer) -> Result<StoreDigest> {
-    let mut builder = DigestBuilder::new();
-    let mut stopped = None;
-    view.scan(&Scan::all(), |key, value| {
-        let done = builder.records();
-        if done.is_multiple_of(ROWS_PER_STEP) {
-            let progress = Progress { phase, done, total: None, unit: "records" };
-            if let Err(error) = seen.step("swap", progress) {
-                stopped = Some(error);
-                return ControlFlow::Break(());
-            }
-        }
-        builder.add(key, value);
-        ControlFlow::Continue(())
-    })?;
-    stopped.map_or_else(|| Ok(builder.finish()), Err)
+    crate::digest::of_rows(seen, ("swap", phase), |visit| view.scan(&Scan::all(), visit))
 }
 
 /// Checks that both show the same commit.
