@@ -50,7 +50,7 @@ pub(crate) struct Core {
     marked: AtomicBool,
     /// A used builder, for the next beat.
     spare: Mutex<Option<FrameBuilder>>,
-    /// Shared by those who make runs of memtables.
+    /// Shared by those who make runs of memtables or room ahead.
     pub(crate) flushing: RwLock<()>,
     /// The memtables that somebody makes runs of.
     pub(crate) claimed: Mutex<Vec<Arc<Memtable>>>,

@@ -35,6 +35,11 @@ impl FeedPlaces {
         }
         self.0.push((beat, walk));
     }
+
+    /// Forgets the places from which nobody may go on any more.
+    fn forget_before(&mut self, after: BeatNo) {
+        self.0.retain(|(beat, _)| *beat >= after);
+    }
 }
 
 /// Visits the beats after `after`.
@@ -119,12 +124,14 @@ fn large(core: &Core, payload: &PayloadRef) -> Result<Payload> {
 /// # Errors
 /// `Io`.
 pub(crate) fn keep(core: &Core, after: Option<BeatNo>) -> Result<FeedStat> {
+    let in_runs = core.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);
     let mut log = core.log.lock();
     let newest = core.beat_header().beat;
-    let oldest = log.timeline.keep(after.map_or(Keep::Nothing, Keep::After), newest)?;
+    let oldest = log.timeline.keep(after.map_or(Keep::Nothing, Keep::After), newest, in_runs)?;
     // A store whose beats are all in runs serves the next one.
     let served_from = oldest.map_or(newest, |first| BeatNo(first.0.saturating_sub(1)));
     let after = after.unwrap_or(newest).max(served_from);
+    core.feed_places.lock().forget_before(after);
     Ok(FeedStat { after, bytes: log.timeline.kept().bytes() })
 }
 

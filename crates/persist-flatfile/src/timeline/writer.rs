@@ -294,11 +294,16 @@ impl Timeline {
         &self.kept
     }
 
-    /// Says what is to be kept for the feed, when `newest` is the newest beat; answers the oldest one that is there, if any.
+    /// Says what is to be kept for the feed, when `newest` is the newest beat and durable runs hold all frames up to `in_runs`;
+    /// answers the oldest beat that is there, if any.
     ///
     /// # Errors
     /// `Io`.
-    pub(crate) fn keep(&mut self, keep: Keep, newest: BeatNo) -> Result<Option<BeatNo>> {
+    pub(crate) fn keep(&mut self, keep: Keep, newest: BeatNo, in_runs: u64) -> Result<Option<BeatNo>> {
+        if !self.kept.wants_any() {
+            // Nobody wanted these: the large values that they refer to may be gone, although they themselves are still here.
+            self.retire(in_runs)?;
+        }
         if matches!(keep, Keep::After(after) if after >= newest) {
             // All beats so far may go.
             self.kept.set(Keep::Nothing);

@@ -205,6 +205,23 @@ fn retired_segments_are_removed_oldest_first_and_the_current_one_stays() {
 }
 
 #[test]
+fn what_runs_held_while_nobody_wanted_it_is_not_served_when_somebody_does() {
+    let mut rig = Rig::new();
+    for _ in 0..3 {
+        rig.append(1).unwrap();
+        rig.timeline.roll().unwrap();
+    }
+    // A run holds the first two, and whoever made it has not removed their segments yet.
+    let oldest = rig.timeline.keep(Keep::After(BeatNo(0)), BeatNo(3), 2).unwrap();
+    assert_eq!(oldest, Some(BeatNo(3)));
+    assert_eq!(rig.timeline.oldest_segment(), 3);
+    // From here on somebody does.
+    rig.timeline.keep(Keep::After(BeatNo(0)), BeatNo(3), 3).unwrap();
+    rig.timeline.retire(3).unwrap();
+    assert_eq!(rig.timeline.kept().iter().collect::<Vec<_>>(), [(3, Some(BeatNo(3)))]);
+}
+
+#[test]
 fn a_beat_without_operations_and_an_empty_segment_are_ordinary() {
     let mut rig = Rig::new();
     rig.timeline.roll().unwrap();
