@@ -41,6 +41,10 @@ cargo xtask VERB
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if words.iter().any(|word| ["--help", "-h"].contains(word)) {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let done: Outcome = match words.as_slice() {
         ["test"] => test::everything(),
         ["tidy"] => tidy::run(),
@@ -56,7 +60,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => setup::run().and_then(|()| bench::workloads(rest)),
         ["flips", rest @ ..] => setup::run().and_then(|()| bench::flips(rest)),
         ["setup"] => setup::run(),
-        [] | ["help" | "--help" | "-h"] => {
+        [] | ["help"] => {
             print!("{HELP}");
             Ok(())
         }

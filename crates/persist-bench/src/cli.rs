@@ -28,6 +28,10 @@ overhead [--json] [--rounds N] [--gate]
 pub fn main(entrants: &[Entrant], usual: impl Fn(&Entrant) -> bool) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if words.iter().any(|word| ["help", "--help", "-h"].contains(word)) {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let done = match words.as_slice() {
         ["child", rest @ ..] => child::main(entrants, rest),
         ["overhead", "--gate"] => overhead::gate(entrants),
@@ -35,10 +39,6 @@ pub fn main(entrants: &[Entrant], usual: impl Fn(&Entrant) -> bool) -> ExitCode 
         ["gates"] => gates::run(entrants),
         ["flips", rest @ ..] => flip_bits(entrants, rest),
         ["render", dir] => report::render(dir.as_ref()).and_then(|()| flips::render(dir.as_ref())),
-        ["help" | "--help" | "-h"] => {
-            print!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
         ["run", rest @ ..] | rest => Choice::read(entrants, usual, rest).and_then(Choice::run),
     };
     match done {
