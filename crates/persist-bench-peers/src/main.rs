@@ -44,5 +44,5 @@ fn main() -> ExitCode {
     let mut all = entrants::engines();
     all.extend(entrants::libraries());
     all.extend(RIVALS);
-    cli::main(&all, |entrant| !entrant.name.starts_with("persist-") && entrant.name != "store-awaited")
+    cli::main(&all, |entrant| !entrant.name.starts_with("persist-") && !entrant.name.starts_with("store-"))
 }

@@ -10,7 +10,7 @@ use crate::contender::{Contender, Entrant, Result, Settings};
 use crate::ours::Ours;
 use crate::raw;
 use crate::slow_disk::SlowDisk;
-use crate::store::{Runtime, Waiting};
+use crate::store::{Runtime, Usage};
 
 /// Opens an engine of ours.
 fn ours<D: Driver>(driver: &D, home: &Path, settings: &Settings) -> Result<Box<dyn Contender>> {
@@ -31,10 +31,10 @@ fn flatfile(home: &Path, settings: &Settings) -> Result<Box<dyn Contender>> {
 }
 
 /// Opens a store of the runtime over our own engine.
-fn runtime(home: &Path, settings: &Settings, waiting: Waiting) -> Result<Box<dyn Contender>> {
+fn runtime(home: &Path, settings: &Settings, usage: Usage) -> Result<Box<dyn Contender>> {
     let disk: Arc<dyn Disk> =
         if settings.slow_disk { Arc::new(SlowDisk) } else { Arc::new(persist_io::RealDisk) };
-    Ok(Box::new(Runtime::open(disk, home, settings, waiting)?))
+    Ok(Box::new(Runtime::open(disk, home, settings, usage)?))
 }
 
 /// Engines of ours that need no library beside Rust and a C compiler.
@@ -76,14 +76,21 @@ pub fn engines() -> Vec<Entrant> {
                        roots, as engines alone make none",
             ours: false,
             durable: true,
-            open: |home, settings| runtime(home, settings, Waiting::Blocking),
+            open: |home, settings| runtime(home, settings, Usage::Blocking),
         },
         Entrant {
             name: "store-awaited",
             settings: "as store, but each commit is awaited as a future by a thread that parks; the helper thread commits",
             ours: false,
             durable: true,
-            open: |home, settings| runtime(home, settings, Waiting::Future),
+            open: |home, settings| runtime(home, settings, Usage::Awaited),
+        },
+        Entrant {
+            name: "store-held",
+            settings: "as store, while a hold without bounds keeps every durable commit for the feed",
+            ours: false,
+            durable: true,
+            open: |home, settings| runtime(home, settings, Usage::Held),
         },
         #[cfg(feature = "rocksdb")]
         Entrant {

@@ -4,61 +4,72 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 use persist_api::{Caps, CompactScope, Driver, Durability, OpenOptions, Quiet, Request};
 use persist_flatfile::FlatfileDriver;
 use persist_io::Disk;
-use persist_store::{BeatLog, Pending, Store, Writer, default_request, open_with};
+use persist_store::{BeatLog, HoldOptions, Pending, Store, Writer, default_request, open_with};
 
 use crate::contender::{Ack, Contender, Reader, Result, Settings, SharedPut, text};
 use crate::ours::OurReader;
 use crate::rows::Row;
 
-/// How a thread waits for its commit.
+/// How the store is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waiting {
-    /// It blocks, and leads when nobody does.
+pub(crate) enum Usage {
+    /// Each thread blocks on its commit, and leads when nobody does.
     Blocking,
-    /// It polls a future and parks in between; the helper thread commits.
-    Future,
+    /// Each thread polls a future and parks in between; the helper thread commits.
+    Awaited,
+    /// As `Blocking`, while a hold without bounds keeps every durable commit for the feed.
+    Held,
 }
 
 /// An open store.
 pub(crate) struct Runtime {
     store: Store,
-    waiting: Waiting,
+    usage: Usage,
+    is_held: AtomicBool,
     /// Kept, because the store's programs keep theirs.
     _writer: std::sync::Mutex<Writer>,
 }
 
 impl Runtime {
     /// Opens a store. No Merkle roots: engines alone make none either.
-    pub(crate) fn open(
-        disk: Arc<dyn Disk>,
-        home: &Path,
-        settings: &Settings,
-        waiting: Waiting,
-    ) -> Result<Self> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, home: &Path, settings: &Settings, usage: Usage) -> Result<Self> {
         let drivers: [Arc<dyn Driver>; 1] = [Arc::new(FlatfileDriver::new(Arc::clone(&disk)))];
         let options = OpenOptions { cache_bytes: Some(settings.cache_bytes), ..OpenOptions::default() };
         let usual = default_request();
         let request = Request { preferred: usual.preferred.difference(Caps::MERKLE), ..usual };
         let opened = open_with(disk, &drivers, home, Some("flatfile"), &options).map_err(text)?;
         let (writer, store) = opened.negotiate(&request).map_err(text)?;
-        Ok(Self { store, waiting, _writer: std::sync::Mutex::new(writer) })
+        Ok(Self { store, usage, is_held: AtomicBool::new(false), _writer: std::sync::Mutex::new(writer) })
+    }
+
+    /// Takes the hold, once: what was loaded before is not kept.
+    fn hold(&self) -> Result<()> {
+        if self.usage == Usage::Held && !self.is_held.swap(true, Ordering::AcqRel) {
+            let all = HoldOptions { bytes_max: u64::MAX, commits_max: u64::MAX };
+            self.store.hold("bench", all).map_err(text)?;
+        }
+        Ok(())
     }
 
     fn commit_rows(&self, rows: &[Row], durability: Durability) -> Result<()> {
+        if durability == Durability::Durable {
+            self.hold()?;
+        }
         let mut log = BeatLog::new();
         for row in rows {
             log.put(&row.key, &row.value).map_err(text)?;
         }
         let pending = self.store.commit(log, durability).map_err(text)?;
-        let done = match self.waiting {
-            Waiting::Blocking => pending.wait(),
-            Waiting::Future => wait_for(pending),
+        let done = match self.usage {
+            Usage::Blocking | Usage::Held => pending.wait(),
+            Usage::Awaited => wait_for(pending),
         };
         done.map(drop).map_err(text)
     }
