@@ -27,8 +27,6 @@ pub(crate) struct Runs {
     pub(crate) lost: u64,
     /// The newest run of all, if nothing of it can be read: it stays where it is.
     pub(crate) unreadable: Option<u32>,
-    /// Runs that are not used and must not get lost.
-    aside: Vec<Arc<Run>>,
 }
 
 /// A run that does not open.
@@ -61,7 +59,6 @@ pub(crate) fn find_runs(
         rebuilt: 0,
         lost: 0,
         unreadable: None,
-        aside: Vec::new(),
     };
     let mut broken = Vec::new();
     for number in numbers {
@@ -78,19 +75,114 @@ pub(crate) fn find_runs(
     Ok(found)
 }
 
-/// True if all of a merged run verifies, and it knows of no more lost beats than the runs that it was made of.
-fn is_whole(run: &Run, inputs: &[Arc<Run>], seen: &dyn Observer) -> Result<bool> {
-    let lost = |run: &Run| run.ranges().iter().filter(|range| range.kind != RangeKind::Deleted).count();
-    let flaws = run.check_all(&mut |_| {}, seen)?.damaged;
-    Ok(flaws == 0 && lost(run) <= inputs.iter().map(|input| lost(input)).sum())
-}
-
 /// True if these runs hold all frames of the span.
-fn fill(span: FrameSpan, runs: &[Arc<Run>]) -> bool {
+fn fill<R: Candidate>(span: FrameSpan, runs: &[R]) -> bool {
     let mut spans: Vec<FrameSpan> = runs.iter().map(|run| run.head().span).collect();
     spans.sort_unstable();
     let reach = |upto: u64, next: &FrameSpan| if next.after <= upto { upto.max(next.upto) } else { upto };
     spans.iter().fold(span.after, reach) >= span.upto
+}
+
+/// A run of which it is to be decided whether it is live.
+pub(crate) trait Candidate {
+    fn head(&self) -> &RunHead;
+
+    /// Its number, or one above all where it is yet to be made anew.
+    fn number(&self) -> u32 {
+        self.head().number
+    }
+
+    /// How many marks of losses it has.
+    fn losses(&self) -> usize;
+
+    /// True if all of it verifies.
+    ///
+    /// # Errors
+    /// `Cancelled`, `Io`.
+    fn verifies(&self, seen: &dyn Observer) -> Result<bool>;
+}
+
+impl Candidate for Arc<Run> {
+    fn head(&self) -> &RunHead {
+        Run::head(self)
+    }
+
+    fn losses(&self) -> usize {
+        self.ranges().iter().filter(|range| range.kind != RangeKind::Deleted).count()
+    }
+
+    fn verifies(&self, seen: &dyn Observer) -> Result<bool> {
+        Ok(self.check_all(&mut |_| {}, seen)?.damaged == 0)
+    }
+}
+
+/// Why a run is not used, and still kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aside {
+    /// It was merged from others that are all there, and does not verify: they are used.
+    GaveWay,
+    /// A merged run is used that does not verify, for not all that it was made of is there.
+    Incomplete,
+}
+
+/// What was decided.
+pub(crate) struct Settled<R> {
+    /// Oldest first.
+    pub(crate) live: Vec<R>,
+    /// All that they hold is in others.
+    pub(crate) superseded: Vec<R>,
+    /// Not used, and not to get lost.
+    pub(crate) aside: Vec<(R, Aside)>,
+}
+
+/// Decides which runs are live, where some hold all frames of others.
+///
+/// A crash may leave a merged run and what it was made of. Before anything is removed the merged one is read; where it does
+/// not verify, or knows of more losses, and the others are all there, they are used, and it goes to `damaged/`. They are used
+/// too when the head does not name the merged one: a sync of it may have failed, and what is in the cache then may never reach
+/// the disk. The head names it, durably, before the first of them is removed.
+///
+/// # Errors
+/// `Cancelled`, `Io`.
+pub(crate) fn settle<R: Candidate>(
+    mut left: Vec<R>,
+    head: Option<&Head>,
+    seen: &dyn Observer,
+) -> Result<Settled<R>> {
+    let named = |run: &R| head.is_none_or(|head| head.runs.iter().any(|named| named.number == run.number()));
+    let newer = |run: &R| (run.head().span.len(), run.number());
+    let mut settled = Settled { live: Vec::new(), superseded: Vec::new(), aside: Vec::new() };
+    left.sort_by_key(newer);
+    while let Some(run) = left.pop() {
+        let span = run.head().span;
+        let (inputs, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|other| span.covers(&other.head().span));
+        left = others;
+        let known: usize = inputs.iter().map(R::losses).sum();
+        if !inputs.is_empty() && !named(&run) && fill(span, &inputs) {
+            settled.superseded.push(run);
+            left.extend(inputs);
+        } else if inputs.is_empty() || run.losses() <= known && run.verifies(seen)? {
+            settled.superseded.extend(inputs);
+            settled.live.push(run);
+        } else if fill(span, &inputs) {
+            settled.aside.push((run, Aside::GaveWay));
+            left.extend(inputs);
+        } else {
+            settled.aside.extend(inputs.into_iter().map(|input| (input, Aside::Incomplete)));
+            settled.live.push(run);
+        }
+        left.sort_by_key(newer);
+    }
+    settled.live.sort_by_key(|run| run.head().span);
+    Ok(settled)
+}
+
+/// Of live runs, oldest first, one that holds frames of the one before, and others that that one does not hold.
+pub(crate) fn contradiction<R: Candidate>(live: &[R]) -> Option<&R> {
+    let overlap =
+        |pair: &&[R]| matches!(pair, [older, newer] if newer.head().span.after < older.head().span.upto);
+    live.windows(2).find(overlap).and_then(<[R]>::last)
 }
 
 impl Runs {
@@ -141,12 +233,7 @@ impl Runs {
         }
     }
 
-    /// Leaves out, and removes, runs whose frames are all in another one. The rest is put in order, oldest first.
-    ///
-    /// A crash may leave a merged run and what it was made of. Before anything is removed the merged one is read; where it does not verify
-    /// and the others are all there, they are used, and it goes to `damaged/`. They are used too when the head does not name the merged
-    /// one: a sync of it may have failed, and what is in the cache then may never reach the disk. The head names it, durably, before
-    /// the first of them is removed.
+    /// Leaves out, and removes, runs that are not live; the rest is put in order, oldest first.
     fn settle(
         &mut self,
         disk: &dyn Disk,
@@ -154,46 +241,15 @@ impl Runs {
         head: Option<&Head>,
         seen: &dyn Observer,
     ) -> Result<()> {
-        let named = |run: &Run| {
-            head.is_none_or(|head| head.runs.iter().any(|named| named.number == run.head().number))
-        };
-        let newer = |run: &Run| (run.head().span.len(), run.head().number);
-        let mut left = std::mem::take(&mut self.live);
-        left.sort_by_key(|run| newer(run));
-        let mut superseded = Vec::new();
-        while let Some(run) = left.pop() {
-            let span = run.head().span;
-            let (inputs, others): (Vec<_>, Vec<_>) =
-                left.into_iter().partition(|other| span.covers(&other.head().span));
-            left = others;
-            if !inputs.is_empty() && !named(&run) && fill(span, &inputs) {
-                superseded.push(run);
-                left.extend(inputs);
-                left.sort_by_key(|run| newer(run));
-            } else if inputs.is_empty() || is_whole(&run, &inputs, seen)? {
-                superseded.extend(inputs);
-                self.live.push(run);
-            } else if fill(span, &inputs) {
-                self.aside.push(run);
-                left.extend(inputs);
-                left.sort_by_key(|run| newer(run));
-            } else {
-                self.aside.extend(inputs);
-                self.live.push(run);
-            }
+        let Settled { live, superseded, aside } = settle(std::mem::take(&mut self.live), head, seen)?;
+        self.live = live;
+        if let Some(newer) = contradiction(&self.live) {
+            let what = "two runs hold some of the same frames, and each holds others";
+            return Err(Error::new(ErrorKind::Corrupt, "open", what)
+                .with_engine(SCHEME)
+                .with_path(newer.path()));
         }
-        self.live.sort_by_key(|run| run.head().span);
-        for pair in self.live.windows(2) {
-            if let [older, newer] = pair
-                && newer.head().span.after < older.head().span.upto
-            {
-                let what = "two runs hold some of the same frames, and each holds others";
-                return Err(Error::new(ErrorKind::Corrupt, "open", what)
-                    .with_engine(SCHEME)
-                    .with_path(newer.path()));
-            }
-        }
-        for run in std::mem::take(&mut self.aside) {
+        for (run, _) in &aside {
             move_aside(disk, dir, run.path())?;
         }
         for run in &superseded {

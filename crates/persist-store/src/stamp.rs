@@ -7,6 +7,7 @@ use std::str::FromStr;
 use persist_api::{Error, ErrorKind, FormatGrant, Result};
 use persist_io::{Disk, EntryKind, read_file, replace};
 
+use crate::layers::{FORMAT_KEY, format_record};
 use crate::swap::SwapMark;
 
 /// Name of the stamp in a home.
@@ -111,6 +112,13 @@ impl StampState {
 }
 
 impl Stamp {
+    /// Records of the runtime, by engine key, that its engine holds once there is a beat and that the stamp can write again: the
+    /// copy of the format grant.
+    #[must_use]
+    pub fn records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        vec![(FORMAT_KEY.to_vec(), format_record(&self.format))]
+    }
+
     /// The stored text.
     #[must_use]
     pub fn to_text(&self) -> String {

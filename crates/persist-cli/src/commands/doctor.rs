@@ -21,9 +21,12 @@ pub(crate) struct Args {
 }
 
 /// The engine of the store, and where its files lie.
-struct Patient {
+pub(super) struct Patient {
     engine: String,
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
+    /// Records that can be written again when they are lost.
+    #[cfg_attr(not(feature = "flatfile"), allow(dead_code, reason = "there is nothing to repair then"))]
+    pub(super) known: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
@@ -35,16 +38,16 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
         );
         return Err(Error::new(ErrorKind::Unsupported, "doctor", what).with_path(patient.dir).into());
     }
-    treat(args, global, &patient.dir, out)
+    treat(args, global, &patient, out)
 }
 
 #[cfg(feature = "flatfile")]
 use super::doctor_flatfile::treat;
 
 #[cfg(not(feature = "flatfile"))]
-fn treat(_: &Args, _: &Global, dir: &Path, _: &mut Out) -> Result<()> {
+fn treat(_: &Args, _: &Global, patient: &Patient, _: &mut Out) -> Result<()> {
     let what = "the engine flatfile is not in this build; enable feature `flatfile`";
-    Err(Error::new(ErrorKind::Unsupported, "doctor", what).with_path(dir).into())
+    Err(Error::new(ErrorKind::Unsupported, "doctor", what).with_path(&patient.dir).into())
 }
 
 impl Args {
@@ -59,12 +62,19 @@ impl Args {
 fn find(url: &str) -> Result<Patient> {
     let present: Vec<&str> = KNOWN_ENGINES.iter().map(|engine| engine.scheme).collect();
     let home = Address::parse(url, &present)?.path;
+    let patient = |stamp: Stamp, dir: PathBuf| Patient { dir, known: stamp.records(), engine: stamp.engine };
     if let Some(stamp) = Stamp::read(&RealDisk, home)? {
         let dir = home.join(format!("engine-{}", stamp.epoch));
-        return Ok(Patient { engine: stamp.engine, dir });
+        return Ok(patient(stamp, dir));
     }
     if is_flatfile(home) {
-        return Ok(Patient { engine: "flatfile".to_owned(), dir: home.to_path_buf() });
+        let named = |stamp: &Stamp| home.file_name() == Some(format!("engine-{}", stamp.epoch).as_ref());
+        // Whose stamp is lost or damaged has none to ask.
+        let stamp = home.parent().and_then(|parent| Stamp::read(&RealDisk, parent).ok().flatten());
+        return Ok(match stamp.filter(named) {
+            Some(stamp) => patient(stamp, home.to_path_buf()),
+            None => Patient { engine: "flatfile".to_owned(), dir: home.to_path_buf(), known: Vec::new() },
+        });
     }
     let what = "there is no store here; name its directory, or the engine-<n> in it if its stamp is lost";
     Err(Error::new(ErrorKind::Invalid, "doctor", what).with_path(home).into())

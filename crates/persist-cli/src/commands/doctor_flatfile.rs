@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist::{Disk, ErrorKind, RealDisk};
-use persist_flatfile::doctor::{Complaint, Diagnosis, KeySpan, Remedy, Repaired, Verdict, examine, repair};
+use persist_flatfile::doctor::{
+    Complaint, Diagnosis, KeySpan, Losses, Remedy, Repaired, Verdict, examine, repair,
+};
 use serde::Serialize;
 
-use super::doctor::Args;
+use super::doctor::{Args, Patient};
 use crate::args::Global;
 use crate::fail::{Failure, Result};
 use crate::out::Out;
@@ -17,12 +19,14 @@ use crate::text::{hex, show};
 use crate::watch::Watch;
 
 /// Examines, or repairs.
-pub(super) fn treat(args: &Args, global: &Global, dir: &Path, out: &mut Out) -> Result<()> {
+pub(super) fn treat(args: &Args, global: &Global, patient: &Patient, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
     let (wanted, accept_loss) = args.wanted();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let dir = &patient.dir;
+    let losses = if accept_loss { Losses::GiveUp(&patient.known) } else { Losses::Keep };
     let (diagnosis, repaired) = if wanted {
-        let repaired = repair(&disk, dir, accept_loss, &watch)?;
+        let repaired = repair(&disk, dir, losses, &watch)?;
         (repaired.after.clone(), Some(repaired))
     } else {
         (examine(&*disk, dir, &watch)?, None)
@@ -90,6 +94,7 @@ struct RepairedJson<'s> {
     kept: &'s [String],
     rebuilt: &'s [String],
     given_up: usize,
+    restored: usize,
 }
 
 fn numbers(range: &RangeInclusive<u64>) -> [String; 2] {
@@ -213,6 +218,7 @@ fn summary(dir: &Path, diagnosis: &Diagnosis, repaired: Option<&Repaired>, out: 
                 kept: &repaired.kept,
                 rebuilt: &repaired.rebuilt,
                 given_up: repaired.given_up.len(),
+                restored: repaired.restored,
             }),
         });
     }
@@ -228,6 +234,9 @@ fn summary(dir: &Path, diagnosis: &Diagnosis, repaired: Option<&Repaired>, out: 
     }
     if let Some((repaired, dir)) = repaired.zip(kept_in) {
         out.field("repaired", format_args!("{} runs made anew", repaired.rebuilt.len()))?;
+        if repaired.restored > 0 {
+            out.field("written again", "what the stamp knows: the engine's copy of the format grant")?;
+        }
         out.field("originals", format_args!("{}: {}", dir.display(), repaired.kept.join(", ")))?;
     } else if repaired.is_some() {
         out.field("repaired", "nothing; no file was changed")?;

@@ -78,7 +78,7 @@ fn damage_that_costs_nothing_is_told_and_repaired() {
     assert!(text.text().contains("--repair makes it anew without losing anything"), "{}", text.text());
 
     let summary = place.run(&["doctor", "--repair", "--json"]).ok().objects().pop().unwrap();
-    assert_fields(&summary["repaired"], "verdict_before kept_in kept rebuilt given_up");
+    assert_fields(&summary["repaired"], "verdict_before kept_in kept rebuilt given_up restored");
     assert_eq!((&summary["verdict"], &summary["repaired"]["rebuilt"]), (&json!("whole"), &json!([name])));
     let kept = place.path().join(summary["repaired"]["kept_in"].as_str().unwrap());
     assert_eq!(std::fs::read(kept.join(&name)).unwrap(), damaged);
@@ -109,6 +109,24 @@ fn a_loss_is_given_up_only_when_told() {
     place.run(&["get", "large"]).fails(8, "large");
     assert_eq!(place.run(&["get", "behind"]).ok().text(), "the run\n");
     place.run(&["verify"]).ok();
+}
+
+#[test]
+fn a_store_opens_after_its_own_records_were_given_up() {
+    for store in ["store", "store/engine-1"] {
+        let place = patient();
+        // The only data block of the run, with the engine's copy of the format grant.
+        flip(&place, "branch.ckp.", 310);
+        place.run(&["get", "behind"]).fails(5, "checksum");
+        assert_eq!(place.run(&["doctor", "--repair", "--store", store]).code, 5);
+        let repair = ["doctor", "--repair", "--accept-loss", "--json", "--store", store];
+        let summary = place.run(&repair).ok().objects().pop().unwrap();
+        assert_eq!((&summary["verdict"], &summary["repaired"]["restored"]), (&json!("whole"), &json!(1)));
+        place.run(&["get", "key"]).fails(8, "key");
+        assert_eq!(place.run(&["get", "behind"]).ok().text(), "the run\n");
+        place.run(&["put", "key", "again"]).ok();
+        place.run(&["verify"]).ok();
+    }
 }
 
 #[test]

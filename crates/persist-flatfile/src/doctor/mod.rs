@@ -13,6 +13,8 @@ mod dry;
 mod examine;
 mod give_up;
 mod keep;
+#[cfg(test)]
+mod merged_tests;
 mod repair;
 mod runs;
 #[cfg(test)]
@@ -21,5 +23,5 @@ mod told;
 mod values;
 
 pub use examine::examine;
-pub use repair::{Repaired, repair};
+pub use repair::{Losses, Repaired, repair};
 pub use told::{Complaint, Diagnosis, KeySpan, Remedy, Trouble, Verdict};

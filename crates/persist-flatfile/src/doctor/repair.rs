@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use persist_api::{Driver as _, Error, ErrorKind, Observer, OpenMode, OpenOptions, Result};
-use persist_io::{DirLock, Disk, FileMode, lock_dir};
+use persist_api::{
+    BeatHeader, Driver as _, Durability, Engine, Error, ErrorKind, Observer, OpenMode, OpenOptions, Result,
+};
+use persist_io::{Disk, FileMode, lock_dir};
 
 use super::examine::{Exam, OP, look};
 use super::give_up::{concerns, is_loss, rewrite};
@@ -17,6 +19,16 @@ use crate::names::{HEAD, Kind};
 use crate::payload::header;
 use crate::run::{Run, rebuild};
 use crate::timeline::head::{Head, HeadWriter, read_head};
+
+/// What becomes of records that are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Losses<'k> {
+    /// Reads of them go on failing with `Corrupt`.
+    Keep,
+    /// They are given up. Those among them that the caller knows all the same, key and value, are written again, in the
+    /// newest beat.
+    GiveUp(&'k [(Vec<u8>, Vec<u8>)]),
+}
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,24 +45,35 @@ pub struct Repaired {
     pub rebuilt: Vec<String>,
     /// What was given up.
     pub given_up: Vec<Complaint>,
+    /// How many lost records were written again, because the caller knew them.
+    pub restored: usize,
 }
 
 /// Repairs the store in `home`, which must be closed: makes anew what can be made anew, moves aside what cannot be read, and
-/// with `accept_loss` gives up what is lost. Reads that met a loss then no longer fail: they show the newest that is left, so
-/// an older value may come back, and a deleted key too; a key whose newest value is a lost large one is gone. Without
-/// `accept_loss`, such reads go on failing with `Corrupt`.
+/// where `losses` says so gives up what is lost. Reads that met a loss then no longer fail: they show the newest that is left,
+/// so an older value may come back, and a deleted key too; a key whose newest value is a lost large one is gone.
 ///
 /// Every file that is not as it should be is first copied to `damaged/<n>/`, durably. A store without damage is left as it is,
 /// byte for byte. A crash in between leaves a store that can be examined and repaired again.
 ///
 /// # Errors
 /// As [`examine`](super::examine()); `Corrupt` when nothing can be saved (nothing is then changed), `Full`.
-pub fn repair(disk: &Arc<dyn Disk>, home: &Path, accept_loss: bool, seen: &dyn Observer) -> Result<Repaired> {
+pub fn repair(
+    disk: &Arc<dyn Disk>,
+    home: &Path,
+    losses: Losses<'_>,
+    seen: &dyn Observer,
+) -> Result<Repaired> {
     let named = |error: Error| error.with_engine(SCHEME);
-    try_repair(disk, home, accept_loss, seen).map_err(named)
+    try_repair(disk, home, losses, seen).map_err(named)
 }
 
-fn try_repair(disk: &Arc<dyn Disk>, home: &Path, accept_loss: bool, seen: &dyn Observer) -> Result<Repaired> {
+fn try_repair(
+    disk: &Arc<dyn Disk>,
+    home: &Path,
+    losses: Losses<'_>,
+    seen: &dyn Observer,
+) -> Result<Repaired> {
     let exam = look(&**disk, home, seen)?;
     let before = exam.diagnosis.clone();
     if before.verdict == Verdict::Unreadable {
@@ -58,10 +81,10 @@ fn try_repair(disk: &Arc<dyn Disk>, home: &Path, accept_loss: bool, seen: &dyn O
                     was changed";
         return Err(Error::new(ErrorKind::Corrupt, OP, what).with_path(home));
     }
-    if !has_work(&before, accept_loss) {
+    if !has_work(&before, losses != Losses::Keep) {
         let after = before.clone();
         let (kept, rebuilt, given_up) = (Vec::new(), Vec::new(), Vec::new());
-        return Ok(Repaired { before, after, kept_in: None, kept, rebuilt, given_up });
+        return Ok(Repaired { before, after, kept_in: None, kept, rebuilt, given_up, restored: 0 });
     }
     let lock = lock_dir(&**disk, home)?;
     let mut kept = Kept::begin(&**disk, home)?;
@@ -71,17 +94,21 @@ fn try_repair(disk: &Arc<dyn Disk>, home: &Path, accept_loss: bool, seen: &dyn O
     }
     let mut rebuilt = make_anew(&exam)?;
     drop(exam);
-    let mut given_up = Vec::new();
+    let (mut given_up, mut restored) = (Vec::new(), 0);
     let in_frames = |complaint: &Complaint| matches!(complaint.trouble, Trouble::Frames | Trouble::Value);
-    settle(disk, home, lock, before.damage().any(in_frames), seen)?;
-    if accept_loss {
+    // The engine takes the lock itself. Who comes in between finds a store that it can open.
+    drop(lock);
+    settle(disk, home, before.damage().any(in_frames), seen)?;
+    if let Losses::GiveUp(known) = losses {
+        // Before the losses are forgotten, so that a crash in between leaves them to be found again.
+        restored = restore(disk, home, known, seen)?;
         given_up = give_up(disk, home, &mut kept, seen)?;
     }
     rebuilt.sort();
     let kept_in = Some(kept.dir.clone());
     let kept = kept.into_names();
     let after = look(&**disk, home, seen)?.diagnosis;
-    Ok(Repaired { before, after, kept_in, kept, rebuilt, given_up })
+    Ok(Repaired { before, after, kept_in, kept, rebuilt, given_up, restored })
 }
 
 fn has_work(before: &Diagnosis, accept_loss: bool) -> bool {
@@ -122,18 +149,56 @@ fn make_anew(exam: &Exam<'_>) -> Result<Vec<String>> {
 
 /// Opens the store and closes it: what recovery does is then done. With `flush`, runs are made of all frames, so that runs say
 /// what is lost and the segments are moved aside.
-fn settle(disk: &Arc<dyn Disk>, home: &Path, lock: DirLock, flush: bool, seen: &dyn Observer) -> Result<()> {
-    // The engine takes it itself. Who comes in between finds a store that it can open.
-    drop(lock);
-    let everything = u64::MAX.to_string();
-    let knobs = [("maintenance", "inline"), ("history_beats", &everything)];
-    let knobs = knobs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let options = OpenOptions { mode: OpenMode::MustExist, knobs, ..OpenOptions::default() };
-    let engine = FlatfileDriver::new(Arc::clone(disk)).open(home, &options, seen)?;
+fn settle(disk: &Arc<dyn Disk>, home: &Path, flush: bool, seen: &dyn Observer) -> Result<()> {
+    let engine = open(disk, home, seen)?;
     if flush {
         engine.checkpoint()?;
     }
     engine.close().map_err(|(_, error)| error)
+}
+
+/// Opens the store so that nothing is given up, and the newest beat may be written to.
+fn open(disk: &Arc<dyn Disk>, home: &Path, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
+    let everything = u64::MAX.to_string();
+    let knobs = [("maintenance", "inline"), ("history_beats", &everything)];
+    let knobs = knobs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let options = OpenOptions { mode: OpenMode::MustExist, knobs, importing: true, ..OpenOptions::default() };
+    FlatfileDriver::new(Arc::clone(disk)).open(home, &options, seen)
+}
+
+/// Writes those of the known records again that are lost; answers how many.
+fn restore(
+    disk: &Arc<dyn Disk>,
+    home: &Path,
+    known: &[(Vec<u8>, Vec<u8>)],
+    seen: &dyn Observer,
+) -> Result<usize> {
+    if known.is_empty() {
+        return Ok(0);
+    }
+    let engine = open(disk, home, seen)?;
+    let view = engine.view()?;
+    let newest = BeatHeader { durability: Durability::Durable, ..*view.header() };
+    let mut lost = Vec::new();
+    for (key, value) in known {
+        match view.get_record(key) {
+            Ok(Some(_)) => {}
+            Ok(None) => lost.push((key, value)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => lost.push((key, value)),
+            Err(error) => return Err(error),
+        }
+    }
+    drop(view);
+    if !lost.is_empty() && newest.beat.0 > 0 {
+        let mut beat = engine.begin_beat(newest)?;
+        for (key, value) in &lost {
+            beat.put_record(key, value)?;
+        }
+        beat.commit_beat()?;
+        engine.checkpoint()?;
+    }
+    engine.close().map_err(|(_, error)| error)?;
+    Ok(lost.len())
 }
 
 /// Writes the runs again without what is lost. By now all losses are marked in runs, or are values that runs refer to.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use persist_api::{BeatNo, Error, ErrorKind, FindingCode, Result, Severity};
+use persist_api::{BeatNo, Error, ErrorKind, FindingCode, Observer, Result, Severity};
 
 use super::dry::Dry;
 use super::examine::Exam;
@@ -10,6 +10,7 @@ use super::told::{Complaint, KeySpan, Remedy, Trouble};
 use crate::error::offset_of;
 use crate::names::Kind;
 use crate::run::{OnLoss, RangeDelete, RangeKind, Rebuilt, Run, RunHead, rebuild};
+use crate::runs::{Aside, Candidate as _, Settled, contradiction, settle};
 use crate::timeline::FrameSpan;
 
 /// A run that is there, or would be after a repair.
@@ -22,6 +23,33 @@ enum State {
     Opens(Arc<Run>),
     /// It does not open, and this is what a repair makes of it.
     Broken(Error, Rebuilt),
+}
+
+impl crate::runs::Candidate for Candidate {
+    fn head(&self) -> &RunHead {
+        &self.head
+    }
+
+    fn number(&self) -> u32 {
+        match self.state {
+            State::Opens(_) => self.head.number,
+            State::Broken(..) => u32::MAX,
+        }
+    }
+
+    fn losses(&self) -> usize {
+        match &self.state {
+            State::Opens(run) => run.losses(),
+            State::Broken(_, rebuilt) => rebuilt.losses,
+        }
+    }
+
+    fn verifies(&self, seen: &dyn Observer) -> Result<bool> {
+        match &self.state {
+            State::Opens(run) => run.verifies(seen),
+            State::Broken(..) => Ok(true),
+        }
+    }
 }
 
 /// The runs that count.
@@ -51,7 +79,7 @@ impl Exam<'_> {
                 Err(error) => return Err(error),
             }
         }
-        let candidates = self.settle(candidates);
+        let candidates = self.settle(candidates)?;
         let mut live = Live::default();
         let mut last_beat = BeatNo(0);
         for candidate in candidates {
@@ -90,32 +118,40 @@ impl Exam<'_> {
         }
     }
 
-    /// Leaves out runs whose frames are all in another one; the rest in order, oldest first.
-    fn settle(&mut self, mut all: Vec<Candidate>) -> Vec<Candidate> {
-        all.sort_by_key(|run| std::cmp::Reverse((run.head.span.len(), run.head.number)));
-        let mut live: Vec<Candidate> = Vec::new();
-        for run in all {
-            if live.iter().any(|other| other.head.span.covers(&run.head.span)) {
-                let name = Kind::Run.name(run.head.number);
-                let what = "all that it holds is in another run too; it is not read";
-                let (note, opening) = (Severity::Note, Remedy::Opening);
-                self.say(Complaint::new(note, Trouble::Leftover, opening, (name, 0), what));
-            } else {
-                live.push(run);
+    /// Decides as an opening would which runs are live; those in order, oldest first.
+    fn settle(&mut self, all: Vec<Candidate>) -> Result<Vec<Candidate>> {
+        let Settled { live, superseded, aside } = settle(all, self.head.as_ref(), self.seen)?;
+        for run in superseded {
+            let what = "all that it holds is in another run too; it is not read";
+            self.left_out(&run, Severity::Note, Trouble::Leftover, what);
+        }
+        for (run, why) in aside {
+            match why {
+                Aside::GaveWay => {
+                    let what =
+                        "this run does not verify; those that it was merged from are all there and are used";
+                    self.left_out(&run, Severity::Damage, Trouble::RunStructure, what);
+                }
+                Aside::Incomplete => {
+                    let what = "a merged run that does not verify has its frames, and of what that was merged from others \
+                                are missing";
+                    self.left_out(&run, Severity::Note, Trouble::Leftover, what);
+                }
             }
         }
-        live.sort_by_key(|run| run.head.span);
-        for pair in live.windows(2) {
-            if let [older, newer] = pair
-                && newer.head.span.after < older.head.span.upto
-            {
-                let name = Kind::Run.name(newer.head.number);
-                let what = "this run and the one before hold some of the same frames, and each holds others";
-                let (damage, backup) = (Severity::Damage, Remedy::Backup);
-                self.say(Complaint::new(damage, Trouble::Contradiction, backup, (name, 0), what));
-            }
+        if let Some(newer) = contradiction(&live) {
+            let name = Kind::Run.name(newer.head.number);
+            let what = "this run and the one before hold some of the same frames, and each holds others";
+            let (damage, backup) = (Severity::Damage, Remedy::Backup);
+            self.say(Complaint::new(damage, Trouble::Contradiction, backup, (name, 0), what));
         }
-        live
+        Ok(live)
+    }
+
+    fn left_out(&mut self, run: &Candidate, severity: Severity, trouble: Trouble, what: &str) {
+        let place = (Kind::Run.name(run.head.number), 0);
+        let complaint = Complaint::new(severity, trouble, Remedy::Opening, place, what);
+        self.say(complaint.beats(run.head.first_beat, run.head.last_beat));
     }
 
     /// Complains when frames are missing before a run.
@@ -238,7 +274,9 @@ impl Exam<'_> {
         self.plan.remove.push(number);
         let named = self.head.iter().flat_map(|head| &head.runs).find(|run| run.number == number);
         let span = named.map(|run| run.span);
-        let needless = span.is_some_and(|span| span.upto <= upto)
+        // What the head does not name yet replaces nothing: the frames are still where they were.
+        let in_vain = self.head.is_some() && span.is_none();
+        let needless = (in_vain || span.is_some_and(|span| span.upto <= upto))
             && self.diagnosis.complaints.iter().all(|complaint| complaint.trouble != Trouble::Gap);
         let remedy = if needless { Remedy::Repair } else { Remedy::AcceptLoss };
         let what =

@@ -34,6 +34,8 @@ pub(crate) struct Rebuilt {
     pub(crate) stat: RunStat,
     /// The keys that are marked now, and what could not be read there.
     pub(crate) marks: Vec<RangeDelete>,
+    /// How many marks of losses it has, those that the old one had included.
+    pub(crate) losses: usize,
     /// Records that the old one held and the new one does not; their keys are marked.
     pub(crate) records_lost: u64,
     /// Headers of beats that could not be read. Views at these beats are gone; the newest header is never lost.
@@ -233,6 +235,8 @@ impl Rebuild<'_> {
         for range in self.ranges.iter().chain(&self.marks) {
             self.writer.range(range);
         }
+        let all = self.ranges.iter().chain(&self.marks);
+        let losses = all.filter(|range| range.kind != RangeKind::Deleted).count();
         let headers_lost = stat.headers.saturating_sub(self.headers.len() as u64);
         if self.headers.last() != Some(&self.summary.newest) && stat.headers > 0 {
             self.headers.push(self.summary.newest);
@@ -244,6 +248,7 @@ impl Rebuild<'_> {
             head: self.head,
             stat: self.writer.finish()?,
             marks: self.marks,
+            losses,
             records_lost: self.lost,
             headers_lost,
         })
