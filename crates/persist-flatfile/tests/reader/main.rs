@@ -14,7 +14,7 @@ use persist_flatfile::FlatfileDriver;
 /// Runs the reader on a home.
 fn run(home: &Path) -> Output {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reader/flatfile_reader.py");
-    let run = Command::new("python3").arg("-B").arg(script).arg("--values").arg(home).output();
+    let run = Command::new("python3").arg("-B").arg(script).arg(home).output();
     run.expect("python3 cannot be run; `cargo xtask setup` installs it")
 }
 
