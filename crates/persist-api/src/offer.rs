@@ -97,6 +97,10 @@ pub struct OpenOptions {
     pub mode: OpenMode,
     /// Memory for caches, in bytes. `None`: the engine's documented default.
     pub cache_bytes: Option<u64>,
+    /// About how much memory, in bytes, the engine may take in all: caches, and what waits to be written. It sets what
+    /// `cache_bytes` and the knobs leave open, never more than the defaults, as far as the engine can go down. A wish, not a
+    /// limit: what one beat stages comes on top. `None`: the engine's documented defaults.
+    pub memory_bytes: Option<u64>,
     /// Ceiling of the store, in bytes. `None`: the engine's documented default. Beyond it: `Full`.
     pub store_bytes_max: Option<u64>,
     /// Most views open at once. `None`: the engine's documented default.
@@ -116,6 +120,7 @@ impl Default for OpenOptions {
         Self {
             mode: OpenMode::OpenOrCreate,
             cache_bytes: None,
+            memory_bytes: None,
             store_bytes_max: None,
             views_max: None,
             close_wait: Duration::from_secs(5),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
+use crate::fail::Failure;
+use crate::target::Target;
 
 /// One durable substrate, many engines: an ordered key space with numbered, atomic, verified commits ("beats").
 #[derive(Debug, Parser)]
@@ -138,6 +140,34 @@ pub(crate) struct Level {
 impl Level {
     pub(crate) fn durability(self) -> persist::Durability {
         if self.buffered { persist::Durability::Buffered } else { persist::Durability::Durable }
+    }
+}
+
+/// What a new store does with its values.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Layers {
+    /// Compress values
+    #[arg(long)]
+    compress: bool,
+    /// Encrypt values with the newest key of --key-file; the store cannot be opened without it
+    #[arg(long)]
+    encrypt: bool,
+}
+
+impl Layers {
+    /// Adds them to what is asked for.
+    pub(crate) fn ask(self, mut target: Target) -> Result<Target, Failure> {
+        if self.encrypt && !target.has_keys() {
+            let what = "--encrypt needs a key: --key-file FILE (docs/layers.md)";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        if self.compress {
+            target.request = persist::compressed(target.request);
+        }
+        if self.encrypt {
+            target.request = persist::encrypted(target.request);
+        }
+        Ok(target)
     }
 }
 

@@ -15,7 +15,16 @@ pub(crate) fn with<T>(
     watch: &Watch,
     work: impl FnOnce(&mut Writer, &Store) -> Result<T>,
 ) -> Result<T> {
-    let (mut writer, store) = open(global, watch)?;
+    with_target(&Target::of(global)?, watch, work)
+}
+
+/// As [`with`], for a store that was looked up.
+pub(crate) fn with_target<T>(
+    target: &Target,
+    watch: &Watch,
+    work: impl FnOnce(&mut Writer, &Store) -> Result<T>,
+) -> Result<T> {
+    let (mut writer, store) = open_target(target, watch)?;
     let done = work(&mut writer, &store);
     close(&store, done)
 }
@@ -30,7 +39,10 @@ pub(crate) fn close<T>(store: &Store, done: Result<T>) -> Result<T> {
 
 /// Opens the store that is there. Whoever does must [`close`] it.
 pub(crate) fn open(global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
-    let target = Target::of(global)?;
+    open_target(&Target::of(global)?, watch)
+}
+
+fn open_target(target: &Target, watch: &Watch) -> Result<(Writer, Store)> {
     let opened =
         persist::open_with(&target.url, &target.options(OpenMode::MustExist)).map_err(|error| match error
             .path()
@@ -41,7 +53,7 @@ pub(crate) fn open(global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
             }
             _ => error,
         })?;
-    negotiate(&target, opened, watch)
+    negotiate(target, opened, watch)
 }
 
 /// Opens what was looked at.

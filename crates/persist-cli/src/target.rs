@@ -92,6 +92,12 @@ impl Target {
         Self { url: url.to_owned(), request: persist::default_request(), engine, commit: None, keys: None }
     }
 
+    /// With about so much memory for the engine, unless the configuration says how much.
+    pub(crate) fn with_memory(mut self, bytes: u64) -> Self {
+        self.engine.memory_bytes = self.engine.memory_bytes.or(Some(bytes));
+        self
+    }
+
     /// How it is opened.
     pub(crate) fn options(&self, mode: OpenMode) -> Options {
         let options = Options::default().engine(OpenOptions { mode, ..self.engine.clone() });

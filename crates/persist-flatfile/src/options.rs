@@ -13,6 +13,8 @@ const BEAT_BYTES_MAX: u64 = 1 << 30;
 const VIEWS_MAX: u64 = 4096;
 /// Least ceiling: room for the two head slots, a segment and a run.
 const STORE_BYTES_MIN: u64 = 256 << 10;
+/// Bounds and default of the knob `memtable_bytes`.
+const MEMTABLE_BYTES: (u64, u64, u64) = (4096, 32 << 20, 1 << 31);
 
 const KNOBS: [&str; 5] =
     ["history_beats", "large_value_bytes", "maintenance", "memtable_bytes", "segment_step_bytes"];
@@ -67,10 +69,15 @@ impl Settings {
         }
         // What is only prepared must leave the better part of a small store to its records.
         let step = number("segment_step_bytes", 1 << 20, 4096, 1 << 30)?.min(store_bytes_max / 32);
+        let (least, memtable_default, most) = MEMTABLE_BYTES;
+        // Four memtables, a buffer to come for one, and what a flush or a merge reads and writes.
+        let memtable_default = options
+            .memory_bytes
+            .map_or(memtable_default, |memory| (memory / 8).clamp(least, memtable_default));
         Ok(Self {
             history_beats: number("history_beats", 64, 0, u64::MAX)?,
             large_value_bytes: number("large_value_bytes", 64 << 10, 64, 1 << 24)?,
-            memtable_bytes: number("memtable_bytes", 32 << 20, 4096, 1 << 31)?.min(store_bytes_max / 8),
+            memtable_bytes: number("memtable_bytes", memtable_default, least, most)?.min(store_bytes_max / 8),
             segment_step_bytes: step.max(4096) / 4096 * 4096,
             upkeep,
             keep_feed: options.keep_feed,
@@ -162,6 +169,22 @@ mod tests {
         }
         let tiny = OpenOptions { store_bytes_max: Some(STORE_BYTES_MIN - 1), ..OpenOptions::default() };
         assert_eq!(Settings::of(&tiny).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn little_memory_makes_small_memtables() {
+        let settings = |memory_bytes, knob: Option<&str>| {
+            let knobs =
+                knob.map(|value| ("memtable_bytes".to_owned(), value.to_owned())).into_iter().collect();
+            Settings::of(&OpenOptions { memory_bytes, knobs, ..OpenOptions::default() })
+                .unwrap()
+                .memtable_bytes
+        };
+        assert_eq!(settings(None, None), 32 << 20);
+        assert_eq!(settings(Some(32 << 20), None), 4 << 20);
+        assert_eq!(settings(Some(u64::MAX), None), 32 << 20);
+        assert_eq!(settings(Some(0), None), 4096);
+        assert_eq!(settings(Some(32 << 20), Some("65536")), 65536, "the knob goes before");
     }
 
     #[test]

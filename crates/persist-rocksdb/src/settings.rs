@@ -40,12 +40,18 @@ impl Settings {
     pub(crate) fn of(options: &OpenOptions) -> Result<Self> {
         let names = KNOBS.map(|(name, ..)| name);
         options.check_knobs(&names).map_err(|error| error.with_engine(SCHEME))?;
+        let share = |default: u64, part: u64| {
+            options.memory_bytes.map_or(default, |memory| (memory / part).min(default))
+        };
         let [write_buffer_bytes, open_files_max, background_jobs] = KNOBS.map(|(name, default, min, max)| {
+            // Two write buffers at least, and what flushes and merges read and write.
+            let default = if name == "write_buffer_bytes" { share(default, 8).max(min) } else { default };
             let number = options.knob_number(name, default, min..=max);
             number.map_err(|error| error.with_engine(SCHEME))
         });
+        let cache_bytes = options.cache_bytes.unwrap_or_else(|| share(CACHE_BYTES, 4));
         Ok(Self {
-            cache_bytes: usize::try_from(options.cache_bytes.unwrap_or(CACHE_BYTES)).unwrap_or(usize::MAX),
+            cache_bytes: usize::try_from(cache_bytes).unwrap_or(usize::MAX),
             write_buffer_bytes: usize::try_from(write_buffer_bytes?).unwrap_or(usize::MAX),
             open_files_max: c_int::try_from(open_files_max?).unwrap_or(c_int::MAX),
             background_jobs: c_int::try_from(background_jobs?).unwrap_or(c_int::MAX),
@@ -120,6 +126,19 @@ mod tests {
     fn with(name: &str, value: &str) -> Result<Settings> {
         let knobs = [(name.to_owned(), value.to_owned())].into();
         Settings::of(&OpenOptions { knobs, ..OpenOptions::default() })
+    }
+
+    #[test]
+    fn little_memory_is_divided() {
+        let of = |memory_bytes, cache_bytes| {
+            let options = OpenOptions { memory_bytes, cache_bytes, ..OpenOptions::default() };
+            let settings = Settings::of(&options).unwrap();
+            (settings.cache_bytes, settings.write_buffer_bytes)
+        };
+        assert_eq!(of(None, None), (64 << 20, 64 << 20));
+        assert_eq!(of(Some(32 << 20), None), (8 << 20, 4 << 20));
+        assert_eq!(of(Some(0), None), (0, 64 << 10));
+        assert_eq!(of(Some(u64::MAX), Some(5)), (5, 64 << 20));
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Settings {
         }
         Ok(Self {
             page_bytes,
-            cache_bytes: options.cache_bytes.unwrap_or(CACHE_BYTES),
+            cache_bytes: cache_bytes(options),
             mmap_bytes: bytes(options, "mmap_bytes", 0)?,
             wal_bytes: bytes(options, "wal_bytes", WAL_BYTES)?,
             store_bytes_max,
@@ -81,6 +81,12 @@ impl Settings {
             None => EXTRA_CACHE_BYTES.min(left),
         }
     }
+}
+
+/// Page caches: nearly all memory that SQLite takes. The rest is for what comes beside it.
+fn cache_bytes(options: &OpenOptions) -> u64 {
+    let spare = options.memory_bytes.map_or(CACHE_BYTES, |memory| (memory / 2).min(CACHE_BYTES));
+    options.cache_bytes.unwrap_or(spare)
 }
 
 /// A number of bytes that SQLite takes: it counts with signs.

@@ -248,6 +248,17 @@ impl Store {
         crate::bundle::export(self, file, Some(base), seen)
     }
 
+    /// The state at the end of a beat, for [`export_since`](Self::export_since): its newest commit, and if
+    /// it is the newest beat, the digest of its records. An increment whose base has no digest is checked by the digest of
+    /// its result when it is applied.
+    ///
+    /// # Errors
+    /// `Conflict` for a beat that is not there yet; `Stale` when no [hold](Self::hold) has kept the beats after it; `Io`,
+    /// `Cancelled`.
+    pub fn base_at(&self, beat: BeatNo, seen: &dyn Observer) -> Result<BundleBase> {
+        told(crate::bundle::base_at(self, beat, seen))
+    }
+
     /// Runs the engine's checker, reads every record back through the layers, and compares what can be compared. What
     /// could not be checked is a finding too.
     ///

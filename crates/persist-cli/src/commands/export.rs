@@ -1,8 +1,9 @@
 //! `persist export`: a store as one file that no engine owns, or what came after such a file.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use persist::{BundleLimits, Error, RealDisk, Store};
+use persist::{BeatNo, BundleLimits, Error, RealDisk, Store};
 use persist_store::HoldOptions;
 
 use crate::args::Global;
@@ -10,7 +11,11 @@ use crate::commands::bundle::{BundleJson, unreadable};
 use crate::fail::Result;
 use crate::home;
 use crate::out::Out;
+use crate::target::Target;
 use crate::watch::Watch;
+
+/// Memory for the engine, which is only read from its beginning to its end.
+const MEMORY_BYTES: u64 = 32 << 20;
 
 /// Where to.
 #[derive(Debug, clap::Args)]
@@ -18,17 +23,34 @@ pub(crate) struct Args {
     /// The bundle; it must not exist, nor FILE.new beside it
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Only the commits after this bundle, which a hold must have kept
-    #[arg(long, value_name = "BUNDLE")]
-    since: Option<PathBuf>,
+    /// Only the commits after this bundle, or after the beat with this number; a hold must have kept them
+    #[arg(long, value_name = "BUNDLE|BEAT")]
+    since: Option<Since>,
     /// Keep all commits after this bundle in the store, so that the next export can be one --since this
     #[arg(long, value_name = "NAME")]
     hold: Option<String>,
 }
 
+/// What an increment goes on from.
+#[derive(Debug, Clone)]
+enum Since {
+    Beat(BeatNo),
+    Bundle(PathBuf),
+}
+
+impl FromStr for Since {
+    type Err = std::convert::Infallible;
+
+    /// A number is a beat; a file with such a name is written `./7`.
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        Ok(text.parse().map_or_else(|_| Self::Bundle(text.into()), |beat| Self::Beat(BeatNo(beat))))
+    }
+}
+
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
-    let report = home::with(global, &watch, |_, store| Ok(args.export(store, &watch)?))?;
+    let target = Target::of(global)?.with_memory(MEMORY_BYTES);
+    let report = home::with_target(&target, &watch, |_, store| Ok(args.export(store, &watch)?))?;
     drop(watch);
     let json = BundleJson::of(&args.file, &report);
     if out.is_json() { out.object(&json) } else { json.print(out) }
@@ -36,11 +58,14 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
 
 impl Args {
     fn export(&self, store: &Store, watch: &Watch) -> Result<persist::BundleReport, Error> {
-        let base = self.since.as_ref().map(|base| {
-            let found = persist::read_bundle(&RealDisk, base, &BundleLimits::default(), watch);
-            found.map(|found| found.manifest.as_base()).map_err(|error| unreadable(base, error))
-        });
-        let base = base.transpose()?;
+        let base = match &self.since {
+            None => None,
+            Some(Since::Beat(beat)) => Some(store.base_at(*beat, watch)?),
+            Some(Since::Bundle(base)) => {
+                let found = persist::read_bundle(&RealDisk, base, &BundleLimits::default(), watch);
+                Some(found.map_err(|error| unreadable(base, error))?.manifest.as_base())
+            }
+        };
         // It is there before the view is, so that no commit falls between the two.
         let hold = self.hold.as_ref().map(|name| store.hold(name, HoldOptions::default())).transpose()?;
         let report = match &base {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use persist::{BundleLimits, Durability, OpenMode, RealDisk};
 use serde::Serialize;
 
-use crate::args::Global;
+use crate::args::{Global, Layers};
 use crate::commands::bundle::{BundleJson, unreadable};
 use crate::commands::init;
 use crate::fail::Result;
@@ -26,11 +26,13 @@ pub(crate) struct Args {
     /// The engine, unless the directory names one [default: the one that `init` takes]
     #[arg(long, short, value_name = "ENGINE")]
     engine: Option<String>,
+    #[command(flatten)]
+    layers: Layers,
     /// Apply an increment to the store that is there, instead of making one
-    #[arg(long, conflicts_with = "engine")]
+    #[arg(long, conflicts_with_all = ["engine", "compress", "encrypt"])]
     apply: bool,
     /// Check the bundle completely, and make nothing
-    #[arg(long, conflicts_with_all = ["home", "engine", "apply"])]
+    #[arg(long, conflicts_with_all = ["home", "engine", "apply", "compress", "encrypt"])]
     dry_run: bool,
     /// Refuse a bundle that is longer, in MiB
     #[arg(long, value_name = "MIB")]
@@ -92,7 +94,7 @@ impl Args {
 
     /// Makes a new store.
     fn import(&self, global: &Global, limits: &BundleLimits, watch: &Watch) -> Result<ImportJson> {
-        let target = Target::of(&self.place(global))?;
+        let target = self.layers.ask(Target::of(&self.place(global))?)?;
         let url = init::address(&target.url, self.engine.as_deref())?;
         let opened = persist::open_with(&url, &target.options(OpenMode::MustCreate))?;
         let home = opened.describe().home.map(|home| home.display().to_string());

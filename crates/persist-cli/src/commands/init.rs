@@ -3,7 +3,7 @@
 use persist::{Error, ErrorKind, KNOWN_ENGINES, OpenMode};
 use serde::Serialize;
 
-use crate::args::Global;
+use crate::args::{Global, Layers};
 use crate::fail::{Failure, Result};
 use crate::home;
 use crate::out::Out;
@@ -16,12 +16,8 @@ pub(crate) struct Args {
     /// The engine, unless --store names one [default: the first of flatfile, sqlite, lmdb, rocksdb in this build]
     #[arg(long, short, value_name = "ENGINE")]
     engine: Option<String>,
-    /// Compress values
-    #[arg(long)]
-    compress: bool,
-    /// Encrypt values with the newest key of --key-file; the store cannot be opened without it
-    #[arg(long)]
-    encrypt: bool,
+    #[command(flatten)]
+    layers: Layers,
 }
 
 #[derive(Serialize)]
@@ -36,16 +32,7 @@ struct InitJson {
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
-    let mut target = Target::of(global)?;
-    if args.encrypt && !target.has_keys() {
-        return Err(Failure::Usage("--encrypt needs a key: --key-file FILE (docs/layers.md)".to_owned()));
-    }
-    if args.compress {
-        target.request = persist::compressed(target.request);
-    }
-    if args.encrypt {
-        target.request = persist::encrypted(target.request);
-    }
+    let target = args.layers.ask(Target::of(global)?)?;
     let url = address(&target.url, args.engine.as_deref())?;
     let opened = persist::open_with(&url, &target.options(OpenMode::MustCreate))?;
     let (_writer, store) = home::negotiate(&target, opened, &watch)?;

@@ -95,6 +95,28 @@ fn increments_bring_a_copy_further() {
 }
 
 #[test]
+fn an_increment_begins_after_a_beat_by_its_number() {
+    for engine in ["flatfile", "sqlite", "lmdb"] {
+        let place = filled(engine);
+        place.run(&["export", "0.bundle", "--hold", "copies"]).ok();
+        place.run(&["import", "0.bundle", "copy", "--engine", engine]).ok();
+        place.run(&["put", "key", "newer"]).ok();
+        place.run(&["export", "1.bundle", "--since", "2"]).fails(12, "earliest to begin after is beat 3");
+        place.run(&["export", "1.bundle", "--since", "9"]).fails(6, "there is no beat 9");
+        let whole = place.run(&["export", "now.bundle", "--json"]).ok().object(BUNDLE);
+        let made = place.run(&["export", "1.bundle", "--since", "3", "--json"]).ok().object(BUNDLE);
+        assert_eq!((&made["base_beat"], &made["digest"]), (&json!("3"), &whole["digest"]), "{engine}");
+        let apply = |file| place.run(&["import", file, "copy", "--apply", "--json"]);
+        let applied = apply("1.bundle").ok().objects().remove(0);
+        assert_eq!((&applied["applied_beats"], &applied["rehearsed"]), (&json!(2), &json!(true)));
+        apply("1.bundle").fails(6, "goes on from beat 3");
+        std::fs::copy(place.path().join("0.bundle"), place.path().join("7")).unwrap();
+        place.run(&["export", "4.bundle", "--since", "7"]).fails(6, "there is no beat 7");
+        place.run(&["export", "4.bundle", "--since", "./7"]).ok();
+    }
+}
+
+#[test]
 fn what_is_refused_leaves_everything_as_it_was() {
     let place = filled("sqlite");
     place.run(&["export", "a.bundle"]).ok();

@@ -85,6 +85,30 @@ fn every_verb_says_how_to_give_the_key() {
 }
 
 #[test]
+fn bundles_hold_records_in_clear_and_become_encrypted_stores() {
+    let mut first = None;
+    for engine in ["flatfile", "sqlite", "lmdb"] {
+        let place = encrypted(engine);
+        place.run(&["export", "a.bundle"]).fails(4, "--key-file");
+        place.run(&["export", "a.bundle", "--key-file", "key"]).ok();
+        let bytes = std::fs::read(place.path().join("a.bundle")).unwrap();
+        assert!(*first.get_or_insert_with(|| bytes.clone()) == bytes, "{engine}");
+        assert!(bytes.windows(7).any(|window| window == b"plainly"));
+        key_file(&place, "second", TWO);
+        let import = ["import", "a.bundle", "--engine", engine, "--store", "store/../copy", "--encrypt"];
+        place.run(&import).fails(2, "--key-file");
+        assert!(!place.path().join("copy").exists());
+        place.run(&[&import[..], &["--compress", "--key-file", "second"]].concat()).ok();
+        let at_copy = |key| place.run(&["get", "word", "--store", "copy", "--key-file", key]);
+        at_copy("key").fails(4, "key 1 is not the key 1");
+        assert_eq!(at_copy("second").ok().text(), "plainly\n", "{engine}");
+        std::fs::remove_dir_all(place.path().join("store")).unwrap();
+        std::fs::rename(place.path().join("copy"), place.path().join("store")).unwrap();
+        assert!(lies_open(&place, "word") && !lies_open(&place, "plainly"), "{engine}");
+    }
+}
+
+#[test]
 fn wrong_keys_and_bad_key_files_are_refused() {
     let place = encrypted("sqlite");
     key_file(&place, "wrong", TWO);
@@ -122,4 +146,35 @@ fn a_key_file_for_a_store_in_clear_changes_nothing() {
     key_file(&place, "key", ONE);
     place.run(&["put", "word", "plainly", "--key-file", "key"]).ok();
     assert_eq!(place.run(&["get", "word"]).ok().text(), "plainly\n");
+}
+
+#[test]
+fn stores_of_a_configuration_get_their_keys_from_it_or_from_the_command_line() {
+    let place = Place::new();
+    let (one, two) = (key_file(&place, "one", ONE), key_file(&place, "two", TWO));
+    let store = |name: &str, key: &str| {
+        format!("[stores.{name}]\nengine = 'sqlite'\nrequest.required = ['ORDERED', 'SNAPSHOT', 'AEAD']\n{key}\n")
+    };
+    let text = store("own", &format!("key_file = '{one}'")) + &store("given", "");
+    place.write("persist.toml", text.as_bytes());
+    let at = |name: &str, args: &[&str]| {
+        place.run(&[&["--config", "persist.toml", "--store", name], args].concat())
+    };
+    place.run(&["config", "check", "persist.toml"]).ok();
+    // Keys of the configuration.
+    at("@own", &["init"]).ok();
+    at("@own", &["put", "word", "plainly"]).ok();
+    assert_eq!(at("@own", &["get", "word"]).ok().text(), "plainly\n");
+    // Those of the command line go before.
+    at("@own", &["get", "word", "--key-file", &two]).fails(4, "key 1 is not the key 1");
+    // Those of the command line alone.
+    at("@given", &["init"]).fails(4, "AEAD needs a key");
+    at("@given", &["init", "--key-file", &two]).ok();
+    at("@given", &["put", "word", "secretly", "--key-file", &two]).ok();
+    at("@given", &["get", "word"]).fails(4, "--key-file");
+    at("@given", &["get", "word", "--key-file", &one]).fails(4, "key 1 is not the key 1");
+    assert_eq!(at("@given", &["get", "word", "--key-file", &two]).ok().text(), "secretly\n");
+    // And all at once.
+    let maintain = place.command(&["maintain", "--config", "persist.toml", "--once"]);
+    let _ = maintain;
 }

@@ -165,6 +165,7 @@ fn alone(store: &StoreConfig) -> Vec<(String, OpenOptions)> {
     });
     let sizes = [
         ("cache_bytes", OpenOptions { cache_bytes: all.cache_bytes, ..OpenOptions::default() }),
+        ("memory_bytes", OpenOptions { memory_bytes: all.memory_bytes, ..OpenOptions::default() }),
         ("store_bytes_max", OpenOptions { store_bytes_max: all.store_bytes_max, ..OpenOptions::default() }),
         ("views_max", OpenOptions { views_max: all.views_max, ..OpenOptions::default() }),
     ];

@@ -74,6 +74,9 @@ sections! {
         pub close_wait: Duration = OpenOptions::default().close_wait,
         /// Memory for caches; the engine's own default if there is no such key.
         pub cache_bytes: Option<Bytes> = None,
+        /// About how much memory the engine takes in all, caches and what waits to be written; the engine's own defaults if
+        /// there is no such key. `cache_bytes` and `knobs` go before it.
+        pub memory_bytes: Option<Bytes> = None,
         /// Ceiling of the store on disk; the engine's own default if there is no such key.
         pub store_bytes_max: Option<Bytes> = None,
         /// Most views open at once; the engine's own default if there is no such key.

@@ -22,6 +22,7 @@ impl StoreConfig {
         OpenOptions {
             mode: self.mode,
             cache_bytes: self.cache_bytes.map(|bytes| bytes.0),
+            memory_bytes: self.memory_bytes.map(|bytes| bytes.0),
             store_bytes_max: self.store_bytes_max.map(|bytes| bytes.0),
             views_max: self.views_max,
             close_wait: self.close_wait,

@@ -44,8 +44,9 @@ impl Writer {
     /// nothing special. No other commit comes between. The last beat gets the durability asked for, and with it all.
     ///
     /// What is checked before anything changes: every byte of the increment; that the store stands at the base, by both
-    /// numbers and by the digest of all its records; every commit against the grant and the limits; and the digest that the
-    /// store would then have, if the commits fit into memory (32 MiB), else that is checked after the last beat.
+    /// numbers and by the digest of all its records, where the increment knows it; every commit against the grant and the limits; and the digest that the
+    /// store would then have, if the commits fit into memory (32 MiB), else that is checked after the last beat. An increment
+    /// that does not know the digest of its base is refused (`TooLarge`) if they do not.
     ///
     /// What fails or is cancelled in between leaves the store at one of the beats of the original. The same call then goes
     /// on from there, if MERKLE is granted: the root in the store's newest header must be that of the increment's beat.
@@ -124,7 +125,12 @@ impl Plan {
         let skip = header.beat.0.saturating_sub(base.beat.0);
         let beats = manifest.beat.0.saturating_sub(base.beat.0);
         if header.beat == base.beat {
-            if header.last_commit() != base.commit || view.digest(seen)?.blake3 != base.digest {
+            let is_base = match base.digest {
+                _ if header.last_commit() != base.commit => false,
+                Some(digest) => view.digest(seen)?.blake3 == digest,
+                None => true,
+            };
+            if !is_base {
                 return Err(elsewhere(&header, &base, "and has other commits or records"));
             }
         } else if skip == 0 || skip >= beats {
@@ -177,6 +183,15 @@ fn elsewhere(header: &BeatHeader, base: &BundleBase, what: &str) -> Error {
     Error::new(ErrorKind::Conflict, "apply", context)
 }
 
+/// Only the digest of the result can tell that this store is the base, and it cannot be computed beforehand.
+fn unknown_base() -> Error {
+    let context = format!(
+        "the increment does not say what records its base has, and its commits have more than {REHEARSED_BYTES_MAX} bytes; \
+         make it anew with a bundle as its base"
+    );
+    Error::new(ErrorKind::TooLarge, "apply", context)
+}
+
 /// Checks the commits one by one, and gathers what they would change.
 struct Rehearsal<'p> {
     plan: &'p Plan,
@@ -207,6 +222,9 @@ impl Receiver for Rehearsal<'_> {
         }
         self.held = self.held.saturating_add(log.canonical_bytes().len());
         if self.held > REHEARSED_BYTES_MAX {
+            if self.plan.manifest.base.is_some_and(|base| base.digest.is_none()) {
+                return Err(unknown_base());
+            }
             self.overlay = None;
         }
         if let Some(overlay) = &mut self.overlay {

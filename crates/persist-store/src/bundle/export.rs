@@ -113,7 +113,7 @@ fn increment(
     }
     let part = parts.end_part(PartName::Commits)?;
     let digest = view.digest(seen)?;
-    if last == base.commit && digest.blake3 != base.digest {
+    if last == base.commit && base.digest.is_some_and(|base| base != digest.blake3) {
         return Err(not_of_this_store("it has other records"));
     }
     let CommitTally { key_bytes_max, value_bytes_max, .. } = tally;

@@ -19,6 +19,9 @@ use crate::layers::{Codec, Layered, standard_layers};
 use crate::opened::Opened;
 use crate::stamp::{STAMP_FILE, Stamp, StampState, StoreId};
 
+/// Memory for an engine that is filled, where the caller has not said how much.
+const ENGINE_MEMORY_BYTES: u64 = 32 << 20;
+
 /// What an import made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportReport {
@@ -176,6 +179,10 @@ impl Import<'_> {
         disk.create_dir(&cas)?;
         let engine = self.open_engine(dir, OpenMode::OpenOrCreate, true)?;
         self.copy(&engine)?;
+        if engine.offer().caps.contains(Caps::CHECKPOINT) {
+            // The next opening finds nothing to do.
+            engine.checkpoint()?;
+        }
         close(engine)?;
         let engine = self.open_engine(dir, OpenMode::MustExist, false)?;
         self.check_content(&engine)?;
@@ -201,7 +208,8 @@ impl Import<'_> {
 
     /// Opens the engine under its layers. Once it has records, the keys of an encrypted store are proved by them.
     fn open_engine(&self, dir: &Path, mode: OpenMode, importing: bool) -> Result<Box<Layered>> {
-        let options = OpenOptions { mode, importing, ..self.opened.options.clone() };
+        let memory_bytes = self.opened.options.memory_bytes.or(Some(ENGINE_MEMORY_BYTES));
+        let options = OpenOptions { mode, importing, memory_bytes, ..self.opened.options.clone() };
         let engine = self.opened.driver.open(dir, &options, self.seen)?;
         if importing {
             return Ok(Box::new(Layered::new(engine, Arc::clone(&self.codec))));

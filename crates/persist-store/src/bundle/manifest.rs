@@ -15,6 +15,8 @@ const LAST_KEY: &str = "parts";
 /// The content of a bundle that holds a whole store, and of one that holds what came after a base.
 const STORE: &str = "store";
 const INCREMENT: &str = "increment";
+/// What stands for a hash that there is not.
+const NONE: &str = "none";
 
 /// The state that an increment goes on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +25,8 @@ pub struct BundleBase {
     pub beat: BeatNo,
     /// Its newest commit.
     pub commit: CommitNo,
-    /// BLAKE3 of its records, as the store digest says.
-    pub digest: [u8; 32],
+    /// BLAKE3 of its records, as the store digest says; `None` where nobody knew it any more.
+    pub digest: Option<[u8; 32]>,
 }
 
 /// What a bundle says about its content.
@@ -62,13 +64,15 @@ impl BundleManifest {
     #[must_use]
     pub fn as_base(&self) -> BundleBase {
         let commit = self.header(Durability::Volatile).last_commit();
-        BundleBase { beat: self.beat, commit, digest: self.digest.blake3 }
+        BundleBase { beat: self.beat, commit, digest: Some(self.digest.blake3) }
     }
 
     /// The text, without the lines of its parts.
     pub(super) fn head_text(&self) -> String {
-        let hex = |bytes: [u8; 32]| blake3::Hash::from(bytes).to_hex();
-        let root = self.root.map_or_else(|| "none".to_owned(), |root| hex(root).to_string());
+        let hex = |hash: Option<[u8; 32]>| {
+            hash.map_or_else(|| NONE.to_owned(), |hash| blake3::Hash::from(hash).to_hex().to_string())
+        };
+        let root = hex(self.root);
         let mut lines: Vec<(&str, &dyn std::fmt::Display)> = vec![("persist-bundle", &VERSION)];
         let base_digest = self.base.map(|base| hex(base.digest));
         match (&self.base, &base_digest) {
@@ -124,7 +128,7 @@ impl BundleManifest {
             beat: BeatNo(lines.number("beat")?),
             first_commit: CommitNo(lines.number("first-commit")?),
             commits: lines.number("commits")?,
-            root: lines.root()?,
+            root: lines.hash_or_none("root")?,
             digest: StoreDigest {
                 blake3: lines.hash("digest")?,
                 records: lines.number("records")?,
@@ -176,16 +180,16 @@ impl<'t> Lines<'t> {
             INCREMENT => Ok(Some(BundleBase {
                 beat: BeatNo(self.number("base-beat")?),
                 commit: CommitNo(self.number("base-commit")?),
-                digest: self.hash("base-digest")?,
+                digest: self.hash_or_none("base-digest")?,
             })),
             value => Err(corrupt(&format!("content cannot be {value:?}"))),
         }
     }
 
-    fn root(&mut self) -> Result<Option<[u8; 32]>> {
-        match self.value("root")? {
-            "none" => Ok(None),
-            value => read_hash(value).map(Some).ok_or_else(|| corrupt(&format!("root cannot be {value:?}"))),
+    fn hash_or_none(&mut self, key: &str) -> Result<Option<[u8; 32]>> {
+        match self.value(key)? {
+            NONE => Ok(None),
+            value => read_hash(value).map(Some).ok_or_else(|| corrupt(&format!("{key} cannot be {value:?}"))),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! content gives equal bytes, wherever it comes from.
 
 mod apply;
+mod base;
 mod chunk;
 mod commits;
 mod export;
@@ -20,6 +21,7 @@ mod record;
 use persist_api::{Error, ErrorKind};
 
 pub use apply::ApplyReport;
+pub(crate) use base::base_at;
 pub(crate) use export::export;
 pub use import::ImportReport;
 pub use manifest::{BundleBase, BundleManifest};

@@ -14,7 +14,7 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/bundle/whole.bundle")
 }
 
-fn run(file: &Path) -> Output {
+pub fn run(file: &Path) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reader/bundle_reader.py");
     let run = Command::new("python3").arg("-B").arg(script).arg(file).output();
     run.expect("python3 cannot be run; `cargo xtask setup` installs it")

@@ -15,6 +15,7 @@ mod backup;
 mod beat_limits;
 mod beats;
 mod bundle;
+mod bundle_beat;
 mod bundle_book;
 mod bundle_crash;
 mod bundle_flips;

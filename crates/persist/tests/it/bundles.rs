@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use persist::{
-    BundleLimits, BundleReport, Disk, Durability, ErrorKind, ImportReport, Options, Quiet, RealDisk, Result,
-    Stamp, StampState, Store, Writer, default_request, read_bundle,
+    BundleLimits, BundleReport, Disk, Durability, ErrorKind, ImportReport, KeyId, KeyRing, Options, Quiet,
+    RealDisk, Request, Result, SecretKey, Stamp, StampState, Store, Writer, compressed, default_request,
+    encrypted, read_bundle,
 };
 use persist_io::sim::{Crash, SimDisk};
 
@@ -76,6 +77,78 @@ fn every_engine_exports_the_same_bytes_and_imports_them_from_every_other() {
         let again = taken.import(&bundle, &place.request(), &BundleLimits::default(), &Quiet);
         fails(again, ErrorKind::Conflict, &["a store exists"]);
     }
+}
+
+/// The names of all files below a directory that hold these bytes.
+pub fn files_with(dir: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                return files_with(&path, bytes);
+            }
+            let found = std::fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes);
+            if found { vec![path] } else { Vec::new() }
+        })
+        .collect()
+}
+
+#[test]
+fn layers_are_taken_off_and_those_of_the_new_store_put_on() {
+    let plainly = b"as plain as can be, again and again";
+    let ring = |byte| Arc::new(KeyRing::new().with(KeyId(1), SecretKey::new([byte; 32])));
+    let filled = |place: &Place, request: &Request, options: &Options| {
+        let (mut writer, store) =
+            persist::open_with(&place.url(), options).unwrap().negotiate(request).unwrap();
+        fill(&mut writer);
+        put(&mut writer, &[(b"word", plainly)]);
+        export(&store, &file(place, "bundle")).1
+    };
+    let Some(plain) = durable_places().pop() else { return };
+    let bytes = filled(&plain, &default_request(), &plain.options);
+    assert!(!files_with(&plain.dir.path().join("home"), plainly).is_empty());
+    let stacks = [
+        compressed(default_request()),
+        encrypted(default_request()),
+        encrypted(compressed(default_request())),
+    ];
+    for (n, place) in (0_u8..).zip(durable_places()) {
+        let (request, options) = (&stacks[usize::from(n) % 3], place.options.clone().keys(ring(n)));
+        assert!(filled(&place, request, &options) == bytes, "{}: other bytes", place.scheme);
+        // And a store of other layers and keys is made of it.
+        for (m, target) in (7_u8..).zip(durable_places()) {
+            let (bundle, request) = (file(&place, "bundle"), &stacks[2 - usize::from(n) % 2]);
+            let opened = persist::open_with(&target.url(), &target.options).unwrap();
+            let keyless = opened.import(&bundle, request, &BundleLimits::default(), &Quiet);
+            fails(keyless, ErrorKind::Refused, &["AEAD"]);
+            assert!(!Path::new(&target.path()).exists());
+            let options = target.options.clone().keys(ring(m));
+            let opened = persist::open_with(&target.url(), &options).unwrap();
+            opened.import(&bundle, request, &BundleLimits::default(), &Quiet).unwrap();
+            assert!(files_with(Path::new(&target.path()), plainly).is_empty(), "{}", target.scheme);
+            let wrong = persist::open_with(&target.url(), &target.options.clone().keys(ring(99))).unwrap();
+            fails(wrong.negotiate(request).map_err(Into::into), ErrorKind::Refused, &["key 1"]);
+            let (_writer, store) =
+                persist::open_with(&target.url(), &options).unwrap().negotiate(request).unwrap();
+            assert_eq!(store.verify(&mut |_| {}, &Quiet).unwrap().damaged, 0);
+            assert!(export(&store, &file(&target, "again")).1 == bytes, "{}: other bytes", target.scheme);
+        }
+    }
+}
+
+#[test]
+fn an_imported_store_has_nothing_left_to_replay() {
+    let Some(place) = durable_places().into_iter().find(|place| place.scheme == "flatfile") else { return };
+    let (mut writer, store) = place.open().unwrap();
+    fill(&mut writer);
+    let bundle = file(&place, "bundle");
+    export(&store, &bundle);
+    let target = Place { dir: tempfile::tempdir().unwrap(), ..place };
+    import(&target, &bundle).unwrap();
+    let (_writer, store) = target.open().unwrap();
+    let figures = store.stats().unwrap().engine.engine;
+    let figure = |name| figures.iter().find(|(known, _)| *known == name).unwrap().1;
+    assert_eq!((figure("recovered_frames"), figure("runs")), (0, 1));
 }
 
 #[test]

@@ -10,8 +10,11 @@
 )]
 
 mod address;
+#[cfg(target_os = "linux")]
+mod bundle_memory;
 mod bundles;
 mod engines;
+mod feed;
 mod forgotten;
 mod kit;
 #[cfg(any(feature = "flatfile", feature = "sqlite", feature = "lmdb", feature = "rocksdb"))]
