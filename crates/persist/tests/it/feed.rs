@@ -103,7 +103,12 @@ fn what_all_have_passed_is_freed() {
         let (_writer, store) = place.open().unwrap();
         let hold = store.find_hold("mirror").unwrap();
         assert_eq!(hold.position().unwrap(), CommitNo(passed), "{}", place.scheme);
-        assert_eq!(drain(&mut hold.feed().unwrap()).len(), 2, "{}: the last, and that of the flush", place.scheme);
+        assert_eq!(
+            drain(&mut hold.feed().unwrap()).len(),
+            2,
+            "{}: the last, and that of the flush",
+            place.scheme
+        );
         hold.release().unwrap();
         assert!(store.holds().is_empty());
         assert_eq!(store.verify(&mut |_| {}, &Quiet).unwrap().damaged, 0, "{}", place.scheme);
