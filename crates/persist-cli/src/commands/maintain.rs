@@ -78,7 +78,13 @@ struct ErrorJson<'e> {
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let none = || Failure::Usage("which stores? use --config or PERSIST_CONFIG".to_owned());
     let file = global.config.as_deref().ok_or_else(none)?;
-    let config = chosen(target::load(file)?.config, &args.names)?;
+    let mut config = chosen(target::load(file)?.config, &args.names)?;
+    if let Some(keys) = &global.key_file {
+        // For those that name no file of their own: one file seldom fits all.
+        for store in config.stores.values_mut() {
+            store.key_file.get_or_insert_with(|| keys.clone());
+        }
+    }
     let watch = Watch::new(global.quiet);
     let options = RegistryOptions::new(persist::drivers());
     let mut registry = Registry::open(&config, options, Vec::new(), &watch).map_err(Error::from)?;

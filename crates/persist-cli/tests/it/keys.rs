@@ -153,7 +153,9 @@ fn stores_of_a_configuration_get_their_keys_from_it_or_from_the_command_line() {
     let place = Place::new();
     let (one, two) = (key_file(&place, "one", ONE), key_file(&place, "two", TWO));
     let store = |name: &str, key: &str| {
-        format!("[stores.{name}]\nengine = 'sqlite'\nrequest.required = ['ORDERED', 'SNAPSHOT', 'AEAD']\n{key}\n")
+        format!(
+            "[stores.{name}]\nengine = 'sqlite'\nrequest.required = ['ORDERED', 'SNAPSHOT', 'AEAD']\n{key}\n"
+        )
     };
     let text = store("own", &format!("key_file = '{one}'")) + &store("given", "");
     place.write("persist.toml", text.as_bytes());
@@ -175,6 +177,7 @@ fn stores_of_a_configuration_get_their_keys_from_it_or_from_the_command_line() {
     at("@given", &["get", "word", "--key-file", &one]).fails(4, "key 1 is not the key 1");
     assert_eq!(at("@given", &["get", "word", "--key-file", &two]).ok().text(), "secretly\n");
     // And all at once.
-    let maintain = place.command(&["maintain", "--config", "persist.toml", "--once"]);
-    let _ = maintain;
+    let maintained = place.run(&["maintain", "--config", "persist.toml"]);
+    assert_eq!(maintained.code, 4, "{}", maintained.stderr);
+    place.run(&["maintain", "--config", "persist.toml", "--key-file", &two]).ok();
 }

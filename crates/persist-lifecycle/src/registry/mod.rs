@@ -6,12 +6,13 @@ mod opening;
 mod report;
 mod stores;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use persist_api::{Driver, Error, ErrorKind, Observer, Result, nearest};
 use persist_io::{Disk, RealDisk};
-use persist_store::Store;
+use persist_store::{KeyProvider, Store};
 
 pub use component::{Component, Replayed};
 pub use report::{Closed, ComponentOpened, OpenFailed, Step, StoreOpened};
@@ -48,6 +49,7 @@ pub struct RegistryOptions {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     listener: Arc<Listener>,
+    keys: BTreeMap<String, Arc<dyn KeyProvider>>,
 }
 
 /// Open stores and components. Dropping it closes them, but only [`close`](Self::close) tells how that went.
@@ -67,7 +69,7 @@ impl RegistryOptions {
     #[must_use]
     pub fn new(drivers: Vec<Arc<dyn Driver>>) -> Self {
         let clock = Arc::new(SystemClock::default());
-        Self { drivers, disk: Arc::new(RealDisk), clock, listener: Arc::new(|_| ()) }
+        Self { drivers, disk: Arc::new(RealDisk), clock, listener: Arc::new(|_| ()), keys: BTreeMap::new() }
     }
 
     /// The same over another disk. Engines that are C libraries do not use it.
@@ -81,6 +83,14 @@ impl RegistryOptions {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// The same with keys for the store of this name (`docs/layers.md`). They go before the key file that the configuration
+    /// names, which is then not read.
+    #[must_use]
+    pub fn keys(mut self, store: &str, keys: Arc<dyn KeyProvider>) -> Self {
+        self.keys.insert(store.to_owned(), keys);
         self
     }
 

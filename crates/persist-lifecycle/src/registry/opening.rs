@@ -74,9 +74,10 @@ fn try_open(
     let disk = options.disk.clone();
     let looked = open_with(disk, &options.drivers, path, config.engine.as_deref(), &config.open_options())?;
     let looked = looked.with_clock(options.clock.clone());
-    let looked = match &config.key_file {
-        Some(file) => looked.keys(Arc::new(read_key_file(file)?)),
-        None => looked,
+    let looked = match (options.keys.get(name), &config.key_file) {
+        (Some(keys), _) => looked.keys(Arc::clone(keys)),
+        (None, Some(file)) => looked.keys(Arc::new(read_key_file(file)?)),
+        (None, None) => looked,
     };
     let found = looked.describe();
     let phases = Phases { seen, phases: RefCell::default() };

@@ -31,6 +31,7 @@ after = ["users"]
 open_wait = "250ms"
 close_wait = "1 min"
 cache_bytes = "8 MiB"
+memory_bytes = "16 MiB"
 store_bytes_max = 1_000_000
 views_max = 17
 key_file = "secret.keys"
@@ -87,6 +88,7 @@ fn every_key() -> Config {
         open_wait: Duration::from_millis(250),
         close_wait: Duration::from_secs(60),
         cache_bytes: Some(Bytes::mib(8)),
+        memory_bytes: Some(Bytes::mib(16)),
         store_bytes_max: Some(Bytes(1_000_000)),
         views_max: Some(17),
         key_file: Some(PathBuf::from("secret.keys")),
@@ -186,6 +188,7 @@ fn a_store_is_opened_as_its_keys_say() {
         OpenOptions {
             mode: OpenMode::MustExist,
             cache_bytes: Some(8 << 20),
+            memory_bytes: Some(16 << 20),
             store_bytes_max: Some(1_000_000),
             views_max: Some(17),
             close_wait: Duration::from_secs(60),

@@ -16,3 +16,4 @@ mod environment;
 mod kit;
 mod maintenance;
 mod registry;
+mod registry_keys;

@@ -17,11 +17,11 @@ use crate::kit::{HandClock, Stop, commit, config, drivers, open};
 const THREE: &str = "[stores.a]\nengine = 'sqlite'\nafter = ['c']\n[stores.b]\nengine = 'flatfile'\nafter = ['a']\n\
                      [stores.c]\nengine = 'flatfile'\n[maintenance]\nenabled = false\n";
 
-fn options() -> RegistryOptions {
+pub fn options() -> RegistryOptions {
     RegistryOptions::new(drivers()).clock(Arc::new(HandClock::default()))
 }
 
-fn open_all(config: &Config) -> Registry {
+pub fn open_all(config: &Config) -> Registry {
     Registry::open(config, options(), Vec::new(), &Quiet).unwrap()
 }
 
@@ -192,7 +192,7 @@ fn flush_and_close_that_fail_are_told_and_keep_nothing_from_closing() {
     open_all(&config);
 }
 
-fn fail(config: &Config) -> OpenFailed {
+pub fn fail(config: &Config) -> OpenFailed {
     Registry::open(config, options(), Vec::new(), &Quiet).unwrap_err()
 }
 
@@ -375,34 +375,6 @@ fn upkeep_runs_in_the_background_and_its_runs_are_told() {
     let closed = registry.close();
     assert_eq!(steps(&closed), [("", Step::StopUpkeep, None), ("a", Step::CloseStore, None)]);
     assert_eq!(registry.maintenance().stats()["a"].checkpoint.done, 1);
-}
-
-#[test]
-fn an_encrypted_store_takes_its_keys_from_a_file() {
-    let dir = tempfile::tempdir().unwrap();
-    let keys = dir.path().join("keys");
-    std::fs::write(&keys, "07".repeat(32)).unwrap();
-    std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let text = "[stores.a]\nengine = 'flatfile'\nrequest.required = ['SNAPSHOT', 'AEAD']\n";
-    let with = config(dir.path(), &format!("{text}key_file = 'keys'\n"));
-    let without = config(dir.path(), text);
-    assert_eq!(fail(&without).name, "a");
-    assert!(!dir.path().join("data").exists());
-    let registry = open_all(&with);
-    let store = registry.store("a").unwrap();
-    commit(&store, "key", 100, Durability::Durable);
-    assert!(store.grant().session.caps.contains(persist_api::Caps::AEAD));
-    drop((registry, store));
-    let refused = fail(&without).error.kind();
-    assert!(![ErrorKind::Locked, ErrorKind::Corrupt].contains(&refused), "{refused}");
-    let registry = open_all(&with);
-    let value = registry.store("a").unwrap().view().unwrap().get(b"key").unwrap().unwrap().to_vec();
-    assert_eq!(value, [b'x'; 100]);
-    drop(registry);
-    std::fs::write(&keys, "08".repeat(32)).unwrap();
-    assert_eq!(fail(&with).name, "a");
-    std::fs::remove_file(&keys).unwrap();
-    assert_eq!(fail(&with).error.path(), Some(keys.as_path()));
 }
 
 #[test]
