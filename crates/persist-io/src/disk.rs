@@ -89,6 +89,15 @@ pub trait Disk: Send + Sync {
     /// `Io`. Never retried: what was not synced may be lost.
     fn sync_dir(&self, path: &Path) -> Result<()>;
 
+    /// Bytes that can still be written where `dir` lies, or would lie; `None` where nobody knows. Others may take them meanwhile.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn space(&self, dir: &Path) -> Result<Option<u64>> {
+        let _ = dir;
+        Ok(None)
+    }
+
     /// Takes the exclusive advisory lock on a file, creating it; `None` when somebody else holds it. The lock goes with
     /// the returned handle, or with the process.
     ///

@@ -133,6 +133,13 @@ impl Disk for RealDisk {
         absent_is_fine("remove_dir", path, std::fs::remove_dir(path))
     }
 
+    fn space(&self, dir: &Path) -> Result<Option<u64>> {
+        let there = dir.ancestors().find(|dir| dir.is_dir()).unwrap_or_else(|| Path::new("."));
+        let facts =
+            rustix::fs::statvfs(there).map_err(|error| Error::io("space", there, io::Error::from(error)))?;
+        Ok(Some(facts.f_bavail.saturating_mul(facts.f_frsize)))
+    }
+
     fn sync_dir(&self, path: &Path) -> Result<()> {
         let fail = |error| Error::io("sync_dir", path, error);
         let dir = File::open(path).map_err(fail)?;

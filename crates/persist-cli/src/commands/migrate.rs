@@ -21,12 +21,16 @@ pub(crate) struct Args {
     /// A setting of the engine to go to (docs/engines), may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = knob)]
     to_knob: Vec<(String, String)>,
+    /// Begin also where the disk has less room than the store takes now
+    #[arg(long)]
+    ignore_space: bool,
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
     let global = Global { store: Some(args.from.clone()), ..global.clone() };
-    let options = SwapOptions { may_lose: Caps::all(), ..SwapOptions::default() };
+    let ignore_space = args.ignore_space;
+    let options = SwapOptions { may_lose: Caps::all(), ignore_space, ..SwapOptions::default() };
     let engine = OpenOptions { knobs: args.to_knob.iter().cloned().collect(), ..OpenOptions::default() };
     let report =
         home::with(&global, &watch, |_, store| swap::begin(&args.to, engine, &options, store, &watch))?;

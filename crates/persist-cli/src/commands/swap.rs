@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Keep every later commit for the engine before, so that a rollback is quick
     #[arg(long)]
     follow_back: bool,
+    /// Begin also where the disk has less room than the store takes now
+    #[arg(long)]
+    ignore_space: bool,
     /// Longest that writers may be made to wait, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     fence_ms: u64,
@@ -109,6 +112,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
 fn swap(args: &Args, store: &Store, watch: &Watch) -> Result<SwapReport> {
     let options = SwapOptions {
         follow_back: args.follow_back,
+        ignore_space: args.ignore_space,
         fence_budget: Duration::from_millis(args.fence_ms),
         // Nobody but this command uses the session.
         may_lose: Caps::all(),

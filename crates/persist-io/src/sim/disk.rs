@@ -100,6 +100,11 @@ impl Disk for SimDisk {
         })
     }
 
+    fn space(&self, _: &Path) -> Result<Option<u64>> {
+        let world = locked(&self.world);
+        Ok(world.has_limit().then(|| world.room()))
+    }
+
     fn sync_dir(&self, path: &Path) -> Result<()> {
         let mut world = locked(&self.world);
         let begun = world.begin(Op::SyncDir, &path.into(), 0, 0)?;

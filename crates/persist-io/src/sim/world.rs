@@ -126,6 +126,10 @@ impl World {
         }
     }
 
+    pub(super) const fn has_limit(&self) -> bool {
+        self.space.is_some()
+    }
+
     /// Bytes that may still be added.
     pub(super) fn room(&self) -> u64 {
         self.space.map_or(u64::MAX, |space| space.saturating_sub(self.tree.bytes()))

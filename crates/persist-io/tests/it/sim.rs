@@ -353,9 +353,12 @@ fn one_bit_can_be_wrong_for_a_reader_or_at_rest() {
 #[test]
 fn space_is_limited_and_comes_back() {
     let (disk, file) = with_file(&[1; 100]);
+    assert_eq!(disk.space(Path::new("/")).unwrap(), None);
     disk.limit_space(Some(110));
+    assert_eq!(disk.space(Path::new("/not/there")).unwrap(), Some(10));
     assert_eq!(file.write_at(95, &[2; 30]).unwrap_err().kind(), ErrorKind::Full);
     assert_eq!(file.len().unwrap(), 110, "what fits is written");
+    assert_eq!(disk.space(Path::new("/")).unwrap(), Some(0));
     assert_eq!(file.truncate(111).unwrap_err().kind(), ErrorKind::Full);
     file.write_at(0, &[3; 110]).unwrap();
     file.truncate(0).unwrap();

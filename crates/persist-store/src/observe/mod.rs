@@ -6,164 +6,24 @@
 //!
 //! For parts of the runtime: run a verb through [`verb`], and tell each error that goes to a caller by [`told`].
 
+mod swap;
+mod table;
+
 use std::time::Duration;
 
 use metrics::{Key, Label, Level, Metadata, Recorder, SharedString, Unit};
 use persist_api::{Error, Result};
 use tracing::Span;
 
+pub(crate) use swap::{SwapMeters, SwapStep};
+pub use table::{METRICS, Metric, MetricKind, SPANS};
+
 use crate::shared::Core;
 use crate::views::ViewStats;
-
-/// What kind of figure a metric is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricKind {
-    /// Only grows.
-    Counter,
-    /// As it is now.
-    Gauge,
-    /// A value for each event.
-    Histogram,
-}
-
-impl MetricKind {
-    /// The stable lower-case name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
-
-/// A metric that stores emit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Metric {
-    /// Its stable name.
-    pub name: &'static str,
-    /// What kind of figure it is.
-    pub kind: MetricKind,
-    /// `count`, `bytes` or `seconds`.
-    pub unit: &'static str,
-    /// The names of its labels.
-    pub labels: &'static [&'static str],
-    /// What it says, and when it is emitted.
-    pub what: &'static str,
-}
-
-/// Labels of figures of one store: its id (`-` for one that keeps nothing on disk) and the scheme of its engine.
-const STORE: &[&str] = &["store", "engine"];
-
-const fn metric(
-    name: &'static str,
-    kind: MetricKind,
-    unit: &'static str,
-    labels: &'static [&'static str],
-    what: &'static str,
-) -> Metric {
-    Metric { name, kind, unit, labels, what }
-}
-
-use MetricKind::{Counter, Gauge, Histogram};
-
-const COMMITS: Metric =
-    metric("persist_commits_total", Counter, "count", STORE, "commits that were made; at each beat");
-const COMMIT_BYTES: Metric = metric(
-    "persist_commit_bytes_total",
-    Counter,
-    "bytes",
-    STORE,
-    "canonical bytes of these commits, before layers; at each beat",
-);
-const BEATS: Metric = metric("persist_beats_total", Counter, "count", STORE, "beats that were made");
-const BEAT_COMMITS: Metric =
-    metric("persist_beat_commits", Histogram, "count", STORE, "commits that share a beat; at each beat");
-const SYNC: Metric = metric(
-    "persist_sync_seconds",
-    Histogram,
-    "seconds",
-    STORE,
-    "what the engine takes to commit a durable beat, write and sync; at each durable beat",
-);
-const REDOS: Metric =
-    metric("persist_redos_total", Counter, "count", STORE, "transactions that were redone after a conflict");
-const VERB: Metric = metric(
-    "persist_verb_seconds",
-    Histogram,
-    "seconds",
-    &["store", "engine", "verb"],
-    "what sync, checkpoint, compact, backup, verify and close take; at their end, also when they fail",
-);
-const VIEWS_OPEN: Metric =
-    metric("persist_views_open", Gauge, "count", STORE, "views that are open; at each `Store::stats`");
-const OLDEST_VIEW: Metric = metric(
-    "persist_oldest_view_seconds",
-    Gauge,
-    "seconds",
-    STORE,
-    "age of the oldest open view, 0 without one; at each `Store::stats`",
-);
-const VIEWS_OVERDUE: Metric = metric(
-    "persist_views_overdue",
-    Gauge,
-    "count",
-    STORE,
-    "views that were recalled and are not given back yet; at each `Store::stats`",
-);
-const VIEWS_RECALLED: Metric = metric(
-    "persist_views_recalled_total",
-    Counter,
-    "count",
-    STORE,
-    "views that were recalled, being past their limit of age",
-);
-const DISK_BYTES: Metric = metric(
-    "persist_disk_bytes",
-    Gauge,
-    "bytes",
-    STORE,
-    "bytes of the engine's files; at each `Store::stats`",
-);
-const ERRORS: Metric = metric(
-    "persist_errors_total",
-    Counter,
-    "count",
-    &["kind", "op"],
-    "errors that were returned to a caller, each once; by kind and verb (`docs/errors.md`)",
-);
-
-/// Every metric of the runtime.
-pub const METRICS: [Metric; 13] = [
-    COMMITS,
-    COMMIT_BYTES,
-    BEATS,
-    BEAT_COMMITS,
-    SYNC,
-    REDOS,
-    VERB,
-    VIEWS_OPEN,
-    OLDEST_VIEW,
-    VIEWS_OVERDUE,
-    VIEWS_RECALLED,
-    DISK_BYTES,
-    ERRORS,
-];
-
-/// Every span of the runtime, with its level. Fields are in `docs/observability.md`.
-pub const SPANS: [(&str, tracing::Level); 10] = [
-    ("persist.open", tracing::Level::INFO),
-    ("persist.negotiate", tracing::Level::INFO),
-    ("persist.beat", tracing::Level::DEBUG),
-    ("persist.view", tracing::Level::TRACE),
-    ("persist.sync", tracing::Level::DEBUG),
-    ("persist.checkpoint", tracing::Level::INFO),
-    ("persist.compact", tracing::Level::INFO),
-    ("persist.backup", tracing::Level::INFO),
-    ("persist.verify", tracing::Level::INFO),
-    ("persist.close", tracing::Level::INFO),
-];
+use table::{
+    BEAT_COMMITS, BEATS, COMMIT_BYTES, COMMITS, DISK_BYTES, ERRORS, OLDEST_VIEW, REDOS, SYNC, VERB,
+    VIEWS_OPEN, VIEWS_OVERDUE, VIEWS_RECALLED,
+};
 
 static METADATA: Metadata<'static> = Metadata::new("persist", Level::INFO, Some(module_path!()));
 
@@ -178,9 +38,9 @@ pub(crate) fn describe() {
             };
             let what = SharedString::const_str(what);
             match kind {
-                Counter => recorder.describe_counter(name.into(), Some(unit), what),
-                Gauge => recorder.describe_gauge(name.into(), Some(unit), what),
-                Histogram => recorder.describe_histogram(name.into(), Some(unit), what),
+                MetricKind::Counter => recorder.describe_counter(name.into(), Some(unit), what),
+                MetricKind::Gauge => recorder.describe_gauge(name.into(), Some(unit), what),
+                MetricKind::Histogram => recorder.describe_histogram(name.into(), Some(unit), what),
             }
         }
     });
@@ -200,6 +60,7 @@ pub(crate) struct Meters {
     views_recalled: Key,
     disk_bytes: Key,
     verb: Key,
+    pub(crate) swap: SwapMeters,
 }
 
 impl Meters {
@@ -219,6 +80,7 @@ impl Meters {
             views_recalled: key(VIEWS_RECALLED),
             disk_bytes: key(DISK_BYTES),
             verb: key(VERB),
+            swap: SwapMeters::new(key),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::create::stored_format;
 use crate::feed::{Hold, HoldOptions};
 use crate::home::{Found, survey};
 use crate::layers::{Codec, Layered};
+use crate::observe::told;
 use crate::shared::{Active, Core, Terms};
 use crate::stamp::{Stamp, StampState, StoreId};
 
@@ -25,14 +26,22 @@ impl Store {
     ///
     /// # Errors
     /// Before anything is changed: `Unsupported` for an engine that the store was not opened with, `Invalid` for a place
-    /// that cannot be, `Mismatch` when something lies there, `Refused` naming all that the target lacks, `Busy` while
-    /// another swap is at work, `Conflict` while an earlier one is not finished. Then `Locked`, `Full`, `Io`.
+    /// that cannot be, `Mismatch` when something lies there, `Refused` naming all that the target lacks, `Full`
+    /// naming the bytes that the source takes and that the target's disk has, `Busy` while another swap is at work,
+    /// `Conflict` while an earlier one is not finished. Then `Locked`, `Full`, `Io`.
     pub fn begin_swap(
         &self,
         target: &SwapTarget,
         options: &SwapOptions,
         seen: &dyn Observer,
     ) -> Result<Swap> {
+        let engine = target.engine.as_str();
+        let home = target.home.as_ref().map(|home| tracing::field::display(home.display()));
+        let _span = tracing::info_span!("persist.swap.begin", engine, home).entered();
+        told(self.announce(target, options, seen))
+    }
+
+    fn announce(&self, target: &SwapTarget, options: &SwapOptions, seen: &dyn Observer) -> Result<Swap> {
         let guard = Guard::take(&self.0.swapping)?;
         let active = self.0.active();
         let plan = preflight::check(&self.0, &active, target, options)?;
@@ -58,6 +67,11 @@ impl Store {
         options: &SwapOptions,
         seen: &dyn Observer,
     ) -> Result<Swap> {
+        let _span = tracing::info_span!("persist.swap.begin").entered();
+        told(self.resume(target, options, seen))
+    }
+
+    fn resume(&self, target: &OpenOptions, options: &SwapOptions, seen: &dyn Observer) -> Result<Swap> {
         let guard = Guard::take(&self.0.swapping)?;
         let active = self.0.active();
         let mark = pending(&active)?;

@@ -1,6 +1,7 @@
 //! The bulk of a swap: every record, in key order, while the store goes on.
 
 use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
 
 use persist_api::{BeatHeader, Engine as _, Error, KeyRange, Observer, Progress, Result, Scan};
 
@@ -8,6 +9,8 @@ use super::Swap;
 use super::cursor::{Cursor, Reach};
 use super::pinned::Pinned;
 use super::target::{Stroke, Target};
+use crate::observe::{SwapStep, told};
+use crate::shared::Active;
 
 /// So many beats of the target are filled from one view of the source; then a newer one takes its place, so that no view
 /// grows old. What is copied from a newer view is right all the same: what was committed since the first is followed, and
@@ -25,6 +28,9 @@ struct Copy<'c> {
     strokes: u64,
     records_now: u64,
     bytes_now: u64,
+    /// Records and bytes of the stroke.
+    untold: (u64, u64),
+    active: Arc<Active>,
     total: Option<u64>,
     seen: &'c dyn Observer,
 }
@@ -37,8 +43,10 @@ impl Swap {
     /// `TooLarge` naming a key or value that the target cannot take, `Full`, `Corrupt`, `Cancelled`, `Io`: the store is
     /// as it was, and the swap may be gone on with or aborted.
     pub fn copy(&mut self, seen: &dyn Observer) -> Result<()> {
+        let _span = tracing::info_span!("persist.swap.copy").entered();
+        self.tell(SwapStep::Copy);
         let start = self.shared.setup.clock.now();
-        let done = self.copy_all(seen);
+        let done = told(self.copy_all(seen));
         self.figures.copy_time += self.shared.setup.clock.now().saturating_sub(start);
         done
     }
@@ -73,6 +81,8 @@ impl Swap {
             strokes: 0,
             records_now: 0,
             bytes_now: 0,
+            untold: (0, 0),
+            active: self.shared.active(),
             total,
             seen,
         };
@@ -116,6 +126,7 @@ impl Copy<'_> {
         self.cursor.bytes = self.cursor.bytes.saturating_add(more);
         self.records_now = self.records_now.saturating_add(1);
         self.bytes_now = self.bytes_now.saturating_add(more);
+        self.untold = (self.untold.0.saturating_add(1), self.untold.1.saturating_add(more));
         Ok(ControlFlow::Continue(()))
     }
 
@@ -139,6 +150,8 @@ impl Copy<'_> {
             return Err(error);
         }
         self.strokes = self.strokes.saturating_add(1);
+        let (records, bytes) = std::mem::take(&mut self.untold);
+        self.active.meters.swap.copied(records, bytes);
         let done = self.cursor.records;
         let total = self.total.map(|total| total.max(done));
         self.seen.step("swap", Progress { phase: "copy", done, total, unit: "records" })

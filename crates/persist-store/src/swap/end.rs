@@ -13,6 +13,7 @@ use super::{Guard, HOLD_NAME, Swap, side};
 use crate::Store;
 use crate::cas::CAS_DIR;
 use crate::home::engine_dir;
+use crate::observe::{SwapStep, told};
 use crate::shared::{Active, Core};
 use crate::stamp::{STAMP_FILE, Stamp, StampState};
 
@@ -22,8 +23,10 @@ impl Swap {
     /// # Errors
     /// `Io`; it can be repeated by [`Store::abort_swap`].
     pub fn abort(mut self) -> Result<()> {
+        let _span = tracing::info_span!("persist.swap.abort").entered();
+        let done = told(self.undo());
+        self.tell(SwapStep::None);
         // Dropping does nothing more.
-        let done = self.undo();
         self.flipped = true;
         done
     }
@@ -72,6 +75,11 @@ impl Store {
     /// `Invalid` when there is none, `Busy` while it is at work, `Locked` when somebody else has the target's home; `Io`. It
     /// can be repeated.
     pub fn abort_swap(&self) -> Result<()> {
+        let _span = tracing::info_span!("persist.swap.abort").entered();
+        told(self.abort())
+    }
+
+    fn abort(&self) -> Result<()> {
         let _guard = Guard::take(&self.0.swapping)?;
         let active = self.0.active();
         let mark = pending(&active)?;
@@ -87,11 +95,11 @@ impl Store {
     /// `Invalid` when there is none, `Busy` while a swap is at work or views of the source are open, `Locked` when somebody
     /// else has its home; `Io`. It can be repeated.
     pub fn finish_swap(&self) -> Result<()> {
-        let _guard = Guard::take(&self.0.swapping)?;
-        self.finish()
+        told(Guard::take(&self.0.swapping).and_then(|_guard| self.finish()))
     }
 
     fn finish(&self) -> Result<()> {
+        let _span = tracing::info_span!("persist.swap.finish").entered();
         let active = self.0.active();
         let mark = flipped(&active)?;
         self.0.close_retired()?;
@@ -117,6 +125,15 @@ impl Store {
     /// `Invalid` when there is nothing to roll back; as [`finish_swap`](Self::finish_swap) and [`swap`](Self::swap). When
     /// it stopped half way, [`resume_swap`](Self::resume_swap).
     pub fn rollback_swap(
+        &self,
+        target: &OpenOptions,
+        options: &SwapOptions,
+        seen: &dyn Observer,
+    ) -> Result<SwapReport> {
+        told(self.roll_back(target, options, seen))
+    }
+
+    fn roll_back(
         &self,
         target: &OpenOptions,
         options: &SwapOptions,

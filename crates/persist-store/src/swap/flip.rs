@@ -12,6 +12,7 @@ use super::{HOLD_NAME, Stage, Swap, gone, side};
 use crate::backup::copy_blobs;
 use crate::feed::{Carry, HoldOptions, Wanted};
 use crate::group::Fence;
+use crate::observe::{SwapStep, told};
 use crate::shared::{Active, Core, Shared};
 use crate::stamp::{STAMP_FILE, Stamp, StampState};
 
@@ -24,17 +25,27 @@ impl Swap {
     /// and this may be tried again. As [`follow`](Self::follow). `Invalid` before [`verify`](Self::verify). `Poisoned` when
     /// the stamp was being replaced and nobody can say which one the disk has: reopen the store.
     pub fn flip(&mut self, seen: &dyn Observer) -> Result<SwapReport> {
+        let _span = tracing::info_span!("persist.swap.flip").entered();
+        told(self.flip_now(seen))
+    }
+
+    fn flip_now(&mut self, seen: &dyn Observer) -> Result<SwapReport> {
         self.need(Stage::Verified)?;
         self.before_the_fence()?;
+        self.tell(SwapStep::Fence);
         seen.step("swap", Progress { phase: "fence", done: 0, total: None, unit: "commits" })?;
         let shared = Arc::clone(&self.shared);
+        let source = self.shared.active();
         let start = self.shared.setup.clock.now();
         let fence = shared.raise_fence(self.options.fence_budget)?;
         let flipped = self.behind_the_fence(&shared, fence, start);
         // The fence is down.
         let pause = self.shared.setup.clock.now().saturating_sub(start);
+        source.meters.swap.fence(pause);
         match flipped {
             Ok(old) => {
+                old.meters.swap.lag(0);
+                old.meters.swap.step(SwapStep::None);
                 self.flipped = true;
                 self.hold = None;
                 self.guard = None;

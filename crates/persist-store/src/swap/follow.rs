@@ -9,6 +9,7 @@ use crate::feed::{Carry, FeedCommit, Wanted, read_commit};
 
 use super::pinned::Pinned;
 use crate::merkle::beat_root;
+use crate::observe::{SwapStep, told};
 
 /// Something that can end a round.
 pub(super) type Check<'c> = dyn Fn() -> Result<()> + 'c;
@@ -22,7 +23,13 @@ impl Swap {
     /// naming a key or value that the target cannot take, `Full`, `Corrupt`, `Cancelled`, `Io`: the store is as it was, and
     /// the swap may be gone on with or aborted. `Invalid` before everything is copied.
     pub fn follow(&mut self, seen: &dyn Observer) -> Result<()> {
+        let _span = tracing::info_span!("persist.swap.follow").entered();
+        told(self.follow_all(seen))
+    }
+
+    fn follow_all(&mut self, seen: &dyn Observer) -> Result<()> {
         self.need(Stage::Copied)?;
+        self.tell(SwapStep::Follow);
         let mut no_nearer = 0_u32;
         let mut before = u64::MAX;
         loop {
@@ -30,6 +37,7 @@ impl Swap {
                 Progress { phase: "follow", done: self.figures.followed, total: None, unit: "commits" };
             seen.step("swap", progress)?;
             let lag = self.lag();
+            self.shared.active().meters.swap.lag(lag);
             if lag <= self.options.lag_max {
                 return Ok(());
             }
@@ -55,7 +63,13 @@ impl Swap {
     /// `Corrupt` naming the first key that differs: the source stays the store, abort the swap. As
     /// [`follow`](Self::follow).
     pub fn verify(&mut self, seen: &dyn Observer) -> Result<()> {
+        let _span = tracing::info_span!("persist.swap.verify").entered();
+        told(self.verify_all(seen))
+    }
+
+    fn verify_all(&mut self, seen: &dyn Observer) -> Result<()> {
         self.need(Stage::Copied)?;
+        self.tell(SwapStep::Verify);
         let view = self.catch_up(&|| Ok(()))?;
         let target = self.target()?.view()?;
         at_the_same_commit(&view, &target)?;
@@ -88,8 +102,8 @@ impl Swap {
     fn catch_up(&mut self, check: &Check<'_>) -> Result<Pinned> {
         let view = self.shared.pinned("swap")?;
         let until = view.header().last_commit();
-        self.figures.followed =
-            self.figures.followed.saturating_add(until.0.saturating_sub(self.cursor.position.0));
+        let commits = until.0.saturating_sub(self.cursor.position.0);
+        self.figures.followed = self.figures.followed.saturating_add(commits);
         let wanted = Wanted::read(view.raw(), HOLD_NAME)?;
         while self.cursor.position < until {
             check()?;
@@ -98,6 +112,7 @@ impl Swap {
         while self.carry_some(&view, &wanted)? {
             check()?;
         }
+        self.shared.active().meters.swap.followed(commits);
         Ok(view)
     }
 

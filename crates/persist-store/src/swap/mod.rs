@@ -36,6 +36,7 @@ pub use options::{SwapFigures, SwapOptions, SwapReport, SwapSide, SwapStatus, Sw
 pub(crate) use pinned::Pinned;
 
 use crate::feed::Hold;
+use crate::observe::SwapStep;
 use crate::shared::{Active, Shared};
 use crate::{Store, StoreDigest};
 use cursor::{Cursor, Reach};
@@ -155,6 +156,11 @@ impl Swap {
         self.follow(seen)
     }
 
+    /// Tells what it is at.
+    fn tell(&self, step: SwapStep) {
+        self.shared.active().meters.swap.step(step);
+    }
+
     fn target(&self) -> Result<&Target> {
         self.target.as_ref().ok_or_else(gone)
     }
@@ -172,6 +178,9 @@ impl Swap {
 
 impl Drop for Swap {
     fn drop(&mut self) {
+        if !self.flipped {
+            self.tell(SwapStep::None);
+        }
         if !self.flipped && self.shared.active().home.is_none() {
             // Best effort: what stays is cleared by whoever makes a store there.
             let _ = self.undo();

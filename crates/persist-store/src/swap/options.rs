@@ -57,6 +57,8 @@ pub struct SwapOptions {
     pub feed_bytes_max: u64,
     /// Afterwards the new engine keeps every commit for the old one, so that a rollback has only those to follow.
     pub follow_back: bool,
+    /// Begins also where the target's disk has less room than the source takes. Whether it is enough, the copy will tell.
+    pub ignore_space: bool,
     /// Capabilities that were granted and may be lost. Without any of the others the swap is refused.
     pub may_lose: Caps,
 }
@@ -71,6 +73,7 @@ impl Default for SwapOptions {
             chunk_bytes: 4 << 20,
             feed_bytes_max: 1 << 30,
             follow_back: false,
+            ignore_space: false,
             may_lose: Caps::ZERO_COPY,
         }
     }

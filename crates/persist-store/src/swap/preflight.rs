@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{
-    Caps, Driver, Durability, Error, ErrorKind, Grant, Offer, OpenMode, OpenOptions, Probe, Request, Result,
+    Caps, Driver, Durability, Engine as _, Error, ErrorKind, Grant, Offer, OpenMode, OpenOptions, Probe,
+    Request, Result,
 };
 
 use super::mark::{SwapPlace, SwapState};
@@ -41,7 +42,8 @@ impl Plan {
 ///
 /// # Errors
 /// `Unsupported` for an engine that is not there, `Invalid` for a place that is missing or cannot be, `Mismatch` when the
-/// place is not empty, `Conflict` when an earlier swap is not finished, `Refused` naming all that the target lacks.
+/// place is not empty, `Conflict` when an earlier swap is not finished, `Refused` naming all that the target lacks, `Full`
+/// naming the bytes that are needed and there.
 pub(super) fn check(
     core: &Core,
     active: &Active,
@@ -64,8 +66,25 @@ pub(super) fn check(
             check_empty(&plan)?;
         }
     }
+    if !options.ignore_space && plan.place != SwapPlace::Nowhere {
+        check_space(core, &plan.home)?;
+    }
     plan.options.mode = OpenMode::MustCreate;
     Ok(plan)
+}
+
+/// Checks that the target's disk has as much room as the source takes: nobody knows what another engine makes of the same
+/// records, and this is the best guess that costs nothing. A source on memory does not say what it would take.
+///
+/// # Errors
+/// `Full` naming both; `Io`.
+fn check_space(core: &Core, home: &Path) -> Result<()> {
+    let needed = core.with_running("swap", |_, running| running.engine.stats())?.bytes_on_disk;
+    let Some(there) = core.setup.disk.space(home)?.filter(|there| *there < needed) else { return Ok(()) };
+    let context = format!(
+        "the source has {needed} bytes, and where the target goes there is room for {there}; nothing was changed"
+    );
+    Err(Error::new(ErrorKind::Full, "swap", context).with_path(home))
 }
 
 /// Where the target goes, and what it can do there.

@@ -12,11 +12,14 @@ use metrics::{
 };
 use parking_lot::Mutex;
 use persist_api::{CompactScope, Durability, ErrorKind, Quiet};
-use persist_store::{BeatLog, METRICS, SPANS, Transacted, ViewOptions, default_request};
+use persist_store::{
+    BeatLog, METRICS, SPANS, Store, SwapOptions, SwapTarget, Transacted, ViewOptions, Writer, default_request,
+};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 
-use crate::kit::{fails, look, place, put, toy};
+use crate::kit::{drivers, fails, look, look_at, options, place, put, toy};
+use crate::toy::Toy;
 use crate::views::HandClock;
 
 const DOCS: &str = include_str!("../../../../docs/observability.md");
@@ -91,6 +94,13 @@ impl Ledger {
         self.described.lock().insert((kind, name.as_str().to_owned(), unit));
     }
 
+    /// What a metric was told, in order, as bits.
+    fn values(&self, name: &str) -> Vec<u64> {
+        let values = self.values.lock();
+        let of = values.iter().filter(|((_, key), _)| key.name() == name);
+        of.flat_map(|(_, values)| values).map(|value| value.to_bits()).collect()
+    }
+
     /// The sum of what a metric was told, over all labels that fit.
     fn sum(&self, name: &str, label: Option<(&str, &str)>) -> f64 {
         let fits = |key: &Key| {
@@ -130,8 +140,9 @@ impl Recorder for Ledger {
 /// Does everything that a store can be seen doing.
 fn everything() {
     let (here, clock) = (place(), Arc::new(HandClock::default()));
-    let opened = look(&toy(), &here.home).unwrap().with_clock(clock.clone());
-    let (mut writer, store) = opened.negotiate(&default_request()).unwrap();
+    let other = Toy { scheme: "other", ..toy() };
+    let opened = look_at(&drivers(&[toy(), other]), &here.home, Some("toy"), &options()).unwrap();
+    let (mut writer, store) = opened.with_clock(clock.clone()).negotiate(&default_request()).unwrap();
     store.set_view_options(ViewOptions { age_max: Some(Duration::from_secs(60)) });
     put(&mut writer, &[(b"a", b"1")]);
     let mut runs = 0;
@@ -153,7 +164,21 @@ fn everything() {
     store.compact(CompactScope::default(), &Quiet).unwrap();
     store.backup(&here.home.with_extension("copy"), &Quiet).unwrap();
     store.verify(&mut |_| {}, &Quiet).unwrap();
+    swap(&store, &mut writer);
     store.close().unwrap();
+}
+
+/// A swap that is given up, and one that is done, with a commit to follow.
+fn swap(store: &Store, writer: &mut Writer) {
+    let (target, options) = (SwapTarget::here("other"), SwapOptions { lag_max: 0, ..SwapOptions::default() });
+    store.begin_swap(&target, &options, &Quiet).unwrap().abort().unwrap();
+    let mut swap = store.begin_swap(&target, &options, &Quiet).unwrap();
+    swap.copy(&Quiet).unwrap();
+    put(writer, &[(b"c", b"4")]);
+    swap.follow(&Quiet).unwrap();
+    swap.verify(&Quiet).unwrap();
+    swap.flip(&Quiet).unwrap();
+    store.finish_swap().unwrap();
 }
 
 #[test]
@@ -185,8 +210,15 @@ fn documented_declared_and_emitted_metrics_agree() {
         METRICS.iter().map(|it| (it.kind.name(), it.name.to_owned(), Some(it.unit))).collect();
     assert_eq!(*ledger.described.lock(), described);
 
-    assert!((ledger.sum("persist_commits_total", None) - 3.0).abs() < 0.1);
-    assert!((ledger.sum("persist_beats_total", Some(("engine", "toy"))) - 3.0).abs() < 0.1);
+    // Three of ours, one to follow, the hold of a swap twice, and its end once.
+    assert!((ledger.sum("persist_commits_total", None) - 7.0).abs() < 0.1);
+    assert!((ledger.sum("persist_beats_total", Some(("engine", "toy"))) - 7.0).abs() < 0.1);
+    assert!((ledger.sum("persist_swap_records_total", Some(("engine", "toy"))) - 2.0).abs() < 0.1);
+    assert!((ledger.sum("persist_swap_bytes_total", None) - 4.0).abs() < 0.1);
+    assert!((ledger.sum("persist_swap_followed_total", None) - 1.0).abs() < 0.1);
+    assert_eq!(ledger.values("persist_swap_state"), [0.0, 1.0, 2.0, 3.0, 4.0, 0.0].map(f64::to_bits));
+    assert_eq!(ledger.values("persist_swap_lag"), [1.0, 0.0, 0.0].map(f64::to_bits));
+    assert_eq!(ledger.values("persist_swap_fence_seconds").len(), 1);
     assert!((ledger.sum("persist_redos_total", None) - 1.0).abs() < 0.1);
     assert!((ledger.sum("persist_views_recalled_total", None) - 1.0).abs() < 0.1);
     assert!((ledger.sum("persist_errors_total", None) - 1.0).abs() < 0.1);

@@ -173,3 +173,30 @@ fn swp_22_a_second_swap_is_refused() {
     store.swap(&target("flatfile", "toy2"), &swap_options(), &Quiet).unwrap();
     assert_eq!(store.stamp().unwrap().epoch, 3);
 }
+
+#[test]
+fn less_room_than_the_source_takes_is_refused_beforehand() {
+    let stand = Stand::new();
+    let (_writer, store) = stand.store("flatfile");
+    let (stamp, files) = (bytes_of_stamp(&stand), stand.disk.killed());
+    let needed = store.stats().unwrap().engine.bytes_on_disk;
+    stand.disk.limit_space(Some(1 << 30));
+    let used = (1 << 30) - stand.disk.space("/".as_ref()).unwrap().unwrap();
+    stand.disk.limit_space(Some(used + needed - 1));
+    for to in [target("flatfile", "toy"), SwapTarget::at("toy", "/elsewhere").options(plain())] {
+        let words = [format!("has {needed} bytes"), format!("room for {}", needed - 1)];
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        fails(store.swap(&to, &swap_options(), &Quiet), ErrorKind::Full, &words);
+    }
+    assert_eq!(stand.disk.difference(&files), None, "nothing was written");
+    no_trace(&stand, &store, &stamp);
+    // It is a guess, and can be overruled; the copy of a small store takes less.
+    let begun = store.begin_swap(
+        &target("flatfile", "toy"),
+        &SwapOptions { ignore_space: true, ..swap_options() },
+        &Quiet,
+    );
+    begun.unwrap().abort().unwrap();
+    stand.disk.limit_space(Some(used + needed + (1 << 20)));
+    store.swap(&target("flatfile", "toy"), &swap_options(), &Quiet).unwrap();
+}
