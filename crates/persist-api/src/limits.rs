@@ -59,6 +59,7 @@ impl Limits {
     ///
     /// # Errors
     /// `Invalid` when empty, `TooLarge` beyond `key_bytes_max`.
+    #[inline]
     pub fn check_key(&self, op: &'static str, key: &[u8]) -> Result<()> {
         if key.is_empty() {
             return Err(Error::new(ErrorKind::Invalid, op, "a key has at least one byte"));
@@ -70,6 +71,7 @@ impl Limits {
     ///
     /// # Errors
     /// `TooLarge` beyond `value_bytes_max`.
+    #[inline]
     pub fn check_value(&self, op: &'static str, value: &[u8]) -> Result<()> {
         at_most(op, "value", value.len() as u64, self.value_bytes_max)
     }
@@ -78,6 +80,7 @@ impl Limits {
     ///
     /// # Errors
     /// `TooLarge` beyond `beat_bytes_max`.
+    #[inline]
     pub fn check_beat(&self, op: &'static str, staged_bytes: u64) -> Result<()> {
         at_most(op, "beat", staged_bytes, self.beat_bytes_max)
     }
@@ -89,9 +92,13 @@ impl Limits {
     }
 }
 
+/// Every record is checked, so what is made of a failure stays out of the way.
+#[inline]
 fn at_most(op: &'static str, what: &str, bytes: u64, max: u64) -> Result<()> {
-    if bytes <= max {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::TooLarge, op, format!("{what} of {bytes} bytes; the limit here is {max}")))
+    if bytes <= max { Ok(()) } else { Err(too_large(op, what, bytes, max)) }
+}
+
+#[cold]
+fn too_large(op: &'static str, what: &str, bytes: u64, max: u64) -> Error {
+    Error::new(ErrorKind::TooLarge, op, format!("{what} of {bytes} bytes; the limit here is {max}"))
 }
