@@ -198,7 +198,7 @@ impl Core {
         self.admit("commit_beat", staged.frame.frame_len(), reserve)?;
         self.mark_open()?;
         let durability = staged.header.durability.max(Durability::Buffered);
-        let due = {
+        let (full, wanted) = {
             let mut log = self.log.lock();
             let full =
                 log.active.bytes() >= self.settings.memtable_bytes || log.active.marks_len() >= MARKS_MAX;
@@ -207,10 +207,13 @@ impl Core {
             }
             let frame = log.append(staged, durability).inspect_err(|_| self.health.poison())?;
             self.publish(&mut log, staged, frame);
-            full || log.ahead.wanted(log.zeros)
+            (full, log.ahead.wanted(log.zeros) || log.zeros && log.active.buffers().run_low())
         };
-        if due {
+        if full {
             self.due.ask(Job::Flush);
+        }
+        if wanted {
+            self.due.ask(Job::Ahead);
         }
         Ok(BeatReceipt { header: staged.header, reached: durability })
     }

@@ -1,7 +1,7 @@
 //! Work that can wait: who does it, and when.
 //!
-//! With `maintenance=threads` two threads sleep until something is due: one makes runs of full memtables and prepares
-//! segments ahead, one merges runs. With `maintenance=inline` the next commit does it first, so that the same calls always
+//! With `maintenance=threads` three threads sleep until something is due: one works ahead of the beats, which waits for nothing
+//! else and for which nothing else waits; one makes runs of full memtables; one merges runs. With `maintenance=inline` the next commit does it first, so that the same calls always
 //! lead to the same disk operations, and no beat is acknowledged after work that failed.
 
 use std::sync::Arc;
@@ -16,7 +16,9 @@ use crate::options::Upkeep;
 /// What can be due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
-    /// Full memtables wait for their run, or the timeline wants room ahead.
+    /// What lies ready for beats to come runs low: room in the timeline, buffers.
+    Ahead,
+    /// Full memtables wait for their run.
     Flush,
     /// There may be runs to merge.
     Merge,
@@ -24,8 +26,8 @@ pub(crate) enum Job {
 
 #[derive(Debug, Default)]
 struct State {
-    flush: bool,
-    merge: bool,
+    /// What was asked for and not begun, a flag for each job.
+    asked: [bool; 3],
     stop: bool,
     /// Counts what was finished, so that nobody misses it.
     finished: u64,
@@ -33,9 +35,11 @@ struct State {
 
 impl State {
     fn flag(&mut self, job: Job) -> &mut bool {
+        let [ahead, flush, merge] = &mut self.asked;
         match job {
-            Job::Flush => &mut self.flush,
-            Job::Merge => &mut self.merge,
+            Job::Ahead => ahead,
+            Job::Flush => flush,
+            Job::Merge => merge,
         }
     }
 }
@@ -113,7 +117,7 @@ pub(crate) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
     if core.settings.upkeep == Upkeep::Inline {
         return Ok(Vec::new());
     }
-    [(Job::Flush, "flatfile-flush"), (Job::Merge, "flatfile-merge")]
+    [(Job::Ahead, "flatfile-ahead"), (Job::Flush, "flatfile-flush"), (Job::Merge, "flatfile-merge")]
         .into_iter()
         .map(|(job, name)| {
             let core = Arc::clone(core);

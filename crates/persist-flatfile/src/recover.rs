@@ -184,7 +184,8 @@ struct Tail {
 impl Tail {
     fn new(after: u64, settings: &Settings, header: BeatHeader) -> Self {
         let memtable_bytes = settings.memtable_bytes;
-        let buffers = Arc::new(Buffers::new(usize::try_from(memtable_bytes).unwrap_or(usize::MAX)));
+        let most = usize::try_from(memtable_bytes).unwrap_or(usize::MAX);
+        let buffers = Arc::new(Buffers::new(most, settings.upkeep == Upkeep::Threads));
         Self {
             active: Memtable::new(after, &buffers),
             frozen: Vec::new(),

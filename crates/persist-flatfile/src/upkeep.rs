@@ -1,5 +1,7 @@
 //! The work behind the commits: full memtables become runs, runs are merged, room is made ahead of the beats.
 
+use std::sync::Arc;
+
 use persist_api::{CheckpointStat, Result};
 
 use crate::core::Core;
@@ -24,7 +26,7 @@ impl Core {
 
     /// Does what is due, in a fixed order.
     fn work_due(&self) {
-        for job in [Job::Flush, Job::Merge] {
+        for job in [Job::Ahead, Job::Flush, Job::Merge] {
             if self.due.take(job) {
                 self.work(job);
             }
@@ -38,7 +40,11 @@ impl Core {
             return;
         }
         let fit = match job {
-            Job::Flush => self.flush_and_fill().is_ok(),
+            Job::Ahead => {
+                self.work_ahead();
+                return;
+            }
+            Job::Flush => self.flush_due().is_ok(),
             Job::Merge => self.help_and_merge(),
         };
         if !fit {
@@ -47,10 +53,8 @@ impl Core {
         self.due.finished();
     }
 
-    fn flush_and_fill(&self) -> Result<()> {
-        self.fill_ahead();
+    fn flush_due(&self) -> Result<()> {
         if self.flush_full()? {
-            self.fill_ahead();
             self.due.ask(Job::Merge);
         }
         Ok(())
@@ -75,16 +79,17 @@ impl Core {
     }
 
     /// Prepares room for the beats to come, once there was one: a store that is at rest after a checkpoint stays small.
-    fn fill_ahead(&self) {
+    fn work_ahead(&self) {
         // A segment that comes too late is removed again, which must not surprise whoever reads them all.
         let _nobody_verifies = self.flushing.read();
-        let (ahead, zeros) = {
+        let (ahead, zeros, buffers) = {
             let log = self.log.lock();
             if log.timeline.current_bytes() == 0 {
                 return;
             }
-            (log.ahead.clone(), log.zeros)
+            (log.ahead.clone(), log.zeros, Arc::clone(log.active.buffers()))
         };
+        buffers.make_ready();
         // Zeros that cannot be written now do no harm; a sync that failed has poisoned the timeline, which says so.
         let _ = ahead.work(zeros);
     }

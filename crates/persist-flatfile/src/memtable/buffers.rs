@@ -1,16 +1,24 @@
 //! Buffers that go round: from a beat that is staged into the memtable that keeps it, and back when the memtable is gone.
 //!
-//! Fresh memory costs more than the bytes that are written to it: the system clears each page when it is first touched.
+//! Fresh memory costs more than the bytes that are written to it: the system clears each page when it is first touched. So
+//! some buffers are kept ready, their pages touched by a thread for which nobody waits.
 
 use parking_lot::Mutex;
 
 /// Buffers below this are not worth the trouble.
 pub(crate) const LEAST: usize = 32 << 10;
 
+/// Bytes of buffers that are made ready, at most.
+const READY: usize = 4 << 20;
+/// No page is smaller.
+const PAGE: usize = 4 << 10;
+
 /// Buffers that nobody uses now, up to a number of bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     most: usize,
+    /// Bytes of those that are made ready, at most.
+    ready: usize,
     kept: Mutex<Kept>,
 }
 
@@ -18,6 +26,10 @@ pub(crate) struct Buffers {
 struct Kept {
     bytes: usize,
     buffers: Vec<Vec<u8>>,
+    /// What was asked for last.
+    asked: usize,
+    /// Nothing suited since buffers were last made ready.
+    missed: bool,
 }
 
 /// Whether a buffer is none too large for so many bytes.
@@ -26,43 +38,83 @@ pub(crate) fn suits(capacity: usize, len: usize) -> bool {
 }
 
 impl Buffers {
-    /// Keeps at most so many bytes.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { most, kept: Mutex::default() }
+    /// Keeps at most so many bytes; makes some ready if somebody is there who calls [`make_ready`](Self::make_ready).
+    pub(crate) fn new(most: usize, make_ready: bool) -> Self {
+        let ready = if make_ready { READY.min(most / 8) } else { 0 };
+        Self { most, ready, kept: Mutex::default() }
     }
 
     /// An empty buffer for so many bytes, and some more.
     pub(crate) fn take(&self, len: usize) -> Vec<u8> {
         if len >= LEAST {
             let mut kept = self.kept.lock();
+            kept.asked = len;
             let found = kept.buffers.iter().rposition(|buffer| suits(buffer.capacity(), len));
             if let Some(found) = found {
                 let buffer = kept.buffers.swap_remove(found);
                 kept.bytes = kept.bytes.saturating_sub(buffer.capacity());
                 return buffer;
             }
+            kept.missed = true;
         }
         Vec::with_capacity(len)
     }
 
-    /// Takes a buffer back.
-    pub(crate) fn give(&self, mut buffer: Vec<u8>) {
+    /// Whether it is time to [make more ready](Self::make_ready). Cheap enough for every commit.
+    pub(crate) fn run_low(&self) -> bool {
+        let kept = self.kept.lock();
+        (1..=self.ready).contains(&kept.asked) && (kept.missed || kept.bytes < self.ready / 2)
+    }
+
+    /// Makes buffers like the one that was asked for last, so that some are there before they are needed.
+    pub(crate) fn make_ready(&self) {
+        loop {
+            let mut kept = self.kept.lock();
+            kept.missed = false;
+            let asked = kept.asked;
+            let fitting = kept.buffers.iter().map(Vec::capacity).filter(|capacity| suits(*capacity, asked));
+            let there: usize = fitting.sum();
+            if asked == 0 || there.saturating_add(asked) > self.ready {
+                return;
+            }
+            drop(kept);
+            let mut buffer = Vec::with_capacity(asked);
+            touch(&mut buffer);
+            if !self.give(buffer) {
+                return;
+            }
+        }
+    }
+
+    /// Takes a buffer back; false if it is not kept.
+    pub(crate) fn give(&self, mut buffer: Vec<u8>) -> bool {
         let bytes = buffer.capacity();
         if bytes < LEAST {
-            return;
+            return false;
         }
         buffer.clear();
         let mut kept = self.kept.lock();
         if kept.bytes.saturating_add(bytes) > self.most {
             // Those kept longest are of a size that is not asked for any more.
             let Some(oldest) = (!kept.buffers.is_empty()).then(|| kept.buffers.swap_remove(0)) else {
-                return;
+                return false;
             };
             kept.bytes = kept.bytes.saturating_sub(oldest.capacity());
         }
-        if kept.bytes.saturating_add(bytes) <= self.most {
+        let keep = kept.bytes.saturating_add(bytes) <= self.most;
+        if keep {
             kept.bytes = kept.bytes.saturating_add(bytes);
             kept.buffers.push(buffer);
+        }
+        keep
+    }
+}
+
+/// Writes to each page of a buffer's room.
+fn touch(buffer: &mut Vec<u8>) {
+    for page in buffer.spare_capacity_mut().chunks_mut(PAGE) {
+        if let [first, ..] = page {
+            first.write(0);
         }
     }
 }
@@ -73,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_for_as_many_bytes_and_no_more_are_kept_than_allowed() {
-        let buffers = Buffers::new(8 * LEAST);
+        let buffers = Buffers::new(8 * LEAST, false);
         let mut buffer = buffers.take(2 * LEAST + 7);
         buffer.resize(2 * LEAST, 7);
         buffers.give(buffer);
@@ -89,6 +141,39 @@ mod tests {
             assert!(kept.bytes == bytes && bytes <= 8 * LEAST, "{} {bytes}", kept.bytes);
         }
         assert_eq!(buffers.take(3 * LEAST).capacity(), 3 * LEAST);
-        Buffers::default().give(Vec::with_capacity(LEAST));
+        assert!(!Buffers::default().give(Vec::with_capacity(LEAST)));
+    }
+
+    #[test]
+    fn buffers_are_there_before_they_are_asked_for() {
+        let buffers = Buffers::new(64 * LEAST, true);
+        assert!(!buffers.run_low(), "nobody has asked for any");
+        buffers.make_ready();
+        let ready = || buffers.kept.lock().buffers.iter().map(Vec::capacity).collect::<Vec<_>>();
+        assert_eq!(ready(), []);
+        buffers.take(2 * LEAST);
+        assert!(buffers.run_low(), "there was none");
+        buffers.make_ready();
+        assert_eq!(ready(), [2 * LEAST; 4], "as many as fit into an eighth of what may be kept");
+        let mut low = Vec::new();
+        for _ in 0..4 {
+            buffers.take(2 * LEAST);
+            low.push(buffers.run_low());
+        }
+        assert_eq!(low, [false, false, true, true]);
+        // Other sizes are asked for now.
+        buffers.make_ready();
+        buffers.take(4 * LEAST);
+        assert!(buffers.run_low());
+        buffers.make_ready();
+        assert_eq!(ready().iter().filter(|capacity| **capacity == 4 * LEAST).count(), 2);
+        assert!(!buffers.run_low());
+        // Too large to keep several, and more than anybody makes ready.
+        buffers.take(9 * LEAST);
+        assert!(!buffers.run_low());
+        let none = Buffers::new(64 * LEAST, false);
+        none.take(LEAST);
+        none.make_ready();
+        assert!(!none.run_low() && none.kept.lock().buffers.is_empty());
     }
 }

@@ -133,7 +133,9 @@ pub(crate) struct Memtable {
 
 impl Drop for Memtable {
     fn drop(&mut self) {
-        self.slots.drain().for_each(|slot| self.buffers.give(slot.bytes));
+        self.slots.drain().for_each(|slot| {
+            self.buffers.give(slot.bytes);
+        });
     }
 }
 

@@ -32,7 +32,7 @@ impl Default for AheadOptions {
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) dir: PathBuf,
-    options: AheadOptions,
+    pub(super) options: AheadOptions,
     pub(super) current: Mutex<Option<Arc<Segment>>>,
     pub(super) next: Mutex<Option<Arc<Segment>>>,
     preparing: Mutex<()>,
@@ -76,7 +76,8 @@ impl Shared {
         done
     }
 
-    pub(super) fn create(&self) -> Result<Arc<Segment>> {
+    /// Creates a segment, the first [`fill`](Segment::fill) of which fills `step` bytes.
+    pub(super) fn create(&self, step: u64) -> Result<Arc<Segment>> {
         let took = |number: u32| number.checked_add(1);
         let number = self
             .greatest
@@ -87,7 +88,7 @@ impl Shared {
                 Error::new(ErrorKind::Full, "roll", "the numbers of timeline segments are used up")
                     .with_engine(SCHEME)
             })?;
-        let created = Segment::create(&*self.disk, &self.dir, number, self.options.step);
+        let created = Segment::create(&*self.disk, &self.dir, number, step);
         self.judge(created).map(Arc::new)
     }
 
@@ -129,21 +130,22 @@ impl Ahead {
             self.0.judge(current.fill(self.0.options.step_max))?;
         }
         if self.wants_next(&current) {
-            self.prepare(zeros)?;
+            // Whoever has used up long steps will do so again.
+            self.prepare(zeros, current.step())?;
         }
         Ok(())
     }
 
-    /// Creates the next segment, durable and with `zeros` filled, unless there is one.
+    /// Creates the next segment, durable and with `zeros` filled for `step` bytes, unless there is one.
     ///
     /// # Errors
     /// As [`work`](Self::work).
-    pub(crate) fn prepare(&self, zeros: bool) -> Result<()> {
+    pub(crate) fn prepare(&self, zeros: bool, step: u64) -> Result<()> {
         let _one_at_a_time = self.0.preparing.lock();
         if self.0.next.lock().is_some() {
             return Ok(());
         }
-        let segment = self.0.create()?;
+        let segment = self.0.create(step)?;
         let filled = if zeros { self.0.judge(segment.fill(self.0.options.step_max)) } else { Ok(()) };
         let overtaken = {
             // The writer may have rolled into a segment of a greater number meanwhile; numbers only grow along the timeline.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::test_disk::{DIR, Done, Image, TestDisk, apply};
-use super::test_rig::{Expected, Rig, read};
+use super::test_rig::{Expected, Rig, SMALL, read};
 
 /// What was promised when the log had a length.
 struct Promise {
@@ -149,7 +149,7 @@ fn buffered_beats_over_rolls_form_a_prefix_after_every_cut() {
             rig.append(n % 3).unwrap();
             promised(rig);
             if n == 4 {
-                rig.timeline.ahead().prepare(true).unwrap();
+                rig.timeline.ahead().prepare(true, SMALL.step).unwrap();
             }
             if n == 2 || n == 5 {
                 rig.timeline.roll().unwrap();

@@ -116,6 +116,11 @@ impl Segment {
         self.end.load(Ordering::Acquire)
     }
 
+    /// How far it is filled ahead next time.
+    pub(crate) fn step(&self) -> u64 {
+        self.step.load(Ordering::Relaxed)
+    }
+
     /// Length of the file, as far as this handle knows.
     pub(crate) fn file_len(&self) -> u64 {
         self.filled.load(Ordering::Acquire).max(self.end())

@@ -200,7 +200,7 @@ impl Timeline {
         let prepared = self.shared.next.lock().take();
         let segment = match prepared {
             Some(prepared) => prepared,
-            None => self.shared.create()?,
+            None => self.shared.create(self.shared.options.step)?,
         };
         *self.shared.current.lock() = Some(segment.clone());
         self.current = Some(Current { segment: segment.clone(), end: 0, after: self.written });

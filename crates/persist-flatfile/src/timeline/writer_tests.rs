@@ -101,7 +101,7 @@ fn filling_ahead_never_touches_what_the_writer_may_be_writing() {
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     ahead.work(true).unwrap();
-                    ahead.prepare(true).unwrap();
+                    ahead.prepare(true, SMALL.step).unwrap();
                 }
             });
         }
@@ -141,6 +141,23 @@ fn zeros_are_where_the_filled_mark_says_and_steps_grow() {
     assert_eq!(bytes.len() % 4096, 0);
     assert!(bytes.len() >= 50_000 && bytes[..30_001].iter().all(|&byte| byte == 1));
     assert!(bytes[30_001..].iter().all(|&byte| byte == 0));
+}
+
+#[test]
+fn the_next_segment_is_filled_as_far_as_the_one_before_it() {
+    let mut rig = Rig::new();
+    let ahead = rig.timeline.ahead();
+    rig.append(1).unwrap();
+    ahead.work(true).unwrap();
+    let filled = |rig: &Rig| rig.timeline.disk_bytes();
+    assert_eq!(filled(&rig), 2 * SMALL.step, "the page in use and one step: nothing is known of this store");
+    rig.append(90).unwrap();
+    assert!(ahead.wanted(true));
+    ahead.work(true).unwrap();
+    rig.timeline.roll().unwrap();
+    rig.append(1).unwrap();
+    assert_eq!(filled(&rig) - rig.timeline.ends()[0].end, SMALL.step_max, "this one takes much at once");
+    assert!(!ahead.wanted(true));
 }
 
 #[test]
