@@ -96,7 +96,11 @@ impl Chunk {
     /// Puts those in order whose keys differ behind equal prefixes; the rest is.
     fn settle_ties(&mut self, table: &Memtable) {
         for tied in self.entries.chunk_by_mut(|one, two| one.prefix == two.prefix) {
+            // Of nearly all there is one; its key lies far away.
             let [first, others @ ..] = &*tied else { continue };
+            if others.is_empty() {
+                continue;
+            }
             let first = table.key_at(first.place);
             if others.iter().all(|other| table.key_at(other.place) == first) {
                 continue;
