@@ -39,7 +39,7 @@ const LIMITS: &[Limit] = &[
     limit("flatfile", What::Writes { rows: 100 }, 1.0),
     limit("flatfile", What::Bytes { rows: 100 }, 1.08),
     limit("flatfile", What::Allocations, 4.0),
-    limit("flatfile", What::Instructions(Step::Commit), 42_500.0),
+    limit("flatfile", What::Instructions(Step::Commit), 37_000.0),
     limit("flatfile", What::Instructions(Step::Get), 1_500.0),
     limit("flatfile", What::Instructions(Step::Row), 260.0),
     limit("flatfile", What::Instructions(Step::View), 1_000.0),
