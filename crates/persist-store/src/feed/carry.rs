@@ -6,7 +6,7 @@ use std::sync::Arc;
 use persist_api::{Beat, Error, ErrorKind, Result, View};
 
 use super::record::{Head, cost, put_key, read_head};
-use super::state::{FeedState, load_table};
+use super::state::{FeedState, Loaded, load_table};
 use super::table::{Row, TABLE_KEY, Table};
 use super::{FeedCommit, HoldOptions};
 use crate::shared::Terms;
@@ -51,10 +51,61 @@ impl Carry {
         Ok(Self { table: Table { rows: Vec::new(), ..table }, dirty: false })
     }
 
-    /// The first commit that it lacks of those that are wanted.
+    /// What an engine has of the feed that was a store until now: of what was stored since, its table says nothing.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`, `Stale`.
+    pub(crate) fn adopt(target: &dyn View) -> Result<Self> {
+        let Loaded { table, damaged } = load_table(target, target.header())?;
+        if damaged {
+            let context = "the feed of the engine that is to be the store again cannot be read";
+            return Err(Error::new(ErrorKind::Corrupt, "swap", context));
+        }
+        Ok(Self { table: Table { rows: Vec::new(), ..table }, dirty: true })
+    }
+
+    /// The first commit that it lacks of those that are wanted. Where that does not follow the last that it has, nobody
+    /// needs what it has: [`free`](Self::free) that first.
     pub(crate) fn next(&self, wanted: &Wanted) -> Option<u64> {
         let first = wanted.first()?;
-        Some(self.table.runs.last().map_or(first, |run| first.max(run.until)))
+        let last = self.table.runs.last().filter(|run| (run.from..=run.until).contains(&first));
+        Some(last.map_or(first, |run| run.until))
+    }
+
+    /// True when what it has ends before this commit, so that there would be a gap.
+    pub(crate) fn is_cut_off(&self, next: u64) -> bool {
+        self.table.runs.last().is_some_and(|run| run.until != next)
+    }
+
+    /// Takes out commits that it has, oldest first, until that staged about so many bytes. True when none is left; what is
+    /// stored from then on begins anew.
+    ///
+    /// # Errors
+    /// Those of the view and the beat.
+    pub(crate) fn free(&mut self, target: &dyn View, beat: &mut dyn Beat, bytes_max: u64) -> Result<bool> {
+        let (mut staged, mut key) = (0, Vec::new());
+        self.dirty = true;
+        while let Some(commit) = self.table.first_unneeded() {
+            if staged >= bytes_max {
+                return Ok(false);
+            }
+            let is_split = commit <= self.table.split_last;
+            let head = if is_split { read_head(target, commit) } else { Ok(None) };
+            let pieces = match head {
+                Ok(head) => head.map_or(1, |head| head.pieces),
+                // A damaged head says nothing; what it leaves behind is found by `verify`.
+                Err(error) if error.kind() == ErrorKind::Corrupt => 1,
+                Err(error) => return Err(error),
+            };
+            for piece in 0..pieces {
+                put_key(commit, piece, &mut key);
+                beat.delete_record(&key)?;
+                staged = staged.saturating_add(key.len() as u64);
+            }
+            self.table.drop_first();
+        }
+        self.table = Table::default();
+        Ok(true)
     }
 
     /// Stores a commit; they come in order. Says how many bytes that stages.
@@ -105,6 +156,7 @@ impl Carry {
     /// `Corrupt` when a commit that a hold needs is not here; those of the view and the beat.
     pub(crate) fn take_rows(
         &mut self,
+        terms: &Terms,
         wanted: &Wanted,
         follow_back: Option<(&str, HoldOptions)>,
         target: &dyn View,
@@ -121,7 +173,7 @@ impl Carry {
                 );
                 return Err(Error::new(ErrorKind::Corrupt, "swap", context));
             }
-            rows.push(Row { bytes_at: self.sum_at(row.position, target)?, ..row.clone() });
+            rows.push(Row { bytes_at: self.sum_at(terms, row.position, target)?, ..row.clone() });
         }
         if let Some((name, options)) = follow_back {
             let (name, bytes_at) = (Arc::from(name), self.table.totals.bytes);
@@ -136,13 +188,18 @@ impl Carry {
     }
 
     /// The running sum of bytes after a commit.
-    fn sum_at(&self, commit: u64, target: &dyn View) -> Result<u64> {
-        if self.table.has(commit) {
+    fn sum_at(&self, terms: &Terms, commit: u64, target: &dyn View) -> Result<u64> {
+        if self.has(commit) {
             return Ok(read_head(target, commit)?.map_or(0, |head| head.totals.bytes));
         }
-        // Before the first that is stored there is nothing; after the last, all of it.
-        let past = self.table.runs.last().is_none_or(|run| commit >= run.until);
-        Ok(if past { self.table.totals.bytes } else { 0 })
+        let next = commit.saturating_add(1);
+        if !self.has(next) {
+            // After the last there is all of it. Who needs what is not here is stale.
+            return Ok(self.table.totals.bytes);
+        }
+        let Some(head) = read_head(target, next)? else { return Ok(0) };
+        let cost = cost(head.log_bytes, terms.limits().value_bytes_max, terms.codec.value_overhead());
+        Ok(head.totals.bytes.saturating_sub(cost.bytes))
     }
 }
 

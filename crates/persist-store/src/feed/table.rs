@@ -11,7 +11,7 @@ use super::record::Totals;
 pub(crate) const TABLE_KEY: &[u8] = b"\x00holds";
 /// Most holds at once.
 pub(super) const HOLDS_MAX: usize = 16;
-/// Most stretches of the feed that wait to be freed, the newest included.
+/// Most stretches of the feed that wait to be freed, the newest included: with so many, no hold is made.
 pub(super) const RUNS_MAX: usize = 16;
 /// Longest name of a hold, in bytes.
 pub(super) const NAME_BYTES_MAX: usize = 64;
@@ -168,9 +168,7 @@ impl Table {
         }
         let rows = usize::from(u16::from_le_bytes(reader.array()?));
         let runs = usize::from(u16::from_le_bytes(reader.array()?));
-        if rows > HOLDS_MAX || runs > RUNS_MAX {
-            return Err(corrupt("more holds or runs than there can be"));
-        }
+        // However many: the record has a length.
         let totals = Totals { bytes: reader.word()?, records: reader.word()? };
         let mut table = Self { totals, split_last: reader.word()?, ..Self::default() };
         for _ in 0..runs {

@@ -156,7 +156,11 @@ fn open(
     match open_engine(core, plan, stamp.clone(), lock.clone(), seen) {
         Ok(target) => match target.cursor(id) {
             Ok(None) => return Ok((target, None)),
-            Ok(Some(cursor)) if kept <= cursor.position => return Ok((target, Some(cursor))),
+            Ok(Some(cursor)) if kept <= cursor.position => match target.adopt(&cursor) {
+                Ok(()) => return Ok((target, Some(cursor))),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {}
+                Err(error) => return Err(error),
+            },
             Ok(Some(_)) | Err(_) => {}
         },
         Err(error) if error.kind() == ErrorKind::Corrupt => {}

@@ -133,7 +133,7 @@ impl Swap {
         let mut stroke = target.begin(&target.header_of(last), durability)?;
         let back = HoldOptions { bytes_max: self.options.feed_bytes_max, commits_max: u64::MAX };
         let back = self.options.follow_back.then_some((HOLD_NAME, back));
-        carry.take_rows(&wanted, back, view.as_ref(), stroke.beat())?;
+        carry.take_rows(&target.terms, &wanted, back, view.as_ref(), stroke.beat())?;
         stroke.commit(None)?;
         Ok(carry)
     }

@@ -121,12 +121,15 @@ impl Swap {
     fn carry_some(&self, view: &Pinned, wanted: &Wanted) -> Result<bool> {
         let target = self.target()?;
         let until = self.cursor.position;
-        let mut carry = Carry::load(target.engine.view()?.as_ref())?;
-        if carry.next(wanted).is_none_or(|next| next > until.0) {
-            return Ok(false);
-        }
+        let shown = target.engine.view()?;
+        let mut carry = Carry::load(shown.as_ref())?;
+        let Some(next) = carry.next(wanted).filter(|next| *next <= until.0) else { return Ok(false) };
         let mut stroke = target.begin(&target.header_of(view.header()), target.on_the_way())?;
-        while stroke.bytes < self.options.chunk_bytes
+        // A hold that moved meanwhile leaves behind what nobody needs any more. That goes first.
+        let ready =
+            !carry.is_cut_off(next) || carry.free(shown.as_ref(), stroke.beat(), self.options.chunk_bytes)?;
+        while ready
+            && stroke.bytes < self.options.chunk_bytes
             && let Some(next) = carry.next(wanted).filter(|next| *next <= until.0)
         {
             let read = Self::read(view, CommitNo(next.saturating_sub(1)))?;

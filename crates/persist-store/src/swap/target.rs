@@ -9,6 +9,7 @@ use persist_io::DirLock;
 use super::cursor::{Cursor, SWAP_KEY};
 use super::mark::SwapId;
 use super::pinned::Pinned;
+use crate::feed::Carry;
 use crate::layers::{FORMAT_KEY, Layered, format_record, user_key, user_range};
 use crate::log::{BeatLog, Op, check_op};
 use crate::shared::{Active, Running, Terms};
@@ -63,6 +64,20 @@ impl Target {
             return Err(Error::new(ErrorKind::Mismatch, "swap", context));
         }
         Ok(Some(cursor))
+    }
+
+    /// Takes over what an engine has that was complete, with how far it came: from here on it is filled like any other.
+    ///
+    /// # Errors
+    /// `Corrupt` when its feed cannot be read; those of the engine.
+    pub(super) fn adopt(&self, cursor: &Cursor) -> Result<()> {
+        let view: Box<dyn View> = self.engine.view()?;
+        if view.get_record(SWAP_KEY)?.is_some() {
+            return Ok(());
+        }
+        let mut stroke = self.begin(view.header(), self.on_the_way())?;
+        Carry::adopt(view.as_ref())?.write(stroke.beat())?;
+        stroke.commit(Some(cursor))
     }
 
     /// The target as the engine that a store runs on.

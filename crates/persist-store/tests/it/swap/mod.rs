@@ -1,6 +1,7 @@
 //! Swapping the engine: SWP-1 to SWP-26 of the protocol.
 
 mod crash;
+mod holds;
 mod load;
 mod plain;
 mod refused;

@@ -7,7 +7,7 @@ use persist_store::{
     KeyId, KeyRing, SecretKey, SwapState, SwapTarget, compressed, encrypted, volatile_request,
 };
 
-use super::stand::{HOME, Stand, all, options_of, put, swap_options};
+use super::stand::{HOME, Stand, all, is_clean, options_of, put, swap_options};
 
 /// Where a store goes that runs on `from`.
 pub fn target(from: &str, to: &str) -> SwapTarget {
@@ -59,6 +59,7 @@ fn swp_02_quiet_store() {
             assert_eq!(store.swap_status(), None);
         }
         put(&store, "last", "1");
+        is_clean(&store);
     }
 }
 

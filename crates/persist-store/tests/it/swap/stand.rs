@@ -120,6 +120,12 @@ pub fn no_trace(stand: &Stand, store: &persist_store::Store, stamp: &[u8]) {
     assert_eq!(bytes_of_stamp(stand), stamp, "the stamp is as before");
     assert!(names(&stand.disk).iter().all(|name| !name.starts_with(format!("{HOME}/engine-2"))));
     assert!(store.holds().is_empty() && store.swap_status().is_none());
+    is_clean(store);
+}
+
+/// Asserts that nothing is damaged and that everything has a reason to be there.
+#[track_caller]
+pub fn is_clean(store: &Store) {
     let mut findings = Vec::new();
     store.verify(&mut |finding| findings.push(finding), &Quiet).unwrap();
     let strange =

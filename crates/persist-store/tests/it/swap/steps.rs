@@ -11,7 +11,7 @@ use persist_store::{
 
 use super::plain::target;
 use super::stand::{
-    HOME, Stand, all, bytes_of_stamp, delete, names, no_trace, plain, put, request, swap_options,
+    HOME, Stand, all, bytes_of_stamp, delete, is_clean, names, no_trace, plain, put, request, swap_options,
 };
 use crate::kit::fails;
 use crate::toy::Toy;
@@ -279,8 +279,10 @@ fn swp_21_rollback() {
             assert_eq!(all(&store), before);
             put(&store, "at last", "1");
             let before = all(&store);
+            is_clean(&store);
             store.finish_swap().unwrap();
             assert!(store.holds().is_empty());
+            is_clean(&store);
             fails(store.rollback_swap(&plain(), &swap_options(), &Quiet), ErrorKind::Invalid, &["no swap"]);
             store.close().unwrap();
             drop((writer, store));
