@@ -19,8 +19,9 @@ use crate::layers::{Codec, Layered, standard_layers};
 use crate::opened::Opened;
 use crate::stamp::{STAMP_FILE, Stamp, StampState, StoreId};
 
-/// Memory for an engine that is filled, where the caller has not said how much.
-const ENGINE_MEMORY_BYTES: u64 = 32 << 20;
+/// Memory for an engine that is filled, where the caller has not said how much. What a transaction stages comes on top, and in
+/// several places: so it is well below what an import may take.
+const ENGINE_MEMORY_BYTES: u64 = 24 << 20;
 
 /// What an import made.
 #[derive(Debug, Clone, PartialEq, Eq)]
