@@ -13,9 +13,9 @@ use super::tests::{Records, beat, close, knobs, scan};
 use super::*;
 use crate::FlatfileDriver;
 
-const HOME: &str = "/home";
+pub(super) const HOME: &str = "/home";
 
-fn open(sim: &SimDisk, mode: OpenMode) -> Box<dyn persist_api::Engine> {
+pub(super) fn open(sim: &SimDisk, mode: OpenMode) -> Box<dyn persist_api::Engine> {
     let options = OpenOptions { mode, knobs: knobs(), ..OpenOptions::default() };
     FlatfileDriver::new(Arc::new(sim.clone())).open(Path::new(HOME), &options, &Quiet).unwrap()
 }

@@ -1,15 +1,20 @@
 //! What a crash leaves of a merge, and damage to it: the doctor says what an opening does.
 #![allow(clippy::disallowed_methods, reason = "a test damages files")]
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
-use persist_api::{BeatHeader, CompactScope, Quiet};
+use persist_api::{BeatHeader, CompactScope, OpenMode, Quiet};
 use persist_io::RealDisk;
+use persist_io::sim::{Crash, SimDisk};
 use tempfile::TempDir;
 
+use super::crash_tests::{self, HOME};
 use super::tests::{Files, Records, beat, close, disk, files, open, scan};
 use super::*;
 use crate::names::{HEAD, Kind, parse};
+use crate::timeline::head::read_head;
 
 /// A store between a merge and the removal of what was merged.
 struct Halfway {
@@ -68,6 +73,32 @@ impl Halfway {
         }
         bytes
     }
+}
+
+#[test]
+fn a_head_names_the_merged_run_before_the_first_of_the_others_goes() {
+    let sim = SimDisk::new(1);
+    let engine = crash_tests::open(&sim, OpenMode::default());
+    let mut header = BeatHeader::default();
+    for from in [0, 20, 40] {
+        (from..from + 20).for_each(|n| beat(&*engine, &mut header, n));
+        engine.checkpoint().unwrap();
+    }
+    sim.keep_cut_points();
+    engine.compact(CompactScope { keep_beats: 0 }, &Quiet).unwrap();
+    let mut named = BTreeSet::new();
+    for point in sim.cut_points() {
+        let image = point.cut(1).image(&Crash::Everything);
+        let home = Path::new(HOME);
+        let head = read_head(&image, home).unwrap().head.unwrap();
+        for run in &head.runs {
+            let path = home.join(Kind::Run.name(run.number));
+            assert!(image.bytes(&path).is_some(), "before operation {}: {}", point.after, path.display());
+            named.insert(run.number);
+        }
+    }
+    assert!(named.len() > 2, "the merged run and what it was made of: {named:?}");
+    close(engine);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-use persist_io::RealDisk;
+use persist_io::sim::{Crash, SimDisk};
+use persist_io::{RealDisk, create_dir_durably};
 
 use super::*;
 
@@ -35,6 +36,25 @@ fn slots_alternate_and_the_newest_counts() {
     let mut writer = HeadWriter::open(&RealDisk, dir.path(), &found).unwrap();
     writer.write(&head(9)).unwrap();
     assert_eq!(read_head(&RealDisk, dir.path()).unwrap().head, Some(head(9)));
+}
+
+#[test]
+fn a_head_outlives_a_power_cut_and_both_slots_say_what_was_written_to_both() {
+    let (sim, dir) = (SimDisk::new(1), Path::new("/home"));
+    create_dir_durably(&sim, dir).unwrap();
+    let found = read_head(&sim, dir).unwrap();
+    let mut writer = HeadWriter::open(&sim, dir, &found).unwrap();
+    writer.write_both(&head(1)).unwrap();
+    writer.write(&head(2)).unwrap();
+    let after = sim.crash_image(&Crash::Nothing);
+    assert_eq!(read_head(&after, dir).unwrap().head, Some(head(2)));
+    writer.write_both(&head(3)).unwrap();
+    for slot in [0, SLOT_BYTES] {
+        let after = sim.crash_image(&Crash::Nothing);
+        assert!(after.flip(dir.join(HEAD), 8 * (slot + 40)));
+        let found = read_head(&after, dir).unwrap();
+        assert_eq!((found.head, found.damaged), (Some(head(3)), vec![slot]));
+    }
 }
 
 #[test]

@@ -52,6 +52,21 @@ fn rolling_into_a_prepared_segment_costs_a_commit_nothing() {
 }
 
 #[test]
+fn what_was_replayed_is_durable_before_anything_is_built_on_it() {
+    let mut rig = Rig::new();
+    rig.append(1).unwrap();
+    rig.timeline.roll().unwrap();
+    rig.append(1).unwrap();
+    rig.disk.take_done();
+    let (rig, read) = Rig::reopen(rig.disk);
+    assert_eq!(read.frames.len(), 2);
+    let done = rig.disk.take_done();
+    for number in [1, 2] {
+        assert!(done.contains(&Done::Sync(segment(number))), "{number}: {done:?}");
+    }
+}
+
+#[test]
 fn a_durable_beat_makes_the_frames_of_older_segments_durable_first() {
     let mut rig = Rig::new();
     for _ in 0..3 {

@@ -1,0 +1,150 @@
+//! `cargo xtask sabotage`: breaks the storage engine's own source, one patch at a time, and demands that a test sees it.
+//!
+//! All patches are applied to a copy of the tree in `target/sabotage`, each behind a question to the environment whether it is
+//! the one that is switched on. So everything is built once, and a patch costs no more than the tests until one fails.
+//! A patch whose text is not found exactly once in its file is an error: the table follows the code.
+
+mod suite;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::shell::{Outcome, output, read, root};
+use suite::{Built, Suite};
+use table::TABLE;
+
+/// One way to break the source.
+struct Sabotage {
+    name: &'static str,
+    /// What it breaks, in words.
+    breaks: &'static str,
+    file: &'static str,
+    /// What is there, once in the file.
+    text: &'static str,
+    /// What comes in its place, `{on}` standing for the question whether this one is switched on.
+    instead: &'static str,
+    suite: Suite,
+}
+
+/// What is done when nothing is named: the table is checked, and this much of it tried.
+const SAMPLE: &str = "commit-not-synced";
+
+/// Reads the arguments: `--all`, names of patches, or nothing for a sample.
+pub(crate) fn run(words: &[&str]) -> Outcome {
+    let chosen: Vec<&Sabotage> = match words {
+        [] => TABLE.iter().filter(|sabotage| sabotage.name == SAMPLE).collect(),
+        ["--all"] => TABLE.iter().collect(),
+        names => {
+            let find = |name: &&str| {
+                let known = || format!("no sabotage is called {name}; `--all` does all of them");
+                TABLE.iter().find(|sabotage| sabotage.name == *name).ok_or_else(known)
+            };
+            names.iter().map(find).collect::<Result<_, _>>()?
+        }
+    };
+    let tree = Tree::copy()?;
+    let mut suites: Vec<(Suite, Built)> = Vec::new();
+    let mut survivors = Vec::new();
+    for sabotage in chosen {
+        if suites.iter().all(|(suite, _)| *suite != sabotage.suite) {
+            let mut built = sabotage.suite.build(&tree)?;
+            built.healthy(&tree)?;
+            suites.push((sabotage.suite, built));
+            println!("| sabotage | what it breaks | seen by | after |\n|---|---|---|--:|");
+        }
+        let Some((_, built)) = suites.iter().find(|(suite, _)| *suite == sabotage.suite) else { continue };
+        let start = Instant::now();
+        let seen = built.failing(&tree, sabotage.name)?;
+        if seen.is_none() {
+            survivors.push(sabotage.name);
+        }
+        let by = seen.map_or_else(|| "**nobody**".to_owned(), |test| format!("`{test}`"));
+        println!("| {} | {} | {by} | {} s |", sabotage.name, sabotage.breaks, start.elapsed().as_secs());
+    }
+    if survivors.is_empty() { Ok(()) } else { Err(format!("not seen by any test: {}", survivors.join(", "))) }
+}
+
+/// What a patch asks to know whether it is the one.
+const SWITCH: &str = "PERSIST_SABOTAGE";
+
+impl Sabotage {
+    /// Patches the text of its file.
+    fn apply_to(&self, whole: &str) -> Result<String, String> {
+        let Self { name, file, .. } = self;
+        match whole.matches(self.text).count() {
+            1 => {}
+            times => {
+                return Err(format!(
+                    "{name}: its text is {times} times in {file}; the table must follow the code"
+                ));
+            }
+        }
+        let on = format!("std::env::var_os(\"{SWITCH}\").is_some_and(|on| on == \"{name}\")");
+        Ok(whole.replace(self.text, &self.instead.replace("{on}", &format!("({on})"))))
+    }
+}
+
+/// A file of the workspace with all its patches.
+fn patched(file: &str) -> Result<String, String> {
+    let whole = read(file)?;
+    TABLE
+        .iter()
+        .filter(|sabotage| sabotage.file == file)
+        .try_fold(whole, |text, sabotage| sabotage.apply_to(&text))
+}
+
+/// A copy of the workspace.
+struct Tree {
+    dir: PathBuf,
+    target: PathBuf,
+}
+
+impl Tree {
+    /// Copies what git knows of; files that are there already with the same bytes stay, so that nothing is built again.
+    fn copy() -> Result<Self, String> {
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+        let within = target.join("sabotage");
+        let tree = Self { dir: within.join("tree"), target: within.join("target") };
+        let mut list = std::process::Command::new("git");
+        let listed = output(
+            list.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root()),
+        )?;
+        for name in listed.lines().filter(|name| !name.starts_with("docs/bench")) {
+            let bytes = if TABLE.iter().any(|sabotage| sabotage.file == name) {
+                patched(name)?.into_bytes()
+            } else if let Ok(bytes) = std::fs::read(root().join(name)) {
+                bytes
+            } else {
+                continue;
+            };
+            tree.put(name, &bytes)?;
+        }
+        Ok(tree)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Outcome {
+        let to = self.dir.join(name);
+        if std::fs::read(&to).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
+        let made = std::fs::create_dir_all(to.parent().unwrap_or(&self.dir));
+        made.and_then(|()| std::fs::write(&to, bytes)).map_err(|error| format!("{}: {error}", to.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sabotage_finds_its_text_once_and_has_a_name_of_its_own() {
+        assert!(TABLE.len() >= 20, "R12 asks for twenty");
+        for (at, sabotage) in TABLE.iter().enumerate() {
+            assert!(patched(sabotage.file).unwrap().contains(&format!("\"{}\"", sabotage.name)));
+            assert!(TABLE.iter().skip(at + 1).all(|other| other.name != sabotage.name), "{}", sabotage.name);
+        }
+        assert!(TABLE.iter().any(|sabotage| sabotage.name == SAMPLE));
+    }
+}
