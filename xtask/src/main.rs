@@ -5,7 +5,10 @@
 
 mod bench;
 mod generate;
+mod outside;
 mod rocks;
+mod sabotage;
+mod sanitize;
 mod scoreboard;
 mod setup;
 mod shell;
@@ -35,6 +38,13 @@ cargo xtask VERB
   bench render         tables and plots of docs/bench again, from its samples
   bench overhead       our interface beside the raw libraries; [--gate] checks instruction counts only
   flips [--trials N]   one flipped bit in a closed store, for each engine and its rivals: who notices; writes docs/bench/flips.md
+  sabotage [--all | NAME...]
+                       breaks the storage engine's own source, one patch at a time, in a copy of the tree: some test must see
+                       each. Without arguments one of them, as a sample
+  outside              faults from outside of the program: says which tools are there, and has strace fail and kill every
+                       system call of the command that writes; part of `test`
+  sanitize             the storage engine's unit tests under the address sanitizer, where nightly is installed; says what
+                       is missing for the others
   setup                only the installing part of `test`
 ";
 
@@ -59,6 +69,9 @@ fn main() -> ExitCode {
         ["bench", "overhead", rest @ ..] => setup::run().and_then(|()| bench::overhead(rest)),
         ["bench", rest @ ..] => setup::run().and_then(|()| bench::workloads(rest)),
         ["flips", rest @ ..] => setup::run().and_then(|()| bench::flips(rest)),
+        ["outside"] => setup::run().and_then(|()| outside::run()),
+        ["sabotage", rest @ ..] => sabotage::run(rest),
+        ["sanitize"] => sanitize::run(),
         ["setup"] => setup::run(),
         [] | ["help"] => {
             print!("{HELP}");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{Outcome, cargo, run};
-use crate::{bench, generate, rocks, scoreboard, setup, tidy};
+use crate::{bench, generate, outside, rocks, scoreboard, setup, tidy};
 
 /// One feature mix for clippy, tests and docs, so that nothing is compiled twice.
 const MIX: [&str; 2] = ["--workspace", "--all-features"];
@@ -21,7 +21,7 @@ const CLASSES: [Class; 6] = [
     Class { name: "checks", budget_minutes: 3, run: |_| checks() },
     Class { name: "tests", budget_minutes: 5, run: |_| tests() },
     Class { name: "conformance", budget_minutes: 5, run: |_| conformance() },
-    Class { name: "crash", budget_minutes: 5, run: |pace| crash(pace.of(CRASH_ROUNDS)) },
+    Class { name: "crash", budget_minutes: 5, run: crash_and_outside },
     Class { name: "fuzz", budget_minutes: 3, run: |pace| fuzz(pace.of(FUZZ_ROUNDS)) },
 ];
 
@@ -125,6 +125,11 @@ pub(crate) fn liars() -> Outcome {
 pub(crate) fn crash(rounds: u32) -> Outcome {
     let rounds = rounds.to_string();
     run(scoreboard::cli().args(["conformance", "--class", "crash", "--rounds", &rounds]))
+}
+
+fn crash_and_outside(pace: Pace) -> Outcome {
+    crash(pace.of(CRASH_ROUNDS))?;
+    outside::run()
 }
 
 /// Bounded fuzzing of everything that parses, then random histories on every engine against the model.
