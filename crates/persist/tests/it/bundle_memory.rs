@@ -1,4 +1,4 @@
-//! Bundles stream: what export and import take of memory does not depend on what is in them.
+//! Bundles stream: a store that is larger by far than what export and import may take of memory.
 //!
 //! What lies in files that are mapped is not counted: it is the system's cache, as for files that are read.
 
@@ -80,7 +80,7 @@ fn act(asked: &str) {
 }
 
 fn take(verb: &str, place: &Place, bundle: &Path) {
-    let name = "bundle_memory::exports_and_imports_take_little_memory_whatever_the_size";
+    let name = "bundle_memory::exports_and_imports_take_little_memory";
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(ASKED, format!("{verb} {} {}", place.url(), bundle.display()))
@@ -101,7 +101,7 @@ fn take(verb: &str, place: &Place, bundle: &Path) {
 }
 
 #[test]
-fn exports_and_imports_take_little_memory_whatever_the_size() {
+fn exports_and_imports_take_little_memory() {
     if let Ok(asked) = std::env::var(ASKED) {
         return act(&asked);
     }
