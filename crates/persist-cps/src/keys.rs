@@ -83,10 +83,33 @@ pub fn cell_key(key: &[u8], key_bytes_max: u64) -> Vec<u8> {
     [LONG_CELLS, blake3::hash(key).to_hex().as_bytes()].concat()
 }
 
-/// Key that says which beat brought a frame of a branch directory: its place in `branch.idx` and its digest.
-pub fn branch_key(idx_at: u64, digest: &Digest) -> Vec<u8> {
+/// Prefix of the marks of one branch: its identity, `None` where that is not known.
+pub(crate) fn branch_prefix(branch_id: Option<[u8; 16]>) -> Vec<u8> {
+    match branch_id {
+        Some(id) => format!("branch/{:032x}/", u128::from_be_bytes(id)).into_bytes(),
+        None => b"branch/none/".to_vec(),
+    }
+}
+
+/// Key of the mark that says which beat brought a frame of a branch directory: the branch's identity, the frame's place in
+/// `branch.idx` and its digest.
+pub fn branch_key(branch_id: Option<[u8; 16]>, idx_at: u64, digest: &Digest) -> Vec<u8> {
+    let hash = blake3::Hash::from_bytes(*digest).to_hex();
+    let place = format!("{idx_at:0BEAT_DIGITS$}/{hash}");
+    [&branch_prefix(branch_id), place.as_bytes()].concat()
+}
+
+/// The same mark as earlier versions wrote it, without the identity: the frame record says whose it is.
+pub(crate) fn old_branch_key(idx_at: u64, digest: &Digest) -> Vec<u8> {
     let hash = blake3::Hash::from_bytes(*digest).to_hex();
     format!("branch/{idx_at:0BEAT_DIGITS$}/{hash}").into_bytes()
+}
+
+/// The identity in the key of a mark; `None` for anything else below [`BRANCHES`].
+pub(crate) fn branch_of(key: &[u8]) -> Option<[u8; 16]> {
+    let (digits, rest) = key.strip_prefix(BRANCHES)?.split_at_checked(32)?;
+    let id = u128::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?.to_be_bytes();
+    (rest.first() == Some(&b'/') && key.starts_with(&branch_prefix(Some(id)))).then_some(id)
 }
 
 /// Key of a blob, by the hash of its plaintext.
@@ -141,5 +164,21 @@ mod tests {
         assert_eq!(cell_key(&long, u64::MAX), expected);
         assert_eq!(cell_key(&fits, 100), cell_key(&fits, 99), "a lower limit of the engine counts too");
         assert_eq!(cell_key(b"", 510), CELLS);
+    }
+
+    #[test]
+    fn the_branch_of_a_mark_reads_back_and_nothing_else_does() {
+        let id = [0x0A; 16];
+        assert_eq!(branch_of(&branch_key(Some(id), 5, &[1; 32])), Some(id));
+        let whole = String::from_utf8(branch_prefix(Some(id))).unwrap();
+        for other in [
+            branch_key(None, 5, &[1; 32]),
+            old_branch_key(5, &[1; 32]),
+            whole.to_uppercase().replace("BRANCH", "branch").into_bytes(),
+            whole[..whole.len() - 1].to_owned().into_bytes(),
+            whole.replace("/0a", "/+a").into_bytes(),
+        ] {
+            assert_eq!(branch_of(&other), None, "{}", other.escape_ascii());
+        }
     }
 }

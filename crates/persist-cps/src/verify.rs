@@ -6,6 +6,7 @@ use persist_api::{
 use persist_frame::NewRecord;
 use persist_store::{StoreView, beat_root};
 
+use crate::branch;
 use crate::kept::{self, KeptBranchFrame, KeptFrame};
 use crate::keys::{self, FrameKey};
 use crate::span::Cell;
@@ -160,9 +161,8 @@ impl Pass<'_> {
         if root != note.root {
             self.report(Severity::Damage, "the root is not that of the kept records", at(beat));
         }
-        let known = self.view.get(&keys::branch_key(note.idx_at, &note.digest));
-        let known = self.damage(known, || at(beat))?.flatten();
-        if known.is_none_or(|value| *value != beat.0.to_be_bytes()) {
+        let marked = branch::is_marked(self.view, note, beat);
+        if self.damage(marked, || at(beat))? == Some(false) {
             let what = "the mark that this frame of a branch was imported is missing or names another beat";
             self.report(Severity::Damage, what, at(beat));
         }

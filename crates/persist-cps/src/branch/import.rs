@@ -7,6 +7,7 @@ use persist_store::{BeatLog, Store, StoreView, Writer};
 use super::cas;
 use super::finding::Findings;
 use super::hints::Beside;
+use super::marks;
 use super::note::BranchNote;
 use super::records::Verified;
 use super::source::{BranchSource, File};
@@ -39,8 +40,8 @@ pub struct BranchImported {
 /// What is imported counts as newer than everything that the store holds already. Nobody else may commit meanwhile.
 ///
 /// # Errors
-/// `Conflict` when the store has newer frames of this branch but lacks one that would have to come before; `TooLarge` when
-/// the store cannot hold a record, a frame's beat or a blob (nothing is written then); `Corrupt` when the branch changed since
+/// `Conflict` when the store has newer frames of this branch but lacks one that would have to come before, or has frames that
+/// may be of this branch or of another one, because an identity is not known; `TooLarge` when the store cannot hold a record, a frame's beat or a blob (nothing is written then); `Corrupt` when the branch changed since
 /// the survey; `Refused` when the store grants too little; and those of [`Writer::commit`].
 pub fn import_branch(
     writer: &mut Writer,
@@ -58,7 +59,7 @@ pub fn import_branch(
     }
     let limits = session.limits;
     let view = store.view()?;
-    let present = present(&view, &survey.frames)?;
+    let present = marks::present(&view, survey)?;
     let (_, frames) = survey.frames.split_at_checked(present).unwrap_or_default();
     let blobs = new_blobs(&view, survey)?;
     drop(view);
@@ -77,7 +78,7 @@ pub fn import_branch(
     Ok(import.done)
 }
 
-const OP: &str = "import_branch";
+pub(super) const OP: &str = "import_branch";
 /// More than our own keys of one record take.
 const KEYS_BYTES: u64 = 2048;
 
@@ -166,30 +167,6 @@ fn span(kind: u8, key: &[u8], value: &[u8]) -> Vec<u8> {
     span
 }
 
-/// How many of the frames, from the oldest on, an earlier import has brought.
-fn present(view: &StoreView, frames: &[BranchFrame]) -> Result<usize> {
-    let is_there = |frame: &BranchFrame| {
-        view.get(&keys::branch_key(frame.idx_at, &frame.digest)).map(|value| value.is_some())
-    };
-    let mut present = 0_usize;
-    let mut absent: Option<&BranchFrame> = None;
-    for frame in frames {
-        match (is_there(frame)?, absent) {
-            (true, None) => present = present.saturating_add(1),
-            (true, Some(absent)) => {
-                let context = format!(
-                    "frame {} was imported earlier, without frame {} before it: import into another store",
-                    frame.frame_id, absent.frame_id
-                );
-                return Err(Error::new(ErrorKind::Conflict, OP, context));
-            }
-            (false, None) => absent = Some(frame),
-            (false, Some(_)) => {}
-        }
-    }
-    Ok(present)
-}
-
 /// Hash and size of the blobs that the store does not have.
 fn new_blobs(view: &StoreView, survey: &BranchSurvey) -> Result<Vec<(Digest, u64)>> {
     let mut blobs = Vec::new();
@@ -257,6 +234,7 @@ fn frame_log(
         root: merkle::frame_root(leaves, |index| keys.get(index).map_or(&[][..], Vec::as_slice)),
     };
     log.put(&keys::frame_key(beat), &note.encode())?;
-    log.put(&keys::branch_key(frame.idx_at, &frame.digest), &beat.0.to_be_bytes())?;
+    let mark = keys::branch_key(survey.branch_id, frame.idx_at, &frame.digest);
+    log.put(&mark, &beat.0.to_be_bytes())?;
     Ok(log)
 }

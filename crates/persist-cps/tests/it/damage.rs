@@ -117,8 +117,9 @@ fn every_kind_of_damage_to_what_was_imported_is_found() {
     found(&flip, "root is not that of the kept records");
     found(&|place| place.delete(&record_key(first, 1)), "1 records are kept, the frame had 2");
     found(&|place| place.delete(&cell_key(b"n", u64::MAX)), "cell of this record is missing");
-    found(&|place| place.delete(&branch_key(frame.idx_at, &frame.digest)), "mark that this frame");
-    found(&|place| place.put(&branch_key(frame.idx_at, &frame.digest), &[9; 8]), "mark that this frame");
+    let mark = branch_key(survey.branch_id, frame.idx_at, &frame.digest);
+    found(&|place| place.delete(&mark), "mark that this frame");
+    found(&|place| place.put(&mark, &[9; 8]), "mark that this frame");
     found(&|place| place.put(&frame_key(first), b"persist-cps-branch-frame/1 beat=1"), "cannot be read");
     found(&|place| place.put(&blob_key(&blob.hash), b"other"), "blob is not what its name says");
 }

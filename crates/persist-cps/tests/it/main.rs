@@ -12,6 +12,7 @@ mod branch_damage;
 mod branch_flips;
 mod branch_kit;
 mod branch_read;
+mod branch_twins;
 mod damage;
 mod kit;
 mod refusals;
