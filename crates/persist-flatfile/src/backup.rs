@@ -108,7 +108,7 @@ impl Copy<'_> {
             &Payloads::default(),
             None,
             self.core.settings.payload_segment_bytes(),
-        );
+        )?;
         let all = KeyRange::all();
         let (range, lost) = self.reader.readable(&all, Direction::Forward);
         if let Some(lost) = lost {

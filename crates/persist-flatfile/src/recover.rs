@@ -150,8 +150,14 @@ impl Start<'_> {
         let timeline = Timeline::resume(Arc::clone(disk), self.dir, self.go_on, self.settings.ahead(), kept)?;
         let payloads = Payloads::open(&**disk, self.dir)?;
         let bytes = self.settings.payload_segment_bytes();
-        let payload =
-            PayloadWriter::resume(Arc::clone(disk), self.dir, self.store, &payloads, self.payload_end, bytes);
+        let payload = PayloadWriter::resume(
+            Arc::clone(disk),
+            self.dir,
+            self.store,
+            &payloads,
+            self.payload_end,
+            bytes,
+        )?;
         let Tail { active, frozen, header, recovered, .. } = self.tail;
         let active = Arc::new(active);
         let state =

@@ -8,7 +8,7 @@ const STORE: u64 = 5;
 
 fn writer(disk: &TestDisk, end: Option<PayloadEnd>) -> PayloadWriter {
     let files = Payloads::open(disk, Path::new(DIR)).unwrap();
-    PayloadWriter::resume(Arc::new(disk.clone()), Path::new(DIR), STORE, &files, end, 1000)
+    PayloadWriter::resume(Arc::new(disk.clone()), Path::new(DIR), STORE, &files, end, 1000).unwrap()
 }
 
 fn value(n: u8) -> Vec<u8> {
@@ -120,6 +120,42 @@ fn it_goes_on_where_the_newest_frame_says_and_elsewhere_when_nobody_knows() {
     let mut gone = writer(&disk, Some(PayloadEnd { segment: 7, offset: 64 }));
     assert_eq!(gone.stage(&value(2)).unwrap().segment, 8);
     assert!(Payloads::open(&disk, Path::new(DIR)).unwrap().read(&place).is_ok());
+}
+
+#[test]
+fn payloads_never_end_before_where_they_ended() {
+    let disk = TestDisk::default();
+    let mut first = writer(&disk, None);
+    first.stage(&value(0)).unwrap();
+    first.keep();
+    let end = first.end();
+    // A compaction begins: what comes next goes elsewhere, also when a beat was aborted in between.
+    assert_eq!(first.roll(), 2);
+    assert_eq!(first.end(), end);
+    assert_eq!(first.stage(&value(1)).unwrap().segment, 2);
+    first.abort().unwrap();
+    assert_eq!(first.end(), end);
+    assert_eq!(first.stage(&value(2)).unwrap().segment, 3);
+    first.keep();
+    assert!(first.end() > end);
+    // Where nobody knows the end, it is that of the last file.
+    let unknown = writer(&disk, None);
+    assert_eq!(unknown.end(), first.end());
+}
+
+#[test]
+fn segments_of_an_open_beat_stay_however_often_a_compaction_begins() {
+    let disk = TestDisk::default();
+    let mut writer = writer(&disk, None);
+    writer.stage(&value(0)).unwrap();
+    writer.keep();
+    assert_eq!(writer.stage(&value(1)).unwrap().segment, 1);
+    assert_eq!(writer.roll(), 1);
+    assert_eq!(writer.roll(), 1, "the beat is still open");
+    assert_eq!(writer.stage(&value(2)).unwrap().segment, 2);
+    assert_eq!(writer.roll(), 1);
+    writer.keep();
+    assert_eq!(writer.roll(), 3);
 }
 
 #[test]

@@ -16,6 +16,13 @@ use crate::timeline::PayloadEnd;
 /// The segment that gets the values, and where the last one ends.
 type Current = (Arc<PayloadFile>, u64);
 
+/// A segment that the open beat has begun, and what was current before it.
+struct Begun {
+    file: Arc<PayloadFile>,
+    before: Option<Current>,
+    was_closed: bool,
+}
+
 /// Appends values. A failed write or sync makes it refuse everything that follows.
 pub(crate) struct PayloadWriter {
     disk: Arc<dyn Disk>,
@@ -24,10 +31,13 @@ pub(crate) struct PayloadWriter {
     /// Where a segment is full; a longer value has one of its own.
     segment_bytes: u64,
     current: Option<Current>,
+    /// The current segment takes no more values. It stays current, because where payloads end must never go back: whoever
+    /// recovers takes the greatest end that it finds and writes behind it.
+    closed: bool,
     /// Where payloads ended when the beat began.
     mark: PayloadEnd,
-    /// Segments that the beat has begun, with what was current before each.
-    begun: Vec<(Arc<PayloadFile>, Option<Current>)>,
+    /// Segments that the beat has begun.
+    begun: Vec<Begun>,
     /// Files with bytes that are not synced.
     unsynced: Vec<Arc<PayloadFile>>,
     /// The greatest number of a segment; shared with writers made by [`beside`](Self::beside).
@@ -37,7 +47,10 @@ pub(crate) struct PayloadWriter {
 
 impl PayloadWriter {
     /// A writer that goes on at `end`: the payload end of the newest frame. Without one, or when its segment is not among
-    /// `files`, the next value begins a new segment.
+    /// `files`, the next value begins a new segment, and payloads end where the last file does.
+    ///
+    /// # Errors
+    /// `Io`.
     pub(crate) fn resume(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -45,22 +58,28 @@ impl PayloadWriter {
         files: &Payloads,
         end: Option<PayloadEnd>,
         segment_bytes: u64,
-    ) -> Self {
+    ) -> Result<Self> {
         let end = end.filter(|end| end.offset >= PAYLOAD_HEADER);
-        let current = end.and_then(|end| Some((files.get(end.segment)?.clone(), end.offset)));
+        let known = end.and_then(|end| Some((files.get(end.segment)?.clone(), end.offset)));
+        let closed = known.is_none();
+        let current = match known {
+            Some(known) => Some(known),
+            None => last(files)?,
+        };
         let mark = current.as_ref().map_or_else(PayloadEnd::default, at);
-        Self {
+        Ok(Self {
             disk,
             dir: dir.to_path_buf(),
             store,
             segment_bytes,
             current,
+            closed,
             mark,
             begun: Vec::new(),
             unsynced: Vec::new(),
             greatest: Arc::new(AtomicU32::new(files.greatest().max(end.map_or(0, |end| end.segment)))),
             failed: false,
-        }
+        })
     }
 
     /// Another writer for the same directory, that begins with a new segment and shares no segment with this one. For
@@ -72,6 +91,7 @@ impl PayloadWriter {
             store: self.store,
             segment_bytes: self.segment_bytes,
             current: None,
+            closed: false,
             mark: PayloadEnd::default(),
             begun: Vec::new(),
             unsynced: Vec::new(),
@@ -85,13 +105,12 @@ impl PayloadWriter {
     pub(crate) fn roll(&mut self) -> u32 {
         let next = self.greatest.load(Ordering::Acquire).saturating_add(1);
         let open = self.current.as_ref().map(at).filter(|end| *end != self.mark).map(|end| end.segment);
-        let begun = self.begun.iter().flat_map(|(file, before)| {
-            let before = before.as_ref().map(|(file, _)| file.number);
-            before.into_iter().chain([file.number])
+        let begun = self.begun.iter().flat_map(|begun| {
+            let before = begun.before.as_ref().map(|(file, _)| file.number);
+            before.into_iter().chain([begun.file.number])
         });
-        let first = begun.chain(open).fold(next, u32::min);
-        self.current = None;
-        first
+        self.closed = true;
+        begun.chain(open).fold(next, u32::min)
     }
 
     fn check(&self) -> Result<()> {
@@ -135,7 +154,7 @@ impl PayloadWriter {
 
     /// The segment for a value of `len` bytes, and where it goes there.
     fn room_for(&mut self, len: u64) -> Result<(Arc<PayloadFile>, u64)> {
-        if let Some((file, end)) = &self.current {
+        if let Some((file, end)) = self.current.as_ref().filter(|_| !self.closed) {
             let fits = |from: u64| from.checked_add(len).is_some_and(|upto| upto <= self.segment_bytes);
             if let Some(from) = end.checked_next_multiple_of(ALIGN).filter(|&from| fits(from)) {
                 return Ok((file.clone(), from));
@@ -151,13 +170,14 @@ impl PayloadWriter {
         file.file.write_at(0, &header(number, self.store))?;
         // Its name must be durable before a frame refers to it.
         self.disk.sync_dir(&self.dir)?;
-        self.begun.push((file.clone(), self.current.take()));
+        let was_closed = std::mem::take(&mut self.closed);
+        self.begun.push(Begun { file: file.clone(), before: self.current.take(), was_closed });
         Ok((file, PAYLOAD_HEADER))
     }
 
     /// Segments that were begun since the last [`keep`](Self::keep) or [`abort`](Self::abort): readers of the beat need them.
     pub(crate) fn begun(&self) -> impl Iterator<Item = &Arc<PayloadFile>> {
-        self.begun.iter().map(|(file, _)| file)
+        self.begun.iter().map(|begun| &begun.file)
     }
 
     /// Makes every value durable: one sync of each file with values that are not. To be called before the frame that refers
@@ -189,10 +209,11 @@ impl PayloadWriter {
     /// `Io` when a file cannot be removed; it is then dead weight, no more.
     pub(crate) fn abort(&mut self) -> Result<()> {
         let mut done = Ok(());
-        while let Some((file, before)) = self.begun.pop() {
+        while let Some(Begun { file, before, was_closed }) = self.begun.pop() {
             self.unsynced.retain(|unsynced| unsynced.number != file.number);
             done = done.and(self.disk.remove_file(&file.path));
             self.current = before;
+            self.closed |= was_closed;
         }
         if let Some((_, end)) = &mut self.current {
             *end = self.mark.offset;
@@ -203,4 +224,10 @@ impl PayloadWriter {
 
 fn at(current: &Current) -> PayloadEnd {
     PayloadEnd { segment: current.0.number, offset: current.1 }
+}
+
+/// The last file, and where it ends.
+fn last(files: &Payloads) -> Result<Option<Current>> {
+    let Some(file) = files.iter().next_back() else { return Ok(None) };
+    Ok(Some((file.clone(), file.len()?.max(PAYLOAD_HEADER))))
 }
