@@ -289,7 +289,16 @@ impl Core {
             return Ok(false);
         }
         let Some(_alone) = self.compacting.try_lock() else { return Ok(false) };
-        crate::compaction::compact(self, 0, &Quiet).map(|_| true)
+        self.judge(crate::compaction::compact(self, 0, &Quiet)).map(|_| true)
+    }
+
+    /// Passes on what work on files of its own came to. Nothing may be acknowledged after a sync that failed, whose ever it was.
+    pub(crate) fn judge<T>(&self, done: Result<T>) -> Result<T> {
+        done.inspect_err(|error| {
+            if crate::error::ends_writing(error) {
+                self.health.poison();
+            }
+        })
     }
 
     /// Bytes of all files.

@@ -90,12 +90,7 @@ impl Engine for FlatfileEngine {
         self.core.health.check("compact").map_err(named)?;
         let busy = || Error::new(ErrorKind::Busy, "compact", "another compaction is running");
         let _alone = self.core.compacting.try_lock().ok_or_else(busy).map_err(named)?;
-        let done = crate::compaction::compact(&self.core, scope.keep_beats, seen);
-        // Nothing may be acknowledged after a sync that failed, whose ever it was.
-        if done.as_ref().is_err_and(crate::error::ends_writing) {
-            self.core.health.poison();
-        }
-        done.map_err(named)
+        self.core.judge(crate::compaction::compact(&self.core, scope.keep_beats, seen)).map_err(named)
     }
 
     fn feed(&self, after: BeatNo, visit: &mut FeedVisit<'_>) -> Result<()> {
@@ -103,7 +98,7 @@ impl Engine for FlatfileEngine {
     }
 
     fn keep_feed(&self, after: Option<BeatNo>) -> Result<FeedStat> {
-        crate::feed::keep(&self.core, after).map_err(named)
+        self.core.judge(crate::feed::keep(&self.core, after)).map_err(named)
     }
 
     fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {

@@ -5,13 +5,13 @@
 
 use std::ops::ControlFlow;
 
-use persist_api::{BeatNo, Error, ErrorKind, FeedItem, FeedStat, FeedVisit, KeyRange, Result};
+use persist_api::{BeatNo, ErrorKind, FeedItem, FeedStat, FeedVisit, KeyRange, Result};
 
 use crate::core::Core;
 use crate::names::Kind;
 use crate::payload::Payload;
 use crate::payload_ref::PayloadRef;
-use crate::timeline::feed::{FeedFrame, FeedWalk};
+use crate::timeline::feed::{FeedFrame, FeedWalk, gone};
 use crate::timeline::kept::Keep;
 use crate::timeline::{Op, Ops};
 
@@ -52,16 +52,13 @@ pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Res
         return Ok(());
     }
     let remembered = core.feed_places.lock().take(after);
-    let mut walk = match remembered {
-        Some(walk) => walk,
-        None => core
-            .log
-            .lock()
-            .timeline
-            .feed_from(after)?
-            .ok_or_else(|| gone(&format!("the beats after {after}")))?,
+    let mut walk = {
+        let timeline = &core.log.lock().timeline;
+        match remembered.and_then(|walk| walk.resumed(timeline)) {
+            Some(walk) => walk,
+            None => timeline.feed_from(after)?.ok_or_else(|| gone(&format!("the beats after {after}")))?,
+        }
     };
-    walk.refresh();
     let mut reached = after;
     while let Some(frame) = walk.next(core, after, newest.frame)? {
         reached = frame.footer.header.beat;
@@ -76,7 +73,7 @@ pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Res
 /// Reads every frame that is kept, with its large values; nothing where nothing is kept.
 ///
 /// # Errors
-/// `Corrupt`, `Io`.
+/// `Stale` when what comes next was given up meanwhile, `Corrupt`, `Io`.
 pub(crate) fn read_kept(core: &Core, visit: &mut FeedVisit<'_>) -> Result<()> {
     let newest = core.published();
     let Some(mut walk) = oldest(core)? else { return Ok(()) };
@@ -97,7 +94,7 @@ fn hand_out(core: &Core, frame: &FeedFrame<'_>, visit: &mut FeedVisit<'_>) -> Re
         let item = match op {
             Op::Put { key, value } => FeedItem::Put { key, value },
             Op::PutLarge { key, payload } => {
-                value = large(core, &payload)?;
+                value = large(core, frame.segment, &payload)?;
                 FeedItem::Put { key, value: &value }
             }
             Op::Delete { key } => FeedItem::Delete { key },
@@ -110,11 +107,14 @@ fn hand_out(core: &Core, frame: &FeedFrame<'_>, visit: &mut FeedVisit<'_>) -> Re
     Ok(ControlFlow::Continue(()))
 }
 
-/// A large value. Where nothing is kept for the feed, a compaction may just have removed it.
-fn large(core: &Core, payload: &PayloadRef) -> Result<Payload> {
+/// A large value of a frame in `segment`. Where that is not kept, a compaction may just have removed the value.
+fn large(core: &Core, segment: u32, payload: &PayloadRef) -> Result<Payload> {
     let payloads = core.published().state.payloads.clone();
-    if payloads.get(payload.segment).is_none() && core.log.lock().timeline.kept().keep() == Keep::Nothing {
-        return Err(gone(&format!("a value in {}", Kind::Payload.name(payload.segment))));
+    if payloads.get(payload.segment).is_none() {
+        let timeline = &core.log.lock().timeline;
+        if timeline.kept().keep() == Keep::Nothing || timeline.feed_end(segment).is_none() {
+            return Err(gone(&format!("the values in {}", Kind::Payload.name(payload.segment))));
+        }
     }
     payloads.read(payload)
 }
@@ -146,7 +146,7 @@ pub(crate) fn payloads_from(core: &Core) -> Result<Option<u32>> {
         Ok(Some(frame)) => frame,
         Ok(None) => return Ok(None),
         // Nothing is given up for being unreadable.
-        Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(Some(0)),
+        Err(error) if [ErrorKind::Corrupt, ErrorKind::Stale].contains(&error.kind()) => return Ok(Some(0)),
         Err(error) => return Err(error),
     };
     let named = Ops::new(frame.body).filter_map(|(_, op)| match op {
@@ -161,9 +161,4 @@ pub(crate) fn payloads_from(core: &Core) -> Result<Option<u32>> {
 fn oldest(core: &Core) -> Result<Option<FeedWalk>> {
     let log = core.log.lock();
     if log.timeline.kept().keep() == Keep::Nothing { Ok(None) } else { log.timeline.feed_from_oldest() }
-}
-
-/// What the feed would need is no longer kept.
-fn gone(what: &str) -> Error {
-    Error::new(ErrorKind::Stale, "feed", format!("{what} are no longer kept for the feed"))
 }

@@ -149,12 +149,18 @@ fn read_timeline(core: &Core, damage: &mut dyn FnMut(Finding), seen: &dyn Observ
 fn read_kept(core: &Core, damage: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<()> {
     let mut stopped = Ok(());
     let mut done = 0;
-    let read = crate::feed::read_kept(core, &mut |_| {
-        done += 1;
-        let progress = Progress { phase: "feed", done, total: None, unit: "frames" };
-        stopped = seen.step("verify", progress);
-        if stopped.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    let read = loop {
+        let read = crate::feed::read_kept(core, &mut |_| {
+            done += 1;
+            let progress = Progress { phase: "feed", done, total: None, unit: "frames" };
+            stopped = seen.step("verify", progress);
+            if stopped.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        // Where what comes next was given up meanwhile, what is left is read from its beginning.
+        if !read.as_ref().is_err_and(|error| error.kind() == ErrorKind::Stale) {
+            break read;
+        }
+    };
     stopped?;
     match read {
         Err(error) if error.kind() == ErrorKind::Corrupt => {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use persist_api::{BeatNo, Error, Result};
+use persist_api::{BeatNo, Error, ErrorKind, Result};
 use persist_io::DiskFile;
 
 use super::frame::{FRAME_HEADER, Footer, FrameHead, Place, body_range, check_frame};
 use super::segment_header::FIRST_FRAME_AT;
+use super::writer::Timeline;
 use crate::core::Core;
 use crate::error::corrupt;
 
@@ -32,6 +33,8 @@ pub(crate) struct FeedFrame<'w> {
     pub(crate) footer: Footer,
     /// Its operations.
     pub(crate) body: &'w [u8],
+    /// The segment that it stands in.
+    pub(crate) segment: u32,
 }
 
 /// A place between two frames.
@@ -41,6 +44,8 @@ pub(crate) struct FeedWalk {
     offset: u64,
     /// Number and digest of the frame before, once there was one.
     before: Option<(u64, u64)>,
+    /// The segment before was still kept when this one was entered, so that nothing between the two was given up.
+    follows: bool,
     buffer: Vec<u8>,
     /// Where in the file the buffer begins.
     start: u64,
@@ -49,12 +54,23 @@ pub(crate) struct FeedWalk {
 impl FeedWalk {
     /// Before the first frame of a segment.
     pub(crate) fn new(store: u64, segment: FeedSegment) -> Self {
-        Self { store, segment, offset: FIRST_FRAME_AT, before: None, buffer: Vec::new(), start: 0 }
+        Self {
+            store,
+            segment,
+            offset: FIRST_FRAME_AT,
+            before: None,
+            follows: true,
+            buffer: Vec::new(),
+            start: 0,
+        }
     }
 
-    /// Forgets what was read ahead: it may have been written since.
-    pub(crate) fn refresh(&mut self) {
+    /// Makes a walk that rested fit to go on, as the timeline is now; `None` when its segment is not here any more.
+    pub(crate) fn resumed(mut self, timeline: &Timeline) -> Option<Self> {
+        self.segment.end = timeline.feed_end(self.segment.number)?;
+        // What was read ahead may have been written since.
         self.buffer.clear();
+        Some(self)
     }
 
     /// The next frame of a beat after `after`, up to and with frame `upto`, which must be there.
@@ -107,12 +123,15 @@ impl FeedWalk {
         self.offset = offset.saturating_add(head.len);
         let from = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
         let here = self.buffer.get(from..).unwrap_or_default();
-        Ok(FeedFrame { footer, body: here.get(body).unwrap_or_default() })
+        Ok(FeedFrame { footer, body: here.get(body).unwrap_or_default(), segment: self.segment.number })
     }
 
     fn check_number(&self, head: &FrameHead) -> Result<()> {
         match self.before {
             Some((before, _)) if head.frame != before.saturating_add(1) => {
+                if !self.follows {
+                    return Err(gone("the beats that come next"));
+                }
                 let what = format!(
                     "frames {} to {} are lost",
                     before.saturating_add(1),
@@ -136,8 +155,16 @@ impl FeedWalk {
 
     /// Goes on in the segment that follows.
     fn enter_next(&mut self, core: &Core) -> Result<()> {
-        let next = core.log.lock().timeline.feed_segment(|number| number > self.segment.number)?;
-        self.segment = next.ok_or_else(|| self.damaged("frames that were committed are not here"))?;
+        let next = {
+            let log = core.log.lock();
+            self.follows = log.timeline.feed_end(self.segment.number).is_some();
+            log.timeline.feed_segment(|number| number > self.segment.number)?
+        };
+        self.segment = match next {
+            Some(next) => next,
+            None if self.follows => return Err(self.damaged("frames that were committed are not here")),
+            None => return Err(gone("the beats that come next")),
+        };
         self.offset = FIRST_FRAME_AT;
         self.buffer.clear();
         Ok(())
@@ -174,4 +201,9 @@ impl FeedWalk {
         self.start = offset;
         Ok(())
     }
+}
+
+/// What the feed would need is no longer kept.
+pub(crate) fn gone(what: &str) -> Error {
+    Error::new(ErrorKind::Stale, "feed", format!("{what} are no longer kept for the feed"))
 }

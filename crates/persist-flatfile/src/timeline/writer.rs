@@ -303,6 +303,10 @@ impl Timeline {
         if !self.kept.wants_any() {
             // Nobody wanted these: the large values that they refer to may be gone, although they themselves are still here.
             self.retire(in_runs)?;
+            if keep != Keep::Nothing {
+                // A run of the others may be on its way. Whoever makes it has seen that nobody wants them and not synced them.
+                self.sync()?;
+            }
         }
         if matches!(keep, Keep::After(after) if after >= newest) {
             // All beats so far may go.
@@ -359,7 +363,7 @@ impl Timeline {
     /// # Errors
     /// `Io`.
     pub(crate) fn feed_from_oldest(&self) -> Result<Option<FeedWalk>> {
-        let oldest = self.kept.iter().map(|(number, _)| number).chain(self.segments_in_use()).next();
+        let oldest = self.feed_segments().next();
         oldest.map_or(Ok(None), |number| self.walk_from(number))
     }
 
@@ -372,17 +376,28 @@ impl Timeline {
     /// # Errors
     /// `Io`.
     pub(crate) fn feed_segment(&self, wanted: impl Fn(u32) -> bool) -> Result<Option<FeedSegment>> {
-        let all = self.kept.iter().map(|(number, _)| number).chain(self.segments_in_use());
-        let Some(number) = all.into_iter().find(|number| wanted(*number)) else { return Ok(None) };
-        let (name, end) = if let Some(end) = self.kept.end_of(number) {
-            (kept_name(number, end), end)
-        } else {
-            let closed = self.closed.iter().find(|closed| closed.segment == number);
-            (Kind::Timeline.name(number), closed.map_or(u64::MAX, |closed| closed.end))
+        let found = self.feed_segments().find(|number| wanted(*number));
+        let Some((number, end)) = found.and_then(|number| Some((number, self.feed_end(number)?))) else {
+            return Ok(None);
         };
+        let is_kept = self.kept.end_of(number).is_some();
+        let name = if is_kept { kept_name(number, end) } else { Kind::Timeline.name(number) };
         let path = self.shared.dir.join(name);
         let file = self.shared.disk.open(&path, FileMode::Read)?;
         Ok(Some(FeedSegment { number, path, file, end }))
+    }
+
+    /// Where the frames of a segment end as of now: beyond every offset in the one that is written to; `None` when it is
+    /// not here any more.
+    pub(crate) fn feed_end(&self, number: u32) -> Option<u64> {
+        let closed = || self.closed.iter().find(|closed| closed.segment == number).map(|closed| closed.end);
+        let current = || self.segments_in_use().find(|other| *other == number).map(|_| u64::MAX);
+        self.kept.end_of(number).or_else(closed).or_else(current)
+    }
+
+    /// The segments with frames, oldest first.
+    fn feed_segments(&self) -> impl Iterator<Item = u32> + '_ {
+        self.kept.iter().map(|(number, _)| number).chain(self.segments_in_use())
     }
 }
 

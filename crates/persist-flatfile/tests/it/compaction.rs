@@ -1,0 +1,62 @@
+//! Compaction beside an open beat, and when the disk fails under it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use persist_api::{CompactScope, Driver, Durability, OpenOptions, Quiet};
+use persist_flatfile::FlatfileDriver;
+use persist_io::sim::{Fault, Forgot, SimDisk, When};
+
+use crate::feed::{opened, put};
+
+#[test]
+fn an_open_beat_keeps_its_large_values_through_two_compactions() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = opened(&dir);
+    put(&*engine, &[1; 1000]);
+    let header = engine.view().unwrap().header().next(1, Durability::Durable, None).unwrap();
+    let mut beat = engine.begin_beat(header).unwrap();
+    beat.put_record(b"other", &[2; 1000]).unwrap();
+    for _ in 0..2 {
+        engine.compact(CompactScope { keep_beats: 0 }, &Quiet).unwrap();
+    }
+    beat.commit_beat().unwrap();
+    for (key, value) in [(b"key".as_slice(), 1), (b"other", 2)] {
+        let view = engine.view().unwrap();
+        assert_eq!(view.get_record(key).unwrap().as_deref(), Some(&[value; 1000][..]));
+    }
+}
+
+#[test]
+fn after_a_failed_sync_of_a_compaction_that_made_room_nothing_is_acknowledged() {
+    let options = OpenOptions { store_bytes_max: Some(256 << 10), ..super::tiny::options() };
+    let fill = |disk: &SimDisk| {
+        let driver = FlatfileDriver::new(Arc::new(disk.clone()));
+        let engine = driver.open(Path::new("/home"), &options, &Quiet).unwrap();
+        let mut refused = None;
+        for n in 0..400_u32 {
+            let header = engine.view().unwrap().header().next(1, Durability::Durable, None).unwrap();
+            let done = engine.begin_beat(header).and_then(|mut beat| {
+                beat.put_record(&(n % 10).to_be_bytes(), &[7; 2000])?;
+                beat.commit_beat()
+            });
+            match (done, &refused) {
+                (Ok(_), None) => {}
+                (Ok(receipt), Some(error)) => panic!("{receipt:?} after {error}"),
+                (Err(error), _) => refused = Some(error),
+            }
+        }
+        refused
+    };
+    let calm = SimDisk::new(1);
+    assert!(fill(&calm).is_none());
+    let operations = calm.operations();
+    let mut failed = 0;
+    // Late enough that room has to be made.
+    for at in (operations / 2..operations).step_by(7) {
+        let disk = SimDisk::new(1);
+        disk.plan(When::At(at), Fault::SyncForgets(Forgot::All));
+        failed += u32::from(fill(&disk).is_some());
+    }
+    assert!(failed > 10, "{failed}");
+}

@@ -1,0 +1,106 @@
+//! Following the feed while segments end, are kept, and are given up.
+
+use std::ops::ControlFlow;
+
+use persist_api::{
+    BeatNo, CompactScope, Driver, Durability, Engine, ErrorKind, FeedItem, Progress, Quiet, Result,
+};
+use persist_flatfile::FlatfileDriver;
+use tempfile::TempDir;
+
+/// A store that does its own upkeep when it is told to.
+pub(super) fn opened(dir: &TempDir) -> Box<dyn Engine> {
+    let home = dir.path().join("home");
+    FlatfileDriver::default().open(&home, &super::tiny::options(), &Quiet).unwrap()
+}
+
+pub(super) fn put(engine: &dyn Engine, value: &[u8]) {
+    let header = engine.view().unwrap().header().next(1, Durability::Durable, None).unwrap();
+    let mut beat = engine.begin_beat(header).unwrap();
+    beat.put_record(b"key", value).unwrap();
+    beat.commit_beat().unwrap();
+}
+
+/// The beats after `after`, and how it ended; `met` is called at each.
+fn follow(engine: &dyn Engine, after: u64, mut met: impl FnMut(u64)) -> (Vec<u64>, Result<()>) {
+    let mut beats = Vec::new();
+    let done = engine.feed(BeatNo(after), &mut |item| {
+        if let FeedItem::Beat(header) = item {
+            beats.push(header.beat.0);
+            met(header.beat.0);
+        }
+        ControlFlow::Continue(())
+    });
+    (beats, done)
+}
+
+#[test]
+fn who_has_read_all_goes_on_behind_the_end_of_a_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = opened(&dir);
+    engine.keep_feed(Some(BeatNo(0))).unwrap();
+    for beat in 1..5 {
+        put(&*engine, &[1; 300]);
+        let (beats, done) = follow(&*engine, beat - 1, |_| ());
+        done.unwrap();
+        assert_eq!(beats, [beat]);
+        engine.checkpoint().unwrap();
+    }
+}
+
+#[test]
+fn what_nobody_wanted_is_stale_also_for_who_has_read_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = opened(&dir);
+    put(&*engine, b"1");
+    follow(&*engine, 0, |_| ()).1.unwrap();
+    for _ in 0..3 {
+        engine.checkpoint().unwrap();
+        put(&*engine, b"2");
+    }
+    for _ in 0..2 {
+        assert_eq!(follow(&*engine, 1, |_| ()).1.unwrap_err().kind(), ErrorKind::Stale);
+    }
+}
+
+#[test]
+fn what_is_given_up_under_a_reader_is_stale_and_no_damage() {
+    for len in [1, 300] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = opened(&dir);
+        engine.keep_feed(Some(BeatNo(0))).unwrap();
+        for n in 0..6 {
+            put(&*engine, &vec![n; len]);
+            engine.checkpoint().unwrap();
+        }
+        let (beats, done) = follow(&*engine, 0, |beat| {
+            if beat == 1 {
+                engine.keep_feed(Some(BeatNo(4))).unwrap();
+                engine.compact(CompactScope { keep_beats: 0 }, &Quiet).unwrap();
+            }
+        });
+        assert_eq!((beats, done.unwrap_err().kind()), (vec![1], ErrorKind::Stale));
+        let (beats, done) = follow(&*engine, 4, |_| ());
+        done.unwrap();
+        assert_eq!(beats, [5, 6]);
+    }
+}
+
+#[test]
+fn verify_reads_what_is_left_when_a_part_is_given_up_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = opened(&dir);
+    engine.keep_feed(Some(BeatNo(0))).unwrap();
+    for _ in 0..6 {
+        put(&*engine, b"value");
+        engine.checkpoint().unwrap();
+    }
+    let give_up = |progress: Progress| {
+        if (progress.phase, progress.done) == ("feed", 1) {
+            engine.keep_feed(Some(BeatNo(4))).unwrap();
+        }
+        ControlFlow::Continue(())
+    };
+    let stat = engine.verify(&mut |finding| panic!("{finding:?}"), &give_up).unwrap();
+    assert_eq!(stat.damaged, 0);
+}
