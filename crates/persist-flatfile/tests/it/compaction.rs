@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use persist_api::{CompactScope, Driver, Durability, OpenOptions, Quiet};
 use persist_flatfile::FlatfileDriver;
-use persist_io::sim::{Fault, Forgot, SimDisk, When};
+use persist_io::sim::{Fault, Forgot, Op, SimDisk, When};
 
 use crate::feed::{opened, put};
 
@@ -50,13 +50,18 @@ fn after_a_failed_sync_of_a_compaction_that_made_room_nothing_is_acknowledged() 
     };
     let calm = SimDisk::new(1);
     assert!(fill(&calm).is_none());
-    let operations = calm.operations();
-    let mut failed = 0;
-    // Late enough that room has to be made.
-    for at in (operations / 2..operations).step_by(7) {
+    // Late enough that room has to be made again and again.
+    let late = calm.operations() * 3 / 4;
+    let syncs: Vec<u64> = calm
+        .trace()
+        .operations()
+        .filter(|(n, op)| *n > late && *op == Op::SyncFile)
+        .map(|(n, _)| n)
+        .collect();
+    for at in &syncs {
         let disk = SimDisk::new(1);
-        disk.plan(When::At(at), Fault::SyncForgets(Forgot::All));
-        failed += u32::from(fill(&disk).is_some());
+        disk.plan(When::At(*at), Fault::SyncForgets(Forgot::All));
+        assert!(fill(&disk).is_some(), "operation {at}");
     }
-    assert!(failed > 10, "{failed}");
+    assert!(syncs.len() > 10, "{syncs:?}");
 }
