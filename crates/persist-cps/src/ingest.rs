@@ -4,6 +4,7 @@ use persist_api::{Durability, Result};
 use persist_store::{Receipt, Store, Writer};
 
 use crate::note::FrameNote;
+use crate::ours;
 use crate::plan::{IngestOptions, Plan};
 
 /// What became of a frame.
@@ -27,7 +28,7 @@ pub struct Ingested {
 /// Memory: about five times the bare frame at most.
 ///
 /// # Errors
-/// Those of [`Plan::new`] and of [`Writer::commit`].
+/// Those of [`Plan::new`]; `Conflict` when something else lies where the frame would be kept; those of [`Store::view`] and of [`Writer::commit`].
 pub fn ingest(
     writer: &mut Writer,
     store: &Store,
@@ -37,7 +38,10 @@ pub fn ingest(
 ) -> Result<Ingested> {
     let session = &store.grant().session;
     let plan = Plan::new(input, session.caps, options)?;
-    let receipt = writer.commit_with(durability, |beat| plan.log(beat, &session.limits))?;
+    let receipt = writer.commit_with(durability, |beat| {
+        ours::check_free(&store.view()?, "ingest", beat, 0)?;
+        plan.log(beat, &session.limits)
+    })?;
     let (note, opaque_records) = (*plan.note(), plan.opaque_records());
     Ok(Ingested { receipt, note, opaque_records })
 }

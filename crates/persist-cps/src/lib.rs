@@ -46,6 +46,7 @@ mod ingest;
 mod kept;
 mod keys;
 mod note;
+mod ours;
 mod plan;
 mod span;
 mod verify;

@@ -53,6 +53,11 @@ impl FrameNote {
         self.fields.compression == Compression::Deflate
     }
 
+    /// Whether a frame record is of this kind.
+    pub(crate) fn is_one(bytes: &[u8]) -> bool {
+        bytes.starts_with(HEAD.as_bytes())
+    }
+
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
         let fields = &self.fields;

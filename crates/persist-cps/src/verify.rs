@@ -6,10 +6,10 @@ use persist_api::{
 use persist_frame::NewRecord;
 use persist_store::{StoreView, beat_root};
 
-use crate::branch;
 use crate::kept::{self, KeptBranchFrame, KeptFrame};
 use crate::keys::{self, FrameKey};
 use crate::span::Cell;
+use crate::{branch, ours};
 
 /// What [`verify`] checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,8 +35,9 @@ pub struct FrameVerifyStat {
 /// For each frame: its records are all there, their digests and the Merkle root over them give the kept root, the bytes
 /// of the bare frame come out as they came in (this covers the trailer too), and each record's key leads to a cell that
 /// is this record or a later one. For each cell: the record that it repeats is kept and equal. If the newest beat brought a
-/// frame, the beat's own root in the header is computed anew, too. Damage is a finding, not an error. `limits` are those of
-/// the grant. Memory: a few times one frame.
+/// frame, the beat's own root in the header is computed anew, too. Damage is a finding, not an error. What lies below our
+/// prefixes and is nothing that ingestion writes is somebody else's: a note, the first hundred one by one. `limits` are those
+/// of the grant. Memory: a few times one frame.
 ///
 /// # Errors
 /// `Cancelled`, and failures other than damage.
@@ -46,13 +47,19 @@ pub fn verify(
     found: &mut dyn FnMut(Finding),
     seen: &dyn Observer,
 ) -> Result<FrameVerifyStat> {
-    let mut pass = Pass { view, limits, found, seen, stat: FrameVerifyStat::default(), done: 0 };
+    let mut pass = Pass { view, limits, found, seen, stat: FrameVerifyStat::default(), done: 0, noted: 0 };
     pass.frames()?;
     pass.cells(keys::CELLS)?;
     pass.cells(keys::LONG_CELLS)?;
     pass.blobs()?;
+    pass.notes_left_out();
     Ok(pass.stat)
 }
+
+/// What an application may have below our prefixes.
+const NOT_OURS: &str = "not what ingestion writes under such a key";
+/// So many keys of others are noted one by one.
+const NOTES_MAX: u64 = 100;
 
 struct Pass<'p> {
     view: &'p StoreView,
@@ -61,9 +68,25 @@ struct Pass<'p> {
     seen: &'p dyn Observer,
     stat: FrameVerifyStat,
     done: u64,
+    noted: u64,
 }
 
 impl Pass<'_> {
+    /// Notes a key that is somebody else's. An application may have very many.
+    fn note(&mut self, key: &[u8], what: &str) {
+        self.noted = self.noted.saturating_add(1);
+        if self.noted <= NOTES_MAX {
+            self.report(Severity::Note, what, place_of(key));
+        }
+    }
+
+    fn notes_left_out(&mut self) {
+        if let Some(more) = self.noted.checked_sub(NOTES_MAX).filter(|more| *more > 0) {
+            let what = format!("{more} more keys that ingestion did not write");
+            self.report(Severity::Note, what, "frame/, cell/, cell-long/, blob/");
+        }
+    }
+
     fn report(&mut self, severity: Severity, what: impl Into<String>, place: impl Into<String>) {
         let code = if severity == Severity::Note { FindingCode::Unknown } else { FindingCode::Record };
         self.found(Finding { severity, code, what: what.into(), place: place.into() });
@@ -106,15 +129,18 @@ impl Pass<'_> {
                     after(beat)
                 }
                 Some(FrameKey::Record(beat, _)) => {
-                    self.report(Severity::Damage, "records of a frame without its frame record", at(beat));
+                    if self.has_records(beat)? {
+                        let what = "records of a frame without its frame record";
+                        self.report(Severity::Damage, what, at(beat));
+                    } else {
+                        self.note(cursor.key(), NOT_OURS);
+                    }
                     after(beat)
                 }
                 None => {
                     let key = cursor.key();
-                    let place = format!("key \"{}\"", key.escape_ascii());
-                    let next = [key, &[0]].concat();
-                    self.report(Severity::Note, "not a key that ingestion writes", place);
-                    Some(next)
+                    self.note(key, "not a key that ingestion writes");
+                    Some([key, &[0]].concat())
                 }
             };
             more = match next {
@@ -125,7 +151,19 @@ impl Pass<'_> {
         Ok(())
     }
 
+    fn has_records(&mut self, beat: BeatNo) -> Result<bool> {
+        let has = ours::has_records(self.view, beat);
+        Ok(self.damage(has, || at(beat))?.unwrap_or(false))
+    }
+
     fn frame(&mut self, beat: BeatNo) -> Result<()> {
+        let key = keys::frame_key(beat);
+        let Some(Some(value)) = self.damage(self.view.get(&key), || at(beat))? else { return Ok(()) };
+        if !ours::is_frame_record(&value) && !self.has_records(beat)? {
+            self.note(&key, NOT_OURS);
+            return Ok(());
+        }
+        drop(value);
         let imported = kept::branch_frame(self.view, beat);
         match self.damage(imported, || at(beat))? {
             Some(Some(imported)) => return self.imported(&imported),
@@ -179,10 +217,18 @@ impl Pass<'_> {
         while cursor.advance()? {
             self.step(1)?;
             let key = cursor.key();
-            let place = || format!("key \"{}\"", key.escape_ascii());
-            let Some(Some(value)) = self.damage(view.get(key), place)? else { continue };
+            if !ours::is_blob_key(key) {
+                self.note(key, NOT_OURS);
+                continue;
+            }
+            let Some(Some(value)) = self.damage(view.get(key), || place_of(key))? else { continue };
             if keys::blob_key(blake3::hash(&value).as_bytes()) != key {
-                self.report(Severity::Damage, "the blob is not what its name says", place());
+                // Only branch directories bring blobs. Others name things by other hashes.
+                if self.stat.imported == 0 {
+                    self.note(key, NOT_OURS);
+                    continue;
+                }
+                self.report(Severity::Damage, "the blob is not what its name says", place_of(key));
             }
             self.stat.blobs = self.stat.blobs.saturating_add(1);
         }
@@ -234,12 +280,16 @@ impl Pass<'_> {
         let mut cursor = view.cursor(Scan::prefix(prefix).keys_only())?;
         while cursor.advance()? {
             self.step(1)?;
-            self.stat.cells = self.stat.cells.saturating_add(1);
             let key = cursor.key();
-            let place = || format!("key \"{}\"", key.escape_ascii());
+            let place = || place_of(key);
             let value = view.get(key);
             let Some(Some(value)) = self.damage(value, place)? else { continue };
-            let Some(cell) = self.damage(Cell::decode(&value), place)? else { continue };
+            let Ok(cell) = Cell::decode(&value) else {
+                // If a frame has a record with this key, its check has called this damage.
+                self.note(key, "not the value of a cell");
+                continue;
+            };
+            self.stat.cells = self.stat.cells.saturating_add(1);
             let own = [u64::MAX, 0].map(|limit| keys::cell_key(cell.record.key, limit));
             if !own.iter().any(|own| own == key) {
                 self.report(Severity::Damage, "a cell under a key that is not its own", place());
@@ -256,6 +306,10 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+fn place_of(key: &[u8]) -> String {
+    format!("key \"{}\"", key.escape_ascii())
 }
 
 fn at(beat: BeatNo) -> String {

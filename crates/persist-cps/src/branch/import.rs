@@ -13,8 +13,8 @@ use super::records::Verified;
 use super::source::{BranchSource, File};
 use super::survey::{self, BranchFrame, BranchSurvey};
 use crate::caps::REQUIRED;
-use crate::keys;
 use crate::span::{Cell, ORIGIN_LEN};
+use crate::{keys, ours};
 
 /// Bytes of blobs that go into one beat, unless one alone is longer.
 const BLOB_BEAT_BYTES: u64 = 8 << 20;
@@ -41,7 +41,8 @@ pub struct BranchImported {
 ///
 /// # Errors
 /// `Conflict` when the store has newer frames of this branch but lacks one that would have to come before, or has frames that
-/// may be of this branch or of another one, because an identity is not known; `TooLarge` when the store cannot hold a record, a frame's beat or a blob (nothing is written then); `Corrupt` when the branch changed since
+/// may be of this branch or of another one, because an identity is not known, or when something else lies where a frame would be
+/// kept; `TooLarge` when the store cannot hold a record, a frame's beat or a blob (nothing is written then); `Corrupt` when the branch changed since
 /// the survey; `Refused` when the store grants too little; and those of [`Writer::commit`].
 pub fn import_branch(
     writer: &mut Writer,
@@ -62,6 +63,10 @@ pub fn import_branch(
     let present = marks::present(&view, survey)?;
     let (_, frames) = survey.frames.split_at_checked(present).unwrap_or_default();
     let blobs = new_blobs(&view, survey)?;
+    if let Some(more) = frames.len().checked_sub(1) {
+        let first = BeatNo(view.header().beat.0.saturating_add(1));
+        ours::check_free(&view, OP, first, more as u64)?;
+    }
     drop(view);
     for frame in frames {
         check_fits(frame, &limits)?;
@@ -72,7 +77,7 @@ pub fn import_branch(
     }
     let blobs_present = survey.blobs.len().saturating_sub(blobs.len()) as u64;
     let done = BranchImported { frames_present: present as u64, blobs_present, ..BranchImported::default() };
-    let mut import = Import { writer, limits, durability, seen, done };
+    let mut import = Import { writer, store, limits, durability, seen, done };
     import.frames(source, survey, frames)?;
     import.blobs(source, survey, &blobs)?;
     Ok(import.done)
@@ -84,6 +89,7 @@ const KEYS_BYTES: u64 = 2048;
 
 struct Import<'i> {
     writer: &'i mut Writer,
+    store: &'i Store,
     limits: StoreLimits,
     durability: Durability,
     seen: &'i dyn Observer,
@@ -113,7 +119,11 @@ impl Import<'_> {
             self.step("import frames", done, frames.len(), "frames")?;
             let verified = survey::again(&files, &copies, &beside, frame)?;
             let key_bytes_max = self.limits.key_bytes_max;
-            let log = |beat| frame_log(beat, survey, frame, &verified, &files, key_bytes_max);
+            let log = |beat| {
+                // Somebody may have committed since the first look.
+                ours::check_free(&self.store.view()?, OP, beat, 0)?;
+                frame_log(beat, survey, frame, &verified, &files, key_bytes_max)
+            };
             let beat = self.writer.commit_with(self.durability, log)?.beat;
             self.note_beat(beat);
             self.done.frames = self.done.frames.saturating_add(1);

@@ -3,7 +3,7 @@
 //! Place and digest alone do not tell frames apart: branches that began with the same operations have equal ones. So the
 //! mark names the branch, too.
 
-use persist_api::{BeatNo, Error, ErrorKind, Result, Scan};
+use persist_api::{Advice, BeatNo, Error, ErrorKind, Result, Scan};
 use persist_store::StoreView;
 
 use super::import::OP;
@@ -28,7 +28,7 @@ pub(super) fn present(view: &StoreView, survey: &BranchSurvey) -> Result<usize> 
                     "frame {} was imported earlier, without frame {} before it: import into another store",
                     frame.frame_id, absent.frame_id
                 );
-                return Err(Error::new(ErrorKind::Conflict, OP, context));
+                return Err(Error::new(ErrorKind::Conflict, OP, context).with_advice(Advice::FixPath));
             }
             (false, None) => absent = Some(frame),
             (false, Some(_)) => {}
@@ -81,7 +81,7 @@ fn unclear(frame: &BranchFrame) -> Error {
          whether it is the same: import into another store",
         frame.frame_id
     );
-    Error::new(ErrorKind::Conflict, OP, context)
+    Error::new(ErrorKind::Conflict, OP, context).with_advice(Advice::FixPath)
 }
 
 /// The frame record that the mark of an earlier version leads to.

@@ -122,3 +122,19 @@ fn a_branch_without_an_id_is_never_taken_for_another() {
     other.remove("branch.meta");
     assert_eq!(import(&mut place, &other).unwrap().frames, 1);
 }
+
+#[test]
+fn nothing_is_written_over_where_the_frames_of_a_branch_go() {
+    let dir = branch("r/a", Checksum::Crc32, &[&one(), &two()]);
+    // The second frame would be in the way: then the first is not written either.
+    let mut place = Place::new();
+    place.put(b"frame/00000000000000000003/0000000000", b"theirs");
+    let before = place.state();
+    let error = import(&mut place, &dir).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert!(error.context().contains("frame/00000000000000000003/0000000000"), "{error}");
+    assert_eq!(place.state(), before);
+    let mut place = Place::new();
+    place.put(b"frame/00000000000000000004", b"behind the last");
+    assert_eq!(import(&mut place, &dir).unwrap().frames, 2);
+}

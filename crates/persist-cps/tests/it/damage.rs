@@ -89,7 +89,8 @@ fn every_kind_of_damage_is_found() {
         },
         "repeats is not kept",
     );
-    found(|place| place.put(b"cell-long/x", b"short"), "too short");
+    let long = cell_key(&[b'k'; 600], u64::MAX);
+    found(|place| place.put(&long, b"short"), "too short");
 }
 
 #[test]
@@ -132,6 +133,49 @@ fn what_is_not_ours_is_only_noted() {
     assert_eq!((stat.frames, stat.damaged), (2, 0));
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].severity, Severity::Note);
+}
+
+/// Ordinary names of an application's keys.
+const THEIRS: [(&[u8], &[u8]); 9] = [
+    (b"blob/1", b"hello"),
+    (b"blob/2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae", b"foo, by another hash"),
+    (b"cell/abc", b"hello"),
+    (b"cell/long enough to be taken for one", &[7; 40]),
+    (b"cell-long/x", b""),
+    (b"frame/00000000000000000009", b"x"),
+    (b"frame/00000000000000000009/0000000000", b"below it"),
+    (b"frame/00000000000000000012/0000000003", b"without one above"),
+    (b"branch/main", b"a"),
+];
+
+#[test]
+fn a_store_with_keys_that_sound_like_ours_is_healthy() {
+    for mut place in [Place::new(), filled()] {
+        for (key, value) in THEIRS {
+            place.put(key, value);
+        }
+        let (stat, findings) = place.verify();
+        assert_eq!((stat.damaged, stat.blobs), (0, 0), "{findings:?}");
+        assert_eq!(
+            findings.len(),
+            7,
+            "one for each but branch/main, and the two of beat 9 together: {findings:?}"
+        );
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Note), "{findings:?}");
+    }
+}
+
+#[test]
+fn very_many_keys_of_others_are_counted() {
+    let mut place = Place::new();
+    let mut beat = place.writer.begin(Durability::Durable).unwrap();
+    for at in 0..250 {
+        beat.put(format!("cell/{at}").as_bytes(), b"theirs").unwrap();
+    }
+    beat.commit().unwrap();
+    let (stat, findings) = place.verify();
+    assert_eq!((stat.cells, findings.len()), (0, 101));
+    assert!(findings[100].what.starts_with("150 more"), "{:?}", findings[100]);
 }
 
 #[test]

@@ -100,6 +100,33 @@ fn limits_of_the_reader_are_kept() {
 }
 
 #[test]
+fn nothing_is_written_over_where_a_frame_goes() {
+    let bytes = frame(fields(), &[NewRecord::new(RecordKind::CELL_DESC, b"key", b"body")]);
+    for (key, taken) in [
+        (&b"frame/00000000000000000002"[..], true),
+        (b"frame/00000000000000000002/0000000000", true),
+        (b"frame/00000000000000000002/notes", true),
+        (b"frame/00000000000000000002+", false),
+        (b"frame/000000000000000000020", false),
+        (b"frame/00000000000000000001", false),
+        (b"frame/00000000000000000003", false),
+    ] {
+        let mut place = Place::new();
+        place.put(key, b"theirs");
+        let before = place.state();
+        let done = place.ingest(&bytes);
+        if !taken {
+            assert_eq!(done.unwrap().receipt.beat.0, 2, "{}", key.escape_ascii());
+            continue;
+        }
+        let error = done.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert!(error.context().contains(&key.escape_ascii().to_string()), "{error}");
+        assert_eq!(place.state(), before);
+    }
+}
+
+#[test]
 fn a_store_that_grants_too_little_is_refused_before_anything_is_planned() {
     let bytes = frame(fields(), &[]);
     let error = Plan::new(&bytes, Caps::BEAT_ATOMIC, &IngestOptions::default()).unwrap_err();
