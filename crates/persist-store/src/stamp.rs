@@ -216,6 +216,11 @@ impl Stamp {
         self.state == StampState::Importing && self.swap.is_none()
     }
 
+    /// True for a home that a swap is filling.
+    pub(crate) fn is_arriving(&self) -> bool {
+        self.state == StampState::Importing && self.swap.is_some()
+    }
+
     /// Puts the stamp in its place, atomically and durably.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use persist_api::{Error, ErrorKind, FormatGrant, Observer, OpenOptions, Result};
 use persist_io::{DirLock, create_dir_durably, lock_dir, remove_tree};
 
 use super::cursor::Cursor;
+use super::end::{clear_elsewhere, clear_left};
 use super::mark::{SwapId, SwapMark, SwapPlace, SwapState};
 use super::options::{SwapFigures, SwapOptions, SwapTarget};
 use super::preflight::{self, Plan};
@@ -15,7 +16,6 @@ use crate::Store;
 use crate::cas::CAS_DIR;
 use crate::create::stored_format;
 use crate::feed::{Hold, HoldOptions};
-use crate::home::{Found, survey};
 use crate::layers::{Codec, Layered};
 use crate::observe::told;
 use crate::shared::{Active, Core, Terms};
@@ -105,8 +105,20 @@ impl Store {
             old.release()?;
         }
         let hold = self.hold(HOLD_NAME, keep)?;
-        let (target, cursor) = open(self, id, plan, &hold, seen)?;
-        let base = *self.0.pinned("swap")?.header();
+        let opened = open(self, id, plan, &hold, seen)
+            .and_then(|opened| Ok((opened, *self.0.pinned("swap")?.header())));
+        let ((target, cursor), base) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                let active = self.0.active();
+                if active.home.is_none() {
+                    // No stamp names it, so that nobody could go on with it or abort it.
+                    let _ = clear_elsewhere(&self.0, &active, &plan.mark(id, SwapState::Copying));
+                    let _ = hold.release();
+                }
+                return Err(error);
+            }
+        };
         let cursor = cursor.unwrap_or_else(|| Cursor::new(id, base.last_commit()));
         Ok(Swap {
             shared: Arc::clone(&self.0),
@@ -227,13 +239,16 @@ fn prepare_home(core: &Core, id: SwapId, plan: &Plan) -> Result<(Option<Stamp>, 
         SwapPlace::Home(home) => {
             create_dir_durably(disk, home)?;
             let lock = Arc::new(lock_dir(disk, home)?);
-            if let Some(stamp) = Stamp::read(disk, home)? {
-                let ours = stamp.state == StampState::Importing
-                    && stamp.swap.as_ref().is_some_and(|mark| mark.id == id);
-                return if ours { Ok((Some(stamp), Some(lock))) } else { Err(Error::occupied("swap", home)) };
+            let there = Stamp::read(disk, home)?;
+            if let Some(mark) =
+                there.as_ref().filter(|stamp| stamp.is_arriving()).and_then(|stamp| stamp.swap.as_ref())
+                && mark.id == id
+            {
+                return Ok((there, Some(lock)));
             }
-            if survey(disk, home)?.found != Found::Nothing {
-                return Err(Error::occupied("swap", home));
+            if let Some(left) = preflight::left_behind(core, home)? {
+                // Whoever filled it held the lock as long as he lived.
+                clear_left(disk, home, left.epoch)?;
             }
             let source = active.stamp();
             let place = match &active.home {

@@ -7,7 +7,7 @@ use persist_api::{Error, ErrorKind, Observer, OpenOptions, Result};
 use persist_io::{Disk, lock_dir, remove_tree};
 
 use super::announce::pending;
-use super::mark::{SwapMark, SwapPlace, SwapState};
+use super::mark::{SwapId, SwapMark, SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapReport, SwapStatus, SwapTarget};
 use super::{Guard, HOLD_NAME, Swap, side};
 use crate::Store;
@@ -36,17 +36,17 @@ impl Swap {
         let active = shared.active();
         let Some(target) = self.target.take() else { return Ok(()) };
         let place = match (&target.home, &target.stamp) {
-            (None, _) => SwapPlace::Nowhere,
-            (Some(_), None) => SwapPlace::Here,
-            (Some(home), Some(_)) => SwapPlace::home(home)?,
+            (None, _) => Ok(SwapPlace::Nowhere),
+            (Some(_), None) => Ok(SwapPlace::Here),
+            (Some(home), Some(_)) => SwapPlace::home(home),
         };
-        let (epoch, lock) = (target.epoch, target.lock.clone());
+        let (id, epoch, lock) = (self.id, target.epoch, target.lock.clone());
         drop(target);
-        clear(&shared, &active, &place, epoch)?;
+        let cleared = place.and_then(|place| clear(&shared, &active, &place, id, epoch));
         drop(lock);
-        if let Some(hold) = self.hold.take() {
-            hold.release()?;
-        }
+        // Whatever is left over there: nothing more is kept for it.
+        let released = self.hold.take().map_or(Ok(()), crate::Hold::release);
+        cleared.and(released)?;
         unmark(&shared, &active)
     }
 }
@@ -83,8 +83,7 @@ impl Store {
         let _guard = Guard::take(&self.0.swapping)?;
         let active = self.0.active();
         let mark = pending(&active)?;
-        let _lock = lock_elsewhere(&self.0, &mark.place)?;
-        clear(&self.0, &active, &mark.place, mark.epoch)?;
+        clear_elsewhere(&self.0, &active, &mark)?;
         self.release_swap_hold()?;
         unmark(&self.0, &active)
     }
@@ -103,15 +102,14 @@ impl Store {
         let active = self.0.active();
         let mark = flipped(&active)?;
         self.0.close_retired()?;
-        let _lock = lock_elsewhere(&self.0, &mark.place)?;
         if let (SwapPlace::Home(_), Some(stamp)) = (&mark.place, active.stamp()) {
             // What the stamp over there has decided must stand here before it goes.
             active.replace_stamp(self.0.setup.disk.as_ref(), stamp)?;
         }
-        clear(&self.0, &active, &mark.place, mark.epoch)?;
+        clear_elsewhere(&self.0, &active, &mark)?;
         if mark.place == SwapPlace::Here {
             // Where a rollback that was begun had put it.
-            clear(&self.0, &active, &mark.place, active.epoch.saturating_add(1))?;
+            clear(&self.0, &active, &mark.place, mark.id, active.epoch.saturating_add(1))?;
         }
         self.release_swap_hold()?;
         unmark(&self.0, &active)
@@ -189,27 +187,41 @@ fn turn_back(core: &Core, active: &Active, mark: &SwapMark) -> Result<()> {
     active.replace_stamp(disk, Stamp { swap: Some(swap), ..stamp })
 }
 
-/// Removes an engine of the other side, and with another home everything of ours in it but the lock.
-fn clear(core: &Core, active: &Active, place: &SwapPlace, epoch: u64) -> Result<()> {
+/// Removes what a mark names, under the lock of its home.
+pub(super) fn clear_elsewhere(core: &Core, active: &Active, mark: &SwapMark) -> Result<()> {
+    let _lock = lock_elsewhere(core, &mark.place)?;
+    clear(core, active, &mark.place, mark.id, mark.epoch)
+}
+
+/// Removes an engine of the other side of a swap, and with another home everything of ours in it but the lock.
+fn clear(core: &Core, active: &Active, place: &SwapPlace, id: SwapId, epoch: u64) -> Result<()> {
     let disk = core.setup.disk.as_ref();
     match (place, &active.home) {
         (SwapPlace::Here, Some(home)) if epoch != active.epoch => {
             remove_tree(disk, &engine_dir(home, epoch))?;
             disk.sync_dir(home)
         }
-        (SwapPlace::Home(home), _) => clear_home(disk, home, epoch),
+        (SwapPlace::Home(home), _) => clear_home(disk, home, id, epoch),
         (SwapPlace::Here | SwapPlace::Nowhere, _) => Ok(()),
     }
 }
 
-fn clear_home(disk: &dyn Disk, home: &Path, epoch: u64) -> Result<()> {
+fn clear_home(disk: &dyn Disk, home: &Path, id: SwapId, epoch: u64) -> Result<()> {
     let Some(stamp) = disk.list(home)?.map(|_| Stamp::read(disk, home)).transpose()?.flatten() else {
         return Ok(());
     };
+    let refuse = |what| Err(Error::new(ErrorKind::Mismatch, "swap", what).with_path(home));
     if !matches!(stamp.state, StampState::Importing | StampState::Moved) {
-        let context = "this home is a store now; nothing was removed";
-        return Err(Error::new(ErrorKind::Mismatch, "swap", context).with_path(home));
+        return refuse("this home is a store now; nothing was removed");
     }
+    if stamp.swap.is_none_or(|mark| mark.id != id) {
+        return refuse("this home belongs to something else than this swap now; nothing was removed");
+    }
+    clear_left(disk, home, epoch)
+}
+
+/// Removes an engine, the blobs and, after them, the stamp.
+pub(super) fn clear_left(disk: &dyn Disk, home: &Path, epoch: u64) -> Result<()> {
     remove_tree(disk, &engine_dir(home, epoch))?;
     remove_tree(disk, &home.join(CAS_DIR))?;
     disk.sync_dir(home)?;

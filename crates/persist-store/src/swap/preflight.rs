@@ -11,9 +11,10 @@ use persist_api::{
 use super::mark::{SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapTarget};
 use crate::backup::lies_inside;
-use crate::home::{Found, engine_dir, find_driver, survey};
+use crate::home::{Found, check_clearable, engine_dir, find_driver, survey};
 use crate::opened::grant_new;
 use crate::shared::{Active, Core};
+use crate::stamp::Stamp;
 
 /// What layers provide, checksums or not.
 const LAYERED: Caps = Caps::MERKLE.union(Caps::COMPRESSION).union(Caps::AEAD).union(Caps::CRC32C);
@@ -62,8 +63,9 @@ pub(super) fn check(
     match &plan.place {
         SwapPlace::Here | SwapPlace::Nowhere => check_empty(&plan)?,
         SwapPlace::Home(home) => {
-            check_elsewhere(core, active, home)?;
-            check_empty(&plan)?;
+            if check_elsewhere(core, active, home)?.is_none() {
+                check_empty(&plan)?;
+            }
         }
     }
     if !options.ignore_space && plan.place != SwapPlace::Nowhere {
@@ -170,15 +172,29 @@ fn check_empty(plan: &Plan) -> Result<()> {
     Err(Error::new(ErrorKind::Mismatch, "swap", context).with_path(dir))
 }
 
-/// Checks that another home is free.
-fn check_elsewhere(core: &Core, active: &Active, home: &Path) -> Result<()> {
-    let disk = core.setup.disk.as_ref();
+/// Checks that another home is free, but for what is left there of a swap that is over.
+fn check_elsewhere(core: &Core, active: &Active, home: &Path) -> Result<Option<Stamp>> {
     if active.home.as_ref().is_some_and(|own| lies_inside(home, own)) {
         let context = "a store cannot move into its own directory";
         return Err(Error::new(ErrorKind::Invalid, "swap", context).with_path(home));
     }
-    match survey(disk, home)?.found {
-        Found::Nothing => Ok(()),
+    left_behind(core, home)
+}
+
+/// The stamp of what a swap has left in a home whose source lay in a process: with that it is gone, and nobody will go on
+/// with it. `None` for a home that is free.
+///
+/// # Errors
+/// `Mismatch` when anything else lies there; `Io`.
+pub(super) fn left_behind(core: &Core, home: &Path) -> Result<Option<Stamp>> {
+    let disk = core.setup.disk.as_ref();
+    let survey = survey(disk, home)?;
+    match &survey.found {
+        Found::Nothing => Ok(None),
+        Found::Unfinished(stamp) if stamp.is_arriving() => {
+            check_clearable(disk, home, &survey, stamp, &core.setup.drivers)?;
+            Ok(Some(stamp.clone()))
+        }
         Found::Unfinished(_) | Found::Store(_) => Err(Error::occupied("swap", home)),
     }
 }

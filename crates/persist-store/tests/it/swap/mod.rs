@@ -7,3 +7,4 @@ mod plain;
 mod refused;
 mod stand;
 mod steps;
+mod volatile;
