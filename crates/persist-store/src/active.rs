@@ -281,6 +281,12 @@ impl Active {
             }
         }
     }
+
+    /// Lets go of an engine that cannot be closed for its views: with the last of them it goes, and the lock of its home.
+    pub(crate) fn let_go(&self, wait: Duration) {
+        let slot = self.running.try_write_for(wait);
+        drop(slot.and_then(|mut slot| slot.take()));
+    }
 }
 
 pub(crate) fn closed(op: &'static str) -> Error {

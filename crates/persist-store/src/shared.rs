@@ -261,8 +261,11 @@ impl Core {
         self.drain(Some(self.setup.close_wait))?;
         self.recall_views();
         self.active().close(self.setup.close_wait)?;
-        // One that is in use goes with its last view.
-        let _ = self.close_retired();
+        if self.close_retired().is_err() {
+            for old in self.retired.lock().drain(..) {
+                old.let_go(self.setup.close_wait);
+            }
+        }
         shut.for_good();
         self.feed.end();
         self.dismiss_helper();

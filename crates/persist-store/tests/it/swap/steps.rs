@@ -393,3 +393,23 @@ fn a_home_is_moved_to_another() {
             .eq([std::path::Path::new("/store/lock")])
     );
 }
+
+/// What a view keeps of the engine before the swap is not kept by the handles of a closed store.
+#[test]
+fn after_a_close_the_last_view_of_the_old_engine_unlocks_the_home() {
+    for (from, to) in [("flatfile", "toy"), ("toy", "flatfile")] {
+        let stand = Stand::new();
+        let (writer, store) = stand.store(from);
+        let snapshot = store.view().unwrap();
+        store.swap(&target(from, to), &swap_options(), &Quiet).unwrap();
+        put(&store, "after", "1");
+        store.close().unwrap();
+        assert_eq!(snapshot.get(b"key001").unwrap().as_deref(), Some(b"value of 1".as_slice()));
+        fails(stand.open(None, HOME).map(drop), ErrorKind::Locked, &[]);
+        drop(snapshot);
+        let (_writer, again) = stand.open(None, HOME).unwrap();
+        assert_eq!(all(&again).len(), 42);
+        again.finish_swap().unwrap();
+        drop((writer, store));
+    }
+}
