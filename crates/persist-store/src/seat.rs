@@ -2,6 +2,7 @@
 
 use persist_api::{Beat, BeatHeader, CommitNo, Durability, Result};
 use std::sync::Arc;
+use std::task::Waker;
 
 use crate::feed::{Buffers, Change};
 use crate::group::Entry;
@@ -19,6 +20,8 @@ pub(crate) struct Seat {
     pub(crate) last: BeatHeader,
     /// Memory for a group of commits, empty in between.
     pub(crate) batch: Vec<Arc<Entry>>,
+    /// Tasks that follow the feed, to be woken when the lane is free.
+    pub(crate) following: Vec<Waker>,
     key: Vec<u8>,
     feed: Buffers,
     /// The engine has the check of the key that seals.
@@ -48,7 +51,7 @@ impl Done {
 impl Seat {
     pub(crate) fn new(last: BeatHeader, active: Arc<Active>) -> Self {
         let (batch, feed) = (Vec::new(), Buffers::default());
-        Self { active, last, batch, key: Vec::new(), feed, key_is_proved: false }
+        Self { active, last, batch, following: Vec::new(), key: Vec::new(), feed, key_is_proved: false }
     }
 
     /// Writes checked commits as one beat, at a durability that is active. `changes` says, in order, which of them change
@@ -95,8 +98,9 @@ impl Seat {
         self.last = header;
         self.key_is_proved = true;
         let bytes = logs.clone().map(|log| log.canonical_bytes().len() as u64).sum();
+        // What is committed is known to everybody before code of others is called, as a recorder of metrics is.
+        self.following.append(&mut core.note_beat(&header, plan, logs));
         active.meters.beat(header.commits, bytes, sync);
-        core.note_beat(&header, plan, logs);
         let shown_root = root.filter(|_| terms.grant.session.caps.contains(persist_api::Caps::MERKLE));
         Ok(Done { header, reached, shown_root })
     }

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -190,17 +191,18 @@ impl Core {
         self.swapping.load(Ordering::Acquire)
     }
 
-    /// Notes a beat that was committed, before its seat is free again.
+    /// Notes a beat that was committed, before its seat is free again. Gives the tasks that are to be woken after that.
+    #[must_use]
     pub(crate) fn note_beat<'l>(
         &self,
         header: &BeatHeader,
         plan: Option<Plan>,
         logs: impl Iterator<Item = &'l BeatLog> + Clone,
-    ) {
+    ) -> Vec<Waker> {
         self.activity.committed(logs.clone());
         self.last_commit.store(header.last_commit().0, Ordering::Release);
         self.recent.record(header.beat, logs);
-        self.feed.publish(header, plan);
+        self.feed.publish(header, plan)
     }
 
     /// The newest commit.

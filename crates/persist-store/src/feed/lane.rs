@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Waker;
 
 use persist_api::{Beat, BeatHeader, ErrorKind, Result, View};
 
@@ -81,8 +82,10 @@ impl FeedState {
         Ok(Some(Plan { next, advances, stored, freed, dirty }))
     }
 
-    /// Takes a beat over that was committed: what its plan said is so from now on, and who waits for it is woken.
-    pub(crate) fn publish(&self, header: &BeatHeader, plan: Option<Plan>) {
+    /// Takes a beat over that was committed: what its plan said is so from now on, and threads that wait for it are woken.
+    /// Gives the tasks that do, to be woken when the lane is free.
+    #[must_use]
+    pub(crate) fn publish(&self, header: &BeatHeader, plan: Option<Plan>) -> Vec<Waker> {
         self.tell(|state| {
             state.last = header.last_commit();
             state.beat = header.beat;
@@ -91,7 +94,7 @@ impl FeedState {
                 state.table = plan.next;
                 state.advances.retain(|name, advance| plan.advances.get(name) != Some(advance));
             }
-        });
+        })
     }
 }
 

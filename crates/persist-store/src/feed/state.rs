@@ -11,6 +11,7 @@ use persist_api::{BeatHeader, BeatNo, CommitNo, ErrorKind, Result, View};
 use super::record::read_head;
 use super::table::{TABLE_KEY, Table};
 use crate::group::sync::{Budget, Condvar, Mutex, MutexGuard, lock, wait_for};
+use crate::group::wake_all;
 use crate::shared::closed;
 
 /// The feed of a store.
@@ -94,10 +95,12 @@ impl FeedState {
 
     /// Notes that no more commits will come.
     pub(crate) fn end(&self) {
-        self.tell(|state| state.closed = true);
+        wake_all(self.tell(|state| state.closed = true));
     }
 
-    pub(super) fn tell(&self, change: impl FnOnce(&mut State)) {
+    /// Changes the state and tells threads that wait. Gives the tasks that do, to be woken where nobody holds anything.
+    #[must_use]
+    pub(super) fn tell(&self, change: impl FnOnce(&mut State)) -> Vec<Waker> {
         let mut state = self.lock();
         change(&mut state);
         let tasks = std::mem::take(&mut state.tasks);
@@ -106,9 +109,7 @@ impl FeedState {
         if threads {
             self.changed.notify_all();
         }
-        for (_, waker) in tasks {
-            waker.wake();
-        }
+        tasks.into_iter().map(|(_, waker)| waker).collect()
     }
 
     /// The newest commit that can be read.

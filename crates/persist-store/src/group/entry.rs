@@ -114,7 +114,10 @@ impl Entry {
         let mut state = self.state();
         match (waker, &mut state.waker) {
             (Some(new), Some(old)) => old.clone_from(new),
-            (new, old) => *old = new.cloned(),
+            (Some(new), none) => *none = Some(new.clone()),
+            // Who was told to wake a task does that, also when it is started once more.
+            (None, _) if care == Care::Polled => {}
+            (None, old) => *old = None,
         }
         std::mem::replace(&mut state.care, care) != care
     }

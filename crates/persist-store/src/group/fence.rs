@@ -6,6 +6,7 @@ use persist_api::{Error, ErrorKind, Result};
 
 use super::queue::FenceAt;
 use super::sync::{Budget, wait_for};
+use super::wake_all;
 use crate::seat::Seat;
 use crate::shared::{Core, closed};
 
@@ -31,7 +32,7 @@ impl Drop for Fence<'_> {
         let mut queue = self.core.group.lock();
         queue.fence = FenceAt::Away;
         match self.seat.take() {
-            Some(seat) => self.core.group.put_back(queue, seat),
+            Some(seat) => wake_all(self.core.group.put_back(queue, seat)),
             // It never got the lane: whoever was kept from it may go on.
             None => self.core.group.pass_on(queue),
         }

@@ -7,7 +7,25 @@ use super::lead::lead;
 use super::queue::Queue;
 use super::sync::{MutexGuard, lock, thread, wait, wait_for};
 use super::turn::held_up;
+use super::wake_all;
 use crate::shared::Core;
+
+/// When an engine panics under the helper, another helper goes on with what waits.
+struct Successor<'c>(&'c Arc<Core>);
+
+impl Drop for Successor<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let group = &self.0.group;
+        let queue = group.lock();
+        drop(lock(&group.thread).take());
+        if queue.wants_helper() {
+            drop(self.0.wake_helper(queue));
+        }
+    }
+}
 
 impl Core {
     /// Lets the helper look at the queue, and starts it where it does not run yet. Without a thread, the caller leads.
@@ -37,7 +55,8 @@ impl Core {
     }
 
     /// The life of the helper.
-    fn help(&self) {
+    fn help(self: &Arc<Self>) {
+        let _successor = Successor(self);
         let group = &self.group;
         let mut queue = group.lock();
         loop {
@@ -80,10 +99,9 @@ impl Core {
             self.group.room.notify_all();
         }
         drop(queue);
-        for entry in late {
-            if let Listener::Task(waker) = entry.listener() {
-                waker.wake();
-            }
-        }
+        wake_all(late.iter().filter_map(|entry| match entry.listener() {
+            Listener::Task(waker) => Some(waker),
+            Listener::Nobody | Listener::Thread => None,
+        }));
     }
 }

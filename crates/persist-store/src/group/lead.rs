@@ -1,6 +1,7 @@
 //! Leading: one thread makes one beat of what waits, for all.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 
 use persist_api::{Error, ErrorKind, Result};
@@ -9,6 +10,7 @@ use super::Group;
 use super::entry::{Entry, Failure, Listener};
 use super::queue::{FenceAt, Next, Queue, WriterAt};
 use super::sync::{Budget, MutexGuard, wait_for};
+use super::wake_all;
 use crate::seat::Seat;
 use crate::shared::Core;
 
@@ -166,17 +168,21 @@ impl Drop for Lead<'_> {
                 listener => loud.push((entry, listener)),
             }
         }
+        let mut following = Vec::new();
         if let Some(mut seat) = self.seat.take() {
             seat.batch = std::mem::take(&mut self.batch);
-            group.put_back(queue, seat);
+            following = group.put_back(queue, seat);
         }
+        // Threads first: who is behind a task does not wait for what its waker does.
+        let mut wakers = Vec::new();
         for (entry, listener) in loud {
             match listener {
                 Listener::Nobody => {}
                 Listener::Thread => entry.turn.notify_one(),
-                Listener::Task(waker) => waker.wake(),
+                Listener::Task(waker) => wakers.push(waker),
             }
         }
+        wake_all(wakers.into_iter().chain(following));
     }
 }
 
@@ -199,11 +205,14 @@ impl Group {
         queue
     }
 
-    /// Frees the lane and passes it on.
-    pub(super) fn put_back(&self, mut queue: MutexGuard<'_, Queue>, seat: Box<Seat>) {
+    /// Frees the lane and passes it on. Gives the tasks that follow the feed, which are to be woken now.
+    #[must_use]
+    pub(super) fn put_back(&self, mut queue: MutexGuard<'_, Queue>, mut seat: Box<Seat>) -> Vec<Waker> {
+        let following = std::mem::take(&mut seat.following);
         queue.last = seat.last;
         queue.seat = Some(seat);
         self.pass_on(queue);
+        following
     }
 
     /// Passes a lane that may be free on.

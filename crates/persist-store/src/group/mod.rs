@@ -22,6 +22,7 @@ pub(crate) mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
 mod turn;
+mod wake;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub(crate) use fence::Fence;
 pub use options::CommitOptions;
 pub use pending::{NotQueued, Pending};
 pub(crate) use sync::{Mutex, lock};
+pub(crate) use wake::wake_all;
 
 use lead::lead;
 use queue::Queue;

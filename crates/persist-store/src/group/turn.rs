@@ -9,7 +9,7 @@ use super::entry::{Care, Entry, Failure, Outcome};
 use super::lead::lead;
 use super::queue::{FenceAt, Queue, WriterAt};
 use super::sync::{Budget, lock, wait, wait_for};
-use super::{Group, busy};
+use super::{Group, busy, wake_all};
 use crate::seat::Seat;
 use crate::shared::Core;
 
@@ -118,7 +118,7 @@ impl Core {
     pub(crate) fn leave_lane(&self, seat: Box<Seat>) {
         let mut queue = self.group.lock();
         queue.writer = WriterAt::Away;
-        self.group.put_back(queue, seat);
+        wake_all(self.group.put_back(queue, seat));
     }
 
     /// Commits what is queued, in at most so much time.
@@ -166,7 +166,9 @@ impl Core {
         let group = &self.group;
         group.lock().dismissed = true;
         group.helper.notify_one();
-        if let Some(thread) = lock(&group.thread).take()
+        // Not under the lock, which a helper that panics takes too.
+        let thread = lock(&group.thread).take();
+        if let Some(thread) = thread
             && thread.thread().id() != super::sync::thread::current().id()
         {
             // It ends with nothing to tell; a panic in it was reported by its hook.
