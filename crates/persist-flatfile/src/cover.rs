@@ -4,6 +4,7 @@
 //! newest first. Looking up a key is one binary search.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -104,28 +105,31 @@ pub(crate) struct Cover {
 }
 
 impl Cover {
-    /// Puts marks in order. Of two deletes of one step over the same keys only the newer is kept; `step` says which orders
-    /// no reader can tell apart.
+    /// Puts marks in order. Of several deletes of one step over the same keys only the newest is kept; `step` says which orders
+    /// no reader can tell apart. So the memory depends on the steps, however many deletes each of them has.
     pub(crate) fn of(ranges: &[Covering], step: impl Fn(u64) -> u64) -> Self {
         let ranges = || ranges.iter().filter(|range| range.start < range.end);
+        let mut begins: Vec<&Covering> = ranges().collect();
+        let mut ends = begins.clone();
+        begins.sort_by(|one, two| one.start.cmp(&two.start));
+        ends.sort_by(|one, two| one.end.cmp(&two.end));
         let mut cuts: Vec<Cut> =
             ranges().flat_map(|range| [range.start.clone(), range.end.clone()]).collect();
         cuts.sort();
         cuts.dedup();
-        let mut marks = vec![Vec::new(); cuts.len().saturating_sub(1)];
-        for range in ranges() {
-            let from = cuts.partition_point(|cut| *cut < range.start);
-            let upto = cuts.partition_point(|cut| *cut < range.end);
-            for list in marks.get_mut(from..upto).unwrap_or_default() {
-                list.push(range.mark.clone());
+        cuts.shrink_to_fit();
+        let (mut begins, mut ends) = (begins.into_iter().peekable(), ends.into_iter().peekable());
+        let mut open = Open::default();
+        let fragments = cuts.len().saturating_sub(1);
+        let mut marks = Vec::with_capacity(fragments);
+        for cut in cuts.iter().take(fragments) {
+            while let Some(range) = ends.next_if(|range| range.end <= *cut) {
+                open.end(&range.mark, step(range.mark.order));
             }
-        }
-        for list in &mut marks {
-            // What is lost of a beat may be newer than what the beat deleted.
-            list.sort_by_key(|mark: &Mark| std::cmp::Reverse((mark.order, mark.lost.is_some())));
-            list.dedup_by(|older, newer| {
-                step(older.order) == step(newer.order) && older.lost.is_none() && newer.lost.is_none()
-            });
+            while let Some(range) = begins.next_if(|range| range.start <= *cut) {
+                open.begin(&range.mark, step(range.mark.order));
+            }
+            marks.push(open.marks());
         }
         Self { cuts, marks }
     }
@@ -161,6 +165,52 @@ impl Cover {
             .windows(2)
             .zip(&self.marks)
             .filter_map(|(cuts, marks)| Some((cuts.first()?, cuts.get(1)?, marks.as_slice())))
+    }
+}
+
+/// The marks over the keys that a sweep has come to.
+#[derive(Default)]
+struct Open<'m> {
+    /// Deletes by step and order, with how many there are of each.
+    deletes: BTreeMap<u64, BTreeMap<u64, (&'m Mark, usize)>>,
+    /// What is lost. These are few.
+    lost: Vec<&'m Mark>,
+}
+
+impl<'m> Open<'m> {
+    fn begin(&mut self, mark: &'m Mark, step: u64) {
+        if mark.lost.is_some() {
+            self.lost.push(mark);
+        } else {
+            self.deletes.entry(step).or_default().entry(mark.order).or_insert((mark, 0)).1 += 1;
+        }
+    }
+
+    fn end(&mut self, mark: &'m Mark, step: u64) {
+        if mark.lost.is_some() {
+            self.lost.retain(|other| !std::ptr::eq(*other, mark));
+            return;
+        }
+        let Some(of_step) = self.deletes.get_mut(&step) else { return };
+        if let Some((_, count)) = of_step.get_mut(&mark.order) {
+            *count -= 1;
+            if *count == 0 {
+                of_step.remove(&mark.order);
+            }
+        }
+        if of_step.is_empty() {
+            self.deletes.remove(&step);
+        }
+    }
+
+    /// The newest delete of each step and all that is lost, newest first.
+    fn marks(&self) -> Vec<Mark> {
+        let newest = self.deletes.values().filter_map(|of_step| Some(of_step.last_key_value()?.1.0));
+        let mut marks = Vec::with_capacity(self.deletes.len().saturating_add(self.lost.len()));
+        marks.extend(newest.chain(self.lost.iter().copied()).cloned());
+        // What is lost of a beat may be newer than what the beat deleted.
+        marks.sort_by_key(|mark: &Mark| std::cmp::Reverse((mark.order, mark.lost.is_some())));
+        marks
     }
 }
 
@@ -248,6 +298,27 @@ mod tests {
             });
         let found: Vec<u64> = cover.over(b"k").iter().map(|mark| mark.order).collect();
         assert_eq!(found, [4, 3, 1]);
+    }
+
+    #[test]
+    fn deletes_of_one_step_over_each_other_take_one_mark_a_fragment() {
+        let keys: Vec<[u8; 2]> = (1..=2000_u16).map(u16::to_be_bytes).collect();
+        let ranges: Vec<Covering> = keys
+            .iter()
+            .zip(1..)
+            .map(|(key, n)| covering(Bound::Unbounded, Bound::Excluded(key), n))
+            .collect();
+        let cover = Cover::of(&ranges, |order| order / 1000);
+        let held: usize = cover.marks.iter().map(Vec::capacity).sum();
+        assert!(held <= 3 * keys.len(), "{held} marks for {} ranges in 3 steps", keys.len());
+        let over = |n: u16| {
+            let marks = cover.over(&n.to_be_bytes());
+            marks.iter().map(|mark| mark.order).collect::<Vec<_>>()
+        };
+        assert_eq!(over(0), [2000, 1999, 999]);
+        assert_eq!(over(998), [2000, 1999, 999]);
+        assert_eq!(over(999), [2000, 1999]);
+        assert_eq!((over(1999), over(2000)), (vec![2000], vec![]));
     }
 
     #[test]

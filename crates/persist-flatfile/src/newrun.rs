@@ -84,17 +84,7 @@ impl Plan<'_> {
 
 /// The marks of several tables, newest table first, that a run with a certain floor keeps.
 pub(crate) fn kept_ranges(tables: &[Vec<Covering>], floor: BeatNo, oldest: bool) -> Vec<RangeDelete> {
-    // Number them all through, the oldest first.
-    let mut all = Vec::new();
-    for table in tables.iter().rev() {
-        let mut marks: Vec<&Covering> = table.iter().collect();
-        marks.sort_by_key(|range| range.mark.order);
-        for range in marks {
-            let mark = Mark { order: all.len() as u64, ..range.mark.clone() };
-            all.push(Covering { mark, start: range.start.clone(), end: range.end.clone() });
-        }
-    }
-    let cover = Cover::of(&all, |order| order);
+    let cover = covered(tables, floor);
     let mut kept: Vec<(Cut, Cut, Mark)> = Vec::new();
     let mut touching: Vec<usize> = Vec::new();
     for (start, end, marks) in cover.fragments() {
@@ -114,6 +104,25 @@ pub(crate) fn kept_ranges(tables: &[Vec<Covering>], floor: BeatNo, oldest: bool)
         touching = here;
     }
     kept.iter().filter_map(|(start, end, mark)| range_delete(start, end, mark)).collect()
+}
+
+/// What lies over which keys in several tables, newest table first.
+fn covered(tables: &[Vec<Covering>], floor: BeatNo) -> Cover {
+    // Number them all through, the oldest first.
+    let mut all = Vec::new();
+    for table in tables.iter().rev() {
+        let mut marks: Vec<&Covering> = table.iter().collect();
+        marks.sort_by_key(|range| range.mark.order);
+        for range in marks {
+            let mark = Mark { order: all.len() as u64, ..range.mark.clone() };
+            all.push(Covering { mark, start: range.start.clone(), end: range.end.clone() });
+        }
+    }
+    // Of one beat, and of all that lies at or below the floor, the newest delete over a key is enough.
+    let beats: Vec<u64> = all.iter().map(|range| range.mark.beat.max(floor).0).collect();
+    let step =
+        |order: u64| usize::try_from(order).ok().and_then(|order| beats.get(order)).copied().unwrap_or(order);
+    Cover::of(&all, step)
 }
 
 /// Of the marks over the same keys, newest first: losses, one delete a beat above the floor, and the newest at or below it
@@ -207,6 +216,19 @@ mod tests {
             ]
         );
         assert_eq!(ranges(&tables, 5, true), []);
+    }
+
+    #[test]
+    fn deletes_of_a_beat_over_each_other_are_one_before_they_are_put_in_order() {
+        let keys: Vec<[u8; 2]> = (1..=1000_u16).map(u16::to_be_bytes).collect();
+        let beat = |beat| -> Vec<Covering> {
+            keys.iter().zip(0..).map(|(key, n)| covering(&[0], key, beat * 1000 + n, beat)).collect()
+        };
+        let tables = [beat(3), [beat(1), beat(2)].concat()];
+        let most = |floor| covered(&tables, BeatNo(floor)).fragments().map(|(_, _, marks)| marks.len()).max();
+        assert_eq!((most(0), most(2), most(3)), (Some(3), Some(2), Some(1)));
+        let last = keys.last().unwrap().to_vec();
+        assert_eq!(ranges(&tables, 2, false), [(vec![0], last.clone(), 3), (vec![0], last, 2)]);
     }
 
     #[test]
