@@ -301,16 +301,19 @@ impl Core {
         })
     }
 
-    /// Bytes of all files.
+    /// Bytes of all files, what the open beat has staged included.
     pub(crate) fn disk_bytes(&self) -> Result<u64> {
-        let timeline = {
+        let (timeline, begun) = {
             let log = self.log.lock();
-            log.timeline.disk_bytes().saturating_add(log.timeline.kept().bytes())
+            let timeline = log.timeline.disk_bytes().saturating_add(log.timeline.kept().bytes());
+            (timeline, log.payload.begun().cloned().collect::<Vec<_>>())
         };
         let state = self.published().state;
         let runs = state.runs.iter().map(|run| run.run.stat().file_len);
         let mut bytes = runs.fold(timeline.saturating_add(HEAD_BYTES), u64::saturating_add);
-        for file in state.payloads.iter() {
+        // The beat may have been committed meanwhile, and these with it.
+        let staged = begun.iter().filter(|file| state.payloads.get(file.number()).is_none());
+        for file in state.payloads.iter().chain(staged) {
             bytes = bytes.saturating_add(file.len()?);
         }
         Ok(bytes)

@@ -24,6 +24,8 @@
 
 mod backup;
 mod beat;
+#[cfg(test)]
+mod bounds_tests;
 mod coding;
 mod compaction;
 mod core;

@@ -12,6 +12,8 @@ pub(crate) struct ClosedSegment {
     pub(crate) frames: FrameSpan,
     /// Where its last valid frame ends.
     pub(crate) end: u64,
+    /// Length of its file, with the zeros behind the frames.
+    pub(crate) bytes: u64,
     /// True when part of it does not verify: it is then never deleted, only moved aside.
     pub(crate) damaged: bool,
 }

@@ -51,6 +51,8 @@ struct Reserved {
     zeroed: u64,
     /// The writer may be writing up to here.
     taken: u64,
+    /// Nothing is filled any more.
+    closed: bool,
 }
 
 impl Segment {
@@ -88,7 +90,7 @@ impl Segment {
         step: u64,
     ) -> Self {
         let [file, filler] = files;
-        let reserved = Mutex::new(Reserved { zeroed: filled, taken: end });
+        let reserved = Mutex::new(Reserved { zeroed: filled, taken: end, closed: false });
         Self {
             number,
             path,
@@ -149,6 +151,14 @@ impl Segment {
         self.file.sync_data()
     }
 
+    /// No more frames will come: nothing is filled from now on. Answers the length of the file. Waits for one piece of zeros
+    /// at most.
+    pub(crate) fn close(&self) -> u64 {
+        let mut reserved = self.reserved.lock();
+        reserved.closed = true;
+        reserved.zeroed.max(self.file_len())
+    }
+
     /// True when [`fill`](Self::fill) has work. Cheap.
     pub(crate) fn wants_fill(&self) -> bool {
         let ahead = self.filled.load(Ordering::Acquire).saturating_sub(self.end());
@@ -168,7 +178,7 @@ impl Segment {
             let upto = {
                 let mut reserved = self.reserved.lock();
                 let from = reserved.zeroed.max(reserved.taken);
-                if from >= target {
+                if from >= target || reserved.closed {
                     break;
                 }
                 let full = from.saturating_add(PIECE as u64) / PAGE * PAGE;

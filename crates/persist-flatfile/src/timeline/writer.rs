@@ -135,7 +135,7 @@ impl Timeline {
     pub(crate) fn disk_bytes(&self) -> u64 {
         let open = self.current.as_ref().map_or(0, |current| current.segment.file_len());
         let next = self.shared.next.lock().as_ref().map_or(0, |next| next.file_len());
-        self.closed.iter().fold(open.saturating_add(next), |sum, closed| sum.saturating_add(closed.end))
+        self.closed.iter().fold(open.saturating_add(next), |sum, closed| sum.saturating_add(closed.bytes))
     }
 
     /// Seals the frame and appends it: one write. It is durable after the next [`sync`](Self::sync). Values of the beat in payload
@@ -248,7 +248,8 @@ impl Timeline {
         let Some(current) = self.current.take_if(|current| current.end > 0) else { return Ok(()) };
         let frames = FrameSpan::new(current.after, self.written);
         let end = SegmentEnd { segment: current.segment.number(), end: current.end };
-        self.closed.push(ClosedSegment { segment: end.segment, frames, end: end.end, damaged: false });
+        let bytes = current.segment.close();
+        self.closed.push(ClosedSegment { segment: end.segment, frames, end: end.end, bytes, damaged: false });
         self.previous = Some(end);
         if self.durable < self.written {
             self.unsynced.push(current.segment);

@@ -171,7 +171,7 @@ fn the_next_segment_is_filled_as_far_as_the_one_before_it() {
     ahead.work(true).unwrap();
     rig.timeline.roll().unwrap();
     rig.append(1).unwrap();
-    assert_eq!(filled(&rig) - rig.timeline.ends()[0].end, SMALL.step_max, "this one takes much at once");
+    assert_eq!(filled(&rig) - rig.timeline.closed[0].bytes, SMALL.step_max, "this one takes much at once");
     assert!(!ahead.wanted(true));
 }
 

@@ -214,8 +214,9 @@ impl Walk<'_> {
             }
             None if listed.header_used() => {
                 let frames = FrameSpan::new(self.next.saturating_sub(1), upto);
-                let end = listed.limit();
-                self.walked.push(ClosedSegment { segment: listed.number, frames, end, damaged: true });
+                let (end, bytes) = (listed.limit(), listed.len);
+                let segment = listed.number;
+                self.walked.push(ClosedSegment { segment, frames, end, bytes, damaged: true });
             }
             None => {}
         }

@@ -249,7 +249,8 @@ impl<'a> Walk<'a> {
             last.frames.upto = head.frame;
         } else {
             let frames = FrameSpan::new(head.frame.saturating_sub(1), head.frame);
-            self.walked.push(ClosedSegment { segment, frames, end, damaged: false });
+            let bytes = self.segments.get(at.index).map_or(end, |listed| listed.len);
+            self.walked.push(ClosedSegment { segment, frames, end, bytes, damaged: false });
             if self.segments.get(at.index).is_some_and(|s| !matches!(s.header, HeaderState::Valid(_))) {
                 self.note(
                     At { offset: 0, ..at },

@@ -1,0 +1,67 @@
+//! What is said about memory, disk and time, held against a store in use.
+#![allow(clippy::disallowed_methods, reason = "a test looks at the files")]
+
+use std::path::Path;
+
+use persist_api::{Driver, Durability, Engine, ErrorKind, OpenOptions, Quiet};
+
+use crate::FlatfileDriver;
+
+/// Tiny tables, and everything done by the caller, with some knobs set otherwise.
+fn options(knobs: &[(&str, &str)]) -> OpenOptions {
+    let tiny = [("maintenance", "inline"), ("memtable_bytes", "4096"), ("segment_step_bytes", "4096")];
+    let knobs = tiny.iter().chain(knobs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    OpenOptions { knobs: knobs.collect(), ..OpenOptions::default() }
+}
+
+fn open(home: &Path, options: &OpenOptions) -> Box<dyn Engine> {
+    FlatfileDriver::default().open(home, options, &Quiet).unwrap()
+}
+
+fn put(engine: &dyn Engine, durability: Durability, key: &[u8], value: &[u8]) -> persist_api::Result<()> {
+    let header = engine.view()?.header().next(1, durability, None)?;
+    let mut beat = engine.begin_beat(header)?;
+    beat.put_record(key, value)?;
+    beat.commit_beat().map(drop)
+}
+
+fn figure(engine: &dyn Engine, name: &str) -> u64 {
+    let stats = engine.stats().unwrap();
+    stats.engine.iter().find(|(other, _)| *other == name).unwrap().1
+}
+
+/// Bytes of the files of a store.
+fn bytes_in(home: &Path) -> u64 {
+    let files = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+    files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
+}
+
+#[test]
+fn l_02_the_ceiling_counts_what_a_beat_stages() {
+    let dir = tempfile::tempdir().unwrap();
+    let max = 8 << 20;
+    let engine = open(dir.path(), &OpenOptions { store_bytes_max: Some(max), ..options(&[]) });
+    let header = engine.view().unwrap().header().next(1, Durability::Buffered, None).unwrap();
+    let mut beat = engine.begin_beat(header).unwrap();
+    let value = vec![7; 900 << 10];
+    let refused = (0..12_u8).find_map(|n| beat.put_record(&[n], &value).err());
+    assert_eq!(refused.map(|error| error.kind()), Some(ErrorKind::Full));
+    assert!(bytes_in(dir.path()) <= max);
+    assert!(engine.stats().unwrap().bytes_on_disk >= bytes_in(dir.path()));
+    drop(beat);
+    put(&*engine, Durability::Durable, b"key", &value).unwrap();
+    assert!(bytes_in(dir.path()) < 2 << 20, "nothing is left of the beat that did not fit");
+}
+
+#[test]
+fn every_byte_on_disk_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine =
+        open(dir.path(), &options(&[("segment_step_bytes", "65536"), ("large_value_bytes", "9000")]));
+    let counted = || engine.stats().unwrap().bytes_on_disk;
+    for n in 0..40_u8 {
+        put(&*engine, Durability::Durable, &[n], &vec![n; 800 + 1100 * usize::from(n % 9)]).unwrap();
+        let there = bytes_in(dir.path());
+        assert!(counted() >= there, "beat {n}: {} of {there}", counted());
+    }
+}
