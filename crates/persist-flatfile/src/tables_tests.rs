@@ -10,7 +10,7 @@ use persist_io::RealDisk;
 use proptest::prelude::*;
 
 use crate::lost::Lost;
-use crate::memtable::Memtable;
+use crate::memtable::{Memtable, Sight};
 use crate::newrun::{Plan, kept_headers, kept_ranges};
 use crate::payload::Payloads;
 use crate::reader::Reader;
@@ -26,6 +26,25 @@ enum Change {
     Delete(u8),
     Range(u8, u8),
     All,
+}
+
+/// In a table that gets no more beats every reader sees all slots there will ever be.
+#[test]
+fn a_get_takes_no_lock_of_a_table_that_is_indexed_whole() {
+    let table = Arc::new(Memtable::new(0, &Arc::default()));
+    push(&table, 1, 1, &[Change::Put(3, 4)]);
+    let sight = Sight { below: u64::MAX, at: BeatNo(u64::MAX) };
+    let has = move |table: &Memtable| {
+        let found = table.get(&key(3), crate::run::hash(&key(3)), sight);
+        matches!(found, crate::memtable::Found::Record(_))
+    };
+    assert!(has(&table));
+    let (done, wait) = std::sync::mpsc::channel();
+    let held = table.hold_indexing();
+    let other = Arc::clone(&table);
+    std::thread::spawn(move || done.send(has(&other)));
+    assert_eq!(wait.recv_timeout(std::time::Duration::from_secs(60)), Ok(true));
+    drop(held);
 }
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;

@@ -309,16 +309,23 @@ impl Memtable {
 
     /// Puts the slots before `upto` into the hash index.
     pub(crate) fn index_upto(&self, upto: u32) {
+        // Of a table that gets no more beats, readers want all there are.
+        let upto = upto.min(self.slots.len());
         if self.indexed.load(Ordering::Acquire) >= upto {
             return;
         }
         let _alone = self.indexing.lock();
         let from = self.indexed.load(Ordering::Acquire);
-        let upto = upto.min(self.slots.len());
         for (place, key) in self.records(from, upto) {
             self.index.add(hash(key), place);
         }
         self.indexed.fetch_max(upto, Ordering::AcqRel);
+    }
+
+    /// Keeps others from adding to the index.
+    #[cfg(test)]
+    pub(crate) fn hold_indexing(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.indexing.lock()
     }
 
     /// Looks a key up.
