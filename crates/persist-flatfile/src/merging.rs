@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use persist_api::{BeatNo, Result};
+use persist_api::{BeatNo, Error, ErrorKind, Result};
 
 use crate::core::Core;
 use crate::newrun::{Plan, Relocate, kept_headers, kept_ranges};
@@ -25,7 +25,7 @@ const RUNS_MAX: usize = 32;
 /// Merges neighbouring runs as long as there are too many of a size.
 ///
 /// # Errors
-/// `Io`, `Full`, `Corrupt` in a run; nothing is then changed.
+/// `Io`, `Full`; nothing is then changed. A run in which damage is found is left alone from then on.
 pub(crate) fn merge_due(core: &Core) -> Result<()> {
     while let Some(_one_at_a_time) = core.merging.try_lock() {
         if !merge_one(core)? {
@@ -51,8 +51,9 @@ pub(crate) fn keep_up(core: &Core) -> Result<()> {
     Ok(())
 }
 
-fn sizes(runs: &[Arc<LiveRun>]) -> Vec<u64> {
-    runs.iter().map(|run| run.run.stat().file_len).collect()
+/// Sizes of runs, from the newest on; none of those that no merge can read.
+fn sizes(runs: &[Arc<LiveRun>]) -> Vec<Option<u64>> {
+    runs.iter().map(|run| (!run.is_border()).then(|| run.run.stat().file_len)).collect()
 }
 
 /// Merges once, if there is something to merge.
@@ -63,14 +64,27 @@ fn merge_one(core: &Core) -> Result<bool> {
     let Some(inputs) = inputs else { return Ok(false) };
     let oldest = inputs.last().zip(runs.last()).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
     let floor = published.state.history_from(core.settings.history_beats);
-    let merged = merge(core, inputs, oldest, floor, None, &mut |_| Ok(()))?;
-    replace(core, inputs, merged)?;
+    match merge(core, inputs, oldest, floor, None, &mut |_| Ok(())) {
+        Ok(merged) => replace(core, inputs, merged)?,
+        Err(error) if error.kind() == ErrorKind::Corrupt => leave_alone(inputs, &error),
+        Err(error) => return Err(error),
+    }
     Ok(true)
 }
 
+/// Sees that the run in which a merge has found damage is not merged again while the store is open: the others go on without it.
+fn leave_alone(inputs: &[Arc<LiveRun>], error: &Error) {
+    let named = inputs.iter().find(|run| error.path() == Some(run.run.path()));
+    match named {
+        Some(run) => run.make_border(),
+        None => inputs.iter().for_each(|run| run.make_border()),
+    }
+}
+
 /// Whether merges have fallen so far behind that there should be no more runs before the next one.
-fn lags(sizes: &[u64]) -> bool {
-    sizes.len() > RUNS_MAX + FAN || due(sizes).is_some_and(|(from, upto)| upto.saturating_sub(from) >= LAG)
+fn lags(sizes: &[Option<u64>]) -> bool {
+    sizes.len() > runs_max(sizes) + FAN
+        || due(sizes).is_some_and(|(from, upto)| upto.saturating_sub(from) >= LAG)
 }
 
 /// The size class of a run.
@@ -78,9 +92,34 @@ fn class(bytes: u64) -> u32 {
     (bytes / SMALLEST).checked_ilog(FAN as u64).map_or(0, |class| class + 1)
 }
 
-/// The neighbours to merge, of runs with these sizes from the newest on: the smallest class of which there are enough in a
-/// row, with smaller ones between them. When there are very many runs, the cheapest neighbours.
-fn due(sizes: &[u64]) -> Option<(usize, usize)> {
+/// So many runs of these sizes are too many. One that cannot be merged may stand between two others that it keeps apart.
+fn runs_max(sizes: &[Option<u64>]) -> usize {
+    RUNS_MAX + 2 * sizes.iter().filter(|size| size.is_none()).count()
+}
+
+/// The neighbours to merge, of runs with these sizes from the newest on. Those without one cannot be merged, nor the runs on
+/// both sides of one of them with each other.
+fn due(sizes: &[Option<u64>]) -> Option<(usize, usize)> {
+    let mut at = 0;
+    let rows: Vec<(usize, Vec<u64>)> = sizes
+        .split(Option::is_none)
+        .map(|row| {
+            let from = at;
+            at += row.len() + 1;
+            (from, row.iter().copied().flatten().collect())
+        })
+        .collect();
+    let of_class = || rows.iter().find_map(|(at, row)| due_in_row(row).map(|due| (*at, due)));
+    let of_all = || {
+        let cheapest = rows.iter().filter_map(|(at, row)| Some((*at, cheapest(row)?)));
+        let most = cheapest.min_by_key(|(_, (_, cost))| *cost);
+        most.map(|(at, (due, _))| (at, due)).filter(|_| sizes.len() > runs_max(sizes))
+    };
+    of_class().or_else(of_all).map(|(at, (from, upto))| (at + from, at + upto))
+}
+
+/// Of runs in a row, those of the smallest class of which there are enough, with smaller ones between them.
+fn due_in_row(sizes: &[u64]) -> Option<(usize, usize)> {
     let most = sizes.iter().map(|bytes| class(*bytes)).max()?;
     for wanted in 0..=most {
         let mut from = 0;
@@ -95,11 +134,16 @@ fn due(sizes: &[u64]) -> Option<(usize, usize)> {
             from += row().count() + 1;
         }
     }
-    if sizes.len() <= RUNS_MAX {
-        return None;
-    }
-    let cost = |from: &usize| sizes.iter().skip(*from).take(FAN).sum::<u64>();
-    (0..=sizes.len().saturating_sub(FAN)).min_by_key(cost).map(|from| (from, from + FAN))
+    None
+}
+
+/// The neighbours in a row that are merged with the least work, and how much that is for each run that there is less then.
+fn cheapest(sizes: &[u64]) -> Option<((usize, usize), u64)> {
+    let len = sizes.len().min(FAN);
+    let less = u64::try_from(len).ok()?.checked_sub(1).filter(|less| *less > 0)?;
+    let cost = |from: usize| sizes.iter().skip(from).take(len).sum::<u64>() / less;
+    let all = (0..=sizes.len() - len).map(|from| ((from, from + len), cost(from)));
+    all.min_by_key(|(_, cost)| *cost)
 }
 
 /// Writes one run of neighbours, given newest first.
@@ -174,6 +218,7 @@ mod tests {
     #[test]
     fn enough_neighbours_of_a_size_are_merged_and_their_number_stays_small() {
         const MIB: u64 = 1 << 20;
+        let due = |sizes: &[u64]| due(&sizes.iter().copied().map(Some).collect::<Vec<_>>());
         assert_eq!(due(&[]), None);
         assert_eq!(due(&[MIB; FAN - 1]), None);
         assert_eq!(due(&[MIB; FAN]), Some((0, FAN)));
@@ -196,8 +241,31 @@ mod tests {
             assert!(sizes.len() <= 5 * FAN, "{sizes:?}");
             assert!(sizes.len() <= RUNS_MAX);
         }
-        assert!(!lags(&[30 * MIB; LAG - 1]) && lags(&[30 * MIB; LAG]), "then flushes wait");
+        assert!(!lags(&[Some(30 * MIB); LAG - 1]) && lags(&[Some(30 * MIB); LAG]), "then flushes wait");
         let times = written / (2000 * 30 * MIB);
         assert!(times <= 5, "every byte is written about once a size, of which there are five: {times}");
+    }
+
+    #[test]
+    fn runs_that_cannot_be_merged_part_the_others_and_their_number_stays_bounded() {
+        let some = |count: usize| vec![Some(1_u64 << 20); count];
+        assert_eq!(due(&[&some(4), &[None][..], &some(4)].concat()), None);
+        assert_eq!(due(&[&some(4), &[None][..], &some(FAN)].concat()), Some((5, 5 + FAN)));
+        for borders in [0, 1, 2, 20, 40] {
+            let mut sizes: Vec<Option<u64>> = Vec::new();
+            let (mut written, mut most) = (0, 0);
+            for n in 0..2000 {
+                sizes.insert(0, if n < 3 * borders && n % 3 == 0 { None } else { Some(1 << 20) });
+                while let Some((from, upto)) = due(&sizes) {
+                    assert!(upto - from > 1, "{sizes:?}");
+                    let merged: u64 = sizes.drain(from..upto).map(|size| size.unwrap()).sum();
+                    written += merged >> 20;
+                    sizes.insert(from, Some(merged));
+                }
+                most = most.max(sizes.len());
+            }
+            assert!(most <= RUNS_MAX + 2 * borders, "{borders}: {most}");
+            assert!(written <= 2000 * 6, "{borders}: {written}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What there is to read: memtables and runs, newest first, and what of it a reader may see.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use persist_api::{BeatHeader, BeatNo, Result};
 
@@ -15,17 +16,34 @@ pub(crate) struct LiveRun {
     pub(crate) run: Arc<Run>,
     pub(crate) cover: Arc<Cover>,
     has_lost: bool,
+    /// A merge has found a block that does not verify.
+    is_border: AtomicBool,
 }
 
 impl LiveRun {
     pub(crate) fn new(run: Arc<Run>) -> Self {
         let ranges = Self::coverings_of(&run);
         let has_lost = ranges.iter().any(|range| range.mark.lost.is_some());
-        Self { cover: Arc::new(Cover::of(&ranges, |order| order)), run, has_lost }
+        Self {
+            cover: Arc::new(Cover::of(&ranges, |order| order)),
+            run,
+            has_lost,
+            is_border: AtomicBool::new(false),
+        }
     }
 
     fn coverings_of(run: &Run) -> Vec<Covering> {
         run.ranges().iter().map(covering).collect()
+    }
+
+    /// Whether merges leave it alone, and do not join what lies on both sides of it.
+    pub(crate) fn is_border(&self) -> bool {
+        self.is_border.load(Ordering::Relaxed)
+    }
+
+    /// Has merges leave it alone as long as the store is open.
+    pub(crate) fn make_border(&self) {
+        self.is_border.store(true, Ordering::Relaxed);
     }
 
     /// The marks as they are stored.

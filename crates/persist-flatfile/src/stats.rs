@@ -30,6 +30,7 @@ impl Core {
                 ("memtable_bytes_in_views", self.pins.bytes()),
                 ("runs", state.runs.len() as u64),
                 ("run_bytes", runs),
+                ("runs_not_merged", state.runs.iter().filter(|run| run.is_border()).count() as u64),
                 ("timeline_bytes", timeline),
                 ("timeline_segment_bytes", current),
                 ("payload_segments", state.payloads.iter().count() as u64),
