@@ -1,11 +1,15 @@
 //! What is said about memory, disk and time, held against a store in use.
 #![allow(clippy::disallowed_methods, reason = "a test looks at the files")]
 
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
-use persist_api::{Driver, Durability, Engine, ErrorKind, OpenOptions, Quiet};
+use persist_api::{BeatNo, Driver, Durability, Engine, ErrorKind, OpenOptions, Quiet};
 
 use crate::FlatfileDriver;
+use crate::core::Core;
+use crate::engine::FlatfileEngine;
 
 /// Tiny tables, and everything done by the caller, with some knobs set otherwise.
 fn options(knobs: &[(&str, &str)]) -> OpenOptions {
@@ -16,6 +20,19 @@ fn options(knobs: &[(&str, &str)]) -> OpenOptions {
 
 fn open(home: &Path, options: &OpenOptions) -> Box<dyn Engine> {
     FlatfileDriver::default().open(home, options, &Quiet).unwrap()
+}
+
+/// A store whose parts can be looked at while it is used.
+fn open_core(home: &Path, options: &OpenOptions) -> (Arc<Core>, FlatfileEngine) {
+    let core = FlatfileDriver::default().open_core(home, options, &Quiet).unwrap();
+    let core = Arc::new(core);
+    let engine = FlatfileEngine::new(
+        Arc::clone(&core),
+        crate::options::offer(options),
+        false,
+        std::time::Duration::ZERO,
+    );
+    (core, engine.unwrap())
 }
 
 fn put(engine: &dyn Engine, durability: Durability, key: &[u8], value: &[u8]) -> persist_api::Result<()> {
@@ -87,4 +104,16 @@ fn runs_are_merged_around_one_that_is_damaged() {
     let view = engine.view().unwrap();
     assert_eq!(view.get_record(&[3]).unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(view.get_record(&[2]).unwrap().unwrap()[..], [2; 500]);
+}
+
+#[test]
+fn a_follower_that_waits_holds_no_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let (core, engine) = open_core(dir.path(), &options(&[("memtable_bytes", "1048576")]));
+    engine.keep_feed(Some(BeatNo(0))).unwrap();
+    for n in 0..3 {
+        put(&engine, Durability::Buffered, b"key", &vec![1; 50_000]).unwrap();
+        engine.feed(BeatNo(n), &mut |_| ControlFlow::Continue(())).unwrap();
+    }
+    assert_eq!(core.feed_places.lock().held(), 0);
 }

@@ -32,6 +32,13 @@ impl FlatfileDriver {
     }
 
     fn try_open(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
+        let core = Arc::new(self.open_core(home, options, seen)?);
+        let engine = FlatfileEngine::new(core, offer(options), options.importing, options.close_wait)?;
+        Ok(Box::new(engine))
+    }
+
+    /// Opens a store, without the threads that work for it.
+    pub(crate) fn open_core(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Core> {
         let settings = Settings::of(options)?;
         // Refuse before anything is touched, and once more when nobody else can change what is there.
         self.admit(home, options.mode)?;
@@ -42,11 +49,10 @@ impl FlatfileDriver {
         } else {
             create(&self.disk, home, &settings)?
         };
-        let offer = offer(options);
-        let core = Core::new(Arc::clone(&self.disk), home.to_path_buf(), settings, offer.limits, parts, lock);
+        let limits = offer(options).limits;
+        let core = Core::new(Arc::clone(&self.disk), home.to_path_buf(), settings, limits, parts, lock);
         core.settle()?;
-        let engine = FlatfileEngine::new(Arc::new(core), offer, options.importing, options.close_wait)?;
-        Ok(Box::new(engine))
+        Ok(core)
     }
 }
 

@@ -28,12 +28,19 @@ impl FeedPlaces {
         Some(self.0.remove(at).1)
     }
 
-    fn put(&mut self, beat: BeatNo, walk: FeedWalk) {
+    fn put(&mut self, beat: BeatNo, mut walk: FeedWalk) {
+        walk.rest();
         self.0.retain(|(other, _)| *other != beat);
         if self.0.len() == PLACES {
             self.0.remove(0);
         }
         self.0.push((beat, walk));
+    }
+
+    /// Bytes of memory that they hold.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.0.iter().map(|(_, walk)| walk.held()).sum()
     }
 
     /// Forgets the places from which nobody may go on any more.

@@ -73,6 +73,17 @@ impl FeedWalk {
         Some(self)
     }
 
+    /// Gives back the memory that reading took: one that waits costs nothing.
+    pub(crate) fn rest(&mut self) {
+        self.buffer = Vec::new();
+    }
+
+    /// Bytes of memory that it holds.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// The next frame of a beat after `after`, up to and with frame `upto`, which must be there.
     ///
     /// # Errors
