@@ -117,3 +117,23 @@ fn a_follower_that_waits_holds_no_memory() {
     }
     assert_eq!(core.feed_places.lock().held(), 0);
 }
+
+#[test]
+fn a_close_waits_for_no_merge() {
+    let dir = tempfile::tempdir().unwrap();
+    let (core, engine) = open_core(dir.path(), &options(&[]));
+    for n in 0..8_u8 {
+        if n == 7 {
+            core.due.stop();
+        }
+        put(&engine, Durability::Buffered, &[n], &[n; 500]).unwrap();
+        engine.checkpoint().unwrap();
+    }
+    assert_eq!(figure(&engine, "runs"), 8);
+    let stopped = crate::merging::merge_due(&core).unwrap_err();
+    assert_eq!(stopped.kind(), ErrorKind::Cancelled);
+    assert_eq!(figure(&engine, "runs"), 8);
+    let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".new")));
+    Box::new(engine).close().map_err(|(_, error)| error).unwrap();
+}

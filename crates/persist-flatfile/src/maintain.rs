@@ -65,6 +65,17 @@ impl Due {
         std::mem::take(self.state.lock().flag(job))
     }
 
+    /// To be asked now and then by a job that takes long and can be left to the next opening.
+    ///
+    /// # Errors
+    /// `Cancelled` after [`stop`](Self::stop).
+    pub(crate) fn go_on(&self, op: &'static str) -> Result<()> {
+        if self.state.lock().stop {
+            return Err(Error::new(ErrorKind::Cancelled, op, "the store is being closed"));
+        }
+        Ok(())
+    }
+
     /// Ends every wait for jobs.
     pub(crate) fn stop(&self) {
         self.state.lock().stop = true;

@@ -25,7 +25,7 @@ const RUNS_MAX: usize = 32;
 /// Merges neighbouring runs as long as there are too many of a size.
 ///
 /// # Errors
-/// `Io`, `Full`; nothing is then changed. A run in which damage is found is left alone from then on.
+/// `Io`, `Full`, `Cancelled` when the store is being closed; nothing is then changed. A run in which damage is found is left alone from then on.
 pub(crate) fn merge_due(core: &Core) -> Result<()> {
     while let Some(_one_at_a_time) = core.merging.try_lock() {
         if !merge_one(core)? {
@@ -64,7 +64,7 @@ fn merge_one(core: &Core) -> Result<bool> {
     let Some(inputs) = inputs else { return Ok(false) };
     let oldest = inputs.last().zip(runs.last()).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
     let floor = published.state.history_from(core.settings.history_beats);
-    match merge(core, inputs, oldest, floor, None, &mut |_| Ok(())) {
+    match merge(core, inputs, oldest, floor, None, &mut |_| core.due.go_on("merge")) {
         Ok(merged) => replace(core, inputs, merged)?,
         Err(error) if error.kind() == ErrorKind::Corrupt => leave_alone(inputs, &error),
         Err(error) => return Err(error),
