@@ -123,23 +123,67 @@ impl Due {
 /// Starts the threads, if there are to be any.
 ///
 /// # Errors
-/// `Io` when the system gives no thread.
+/// `Io` when the system gives no thread; none is left running then.
 pub(crate) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
     if core.settings.upkeep == Upkeep::Inline {
         return Ok(Vec::new());
     }
-    [(Job::Ahead, "flatfile-ahead"), (Job::Flush, "flatfile-flush"), (Job::Merge, "flatfile-merge")]
-        .into_iter()
-        .map(|(job, name)| {
-            let core = Arc::clone(core);
-            let work = move || {
-                while core.due.wait(job) {
-                    core.work(job);
+    let jobs =
+        [(Job::Ahead, "flatfile-ahead"), (Job::Flush, "flatfile-flush"), (Job::Merge, "flatfile-merge")];
+    let workers = jobs.map(|(job, name)| {
+        let core = Arc::clone(core);
+        let work = move || {
+            while core.due.wait(job) {
+                core.work(job);
+            }
+        };
+        (name, work)
+    });
+    let spawn = |name: &str, work| std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    start_all(&core.due, workers, spawn)
+}
+
+/// Starts all of the workers or none.
+fn start_all<W>(
+    due: &Due,
+    workers: impl IntoIterator<Item = (&'static str, W)>,
+    mut spawn: impl FnMut(&str, W) -> std::io::Result<JoinHandle<()>>,
+) -> Result<Vec<JoinHandle<()>>> {
+    let mut threads: Vec<JoinHandle<()>> = Vec::new();
+    for (name, work) in workers {
+        match spawn(name, work) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                due.stop();
+                for thread in threads {
+                    // One that panicked is gone as well.
+                    let _ = thread.join();
                 }
-            };
-            std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
-                Error::new(ErrorKind::Io, "open", format!("no thread: {error}")).with_source(error)
-            })
-        })
-        .collect()
+                let what = format!("no thread: {error}");
+                return Err(Error::new(ErrorKind::Io, "open", what).with_source(error));
+            }
+        }
+    }
+    Ok(threads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_one_thread_cannot_be_started_none_stays() {
+        let due = Arc::new(Due::default());
+        let workers = [Job::Flush, Job::Merge].map(|job| {
+            let due = Arc::clone(&due);
+            ("worker", move || while due.wait(job) {})
+        });
+        let mut left = 1;
+        let started = start_all(&due, workers, |_, work| {
+            left -= 1;
+            if left < 0 { Err(std::io::Error::other("no more")) } else { Ok(std::thread::spawn(work)) }
+        });
+        assert_eq!(started.unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(Arc::strong_count(&due), 1, "nobody holds what an engine would share with its threads");
+    }
 }
