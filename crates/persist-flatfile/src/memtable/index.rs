@@ -8,9 +8,17 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::Place;
 
-/// Entries of the first table; each further one holds eight times as many.
+/// Entries of the first table.
 const FIRST: usize = 1 << 12;
-const TABLES: usize = 8;
+/// So many tables hold eight times as many as the one before. The next one holds as many, and then it is twice as many: of a
+/// large index at least half is in use.
+const LEAPS: usize = 2;
+const TABLES: usize = 18;
+
+/// Entries of a table.
+fn entries_of(table: usize) -> usize {
+    FIRST << (3 * table.min(LEAPS) + table.saturating_sub(LEAPS + 1))
+}
 
 /// No entry.
 const NONE: u32 = u32::MAX;
@@ -52,6 +60,12 @@ impl Table {
             entries: (0..entries).map(|_| Entry::default()).collect(),
             used: AtomicU32::new(0),
         }
+    }
+
+    /// Bytes of memory.
+    fn bytes(&self) -> u64 {
+        let bucket = size_of::<AtomicU32>().saturating_mul(self.buckets.len());
+        bucket.saturating_add(size_of::<Entry>().saturating_mul(self.entries.len())) as u64
     }
 
     #[inline]
@@ -119,14 +133,24 @@ impl Table {
 }
 
 impl Index {
-    /// Adds a version that is newer than all before. Only one thread may add.
-    pub(crate) fn add(&self, hash: u64, place: Place) {
+    /// Adds a version that is newer than all before. Only one thread may add. Answers how many bytes of memory that took
+    /// (mostly none), the first table aside: every memtable that is read has it.
+    pub(crate) fn add(&self, hash: u64, place: Place) -> u64 {
+        let mut took = 0;
         for (at, table) in self.tables.iter().enumerate() {
-            let last = self.tables.get(at + 1).is_none_or(|next| next.get().is_none());
-            if last && table.get_or_init(|| Table::new(FIRST << (3 * at))).add(hash, place) {
-                return;
+            if self.tables.get(at + 1).is_some_and(|next| next.get().is_some()) {
+                continue;
+            }
+            let table = table.get_or_init(|| {
+                let table = Table::new(entries_of(at));
+                took = if at == 0 { 0 } else { table.bytes() };
+                table
+            });
+            if table.add(hash, place) {
+                break;
             }
         }
+        took
     }
 
     /// Calls `check` with the places of versions whose keys have this hash, newest first, until it answers.
@@ -162,6 +186,22 @@ mod tests {
             assert_eq!(places(&index, hash(n)), wanted, "{n}");
         }
         assert_eq!(places(&index, 9 << 32), [0; 0]);
+    }
+
+    #[test]
+    fn a_large_index_is_at_least_half_in_use_and_says_what_it_takes() {
+        let all: Vec<u64> = (0..TABLES).map(|table| entries_of(table) as u64).collect();
+        assert_eq!(all[..6], [4 << 10, 32 << 10, 256 << 10, 256 << 10, 512 << 10, 1 << 20]);
+        for upto in LEAPS + 1..TABLES {
+            assert!(all[upto] <= all[..upto].iter().sum::<u64>(), "{upto}");
+        }
+        assert!(all.iter().sum::<u64>() >= u64::from(u32::MAX), "more than offsets in a table of beats");
+        let index = Index::default();
+        let took: Vec<u64> = (0..FIRST as u64 + 2).map(|n| index.add(n << 32, Place(n))).collect();
+        let entry = (size_of::<Entry>() + size_of::<AtomicU32>()) as u64;
+        let (first, later) = took.split_at(FIRST);
+        assert!(first.iter().all(|took| *took == 0), "the first table is not counted");
+        assert_eq!(later, [all[1] * entry, 0]);
     }
 
     #[test]

@@ -103,7 +103,8 @@ pub(crate) enum Found<'t> {
     Damaged(Arc<Lost>),
 }
 
-/// Estimated bytes of a slot and of an indexed record besides the bytes of their frames.
+/// Estimated bytes of a slot and of a record in sorted order besides the bytes of their frames. The hash index is counted
+/// when it is made.
 const SLOT_BYTES: u64 = 160;
 const RECORD_BYTES: u64 = 16;
 /// Marks that are looked at one by one before they are put in order.
@@ -317,7 +318,10 @@ impl Memtable {
         let _alone = self.indexing.lock();
         let from = self.indexed.load(Ordering::Acquire);
         for (place, key) in self.records(from, upto) {
-            self.index.add(hash(key), place);
+            let took = self.index.add(hash(key), place);
+            if took > 0 {
+                self.bytes.fetch_add(took, Ordering::Relaxed);
+            }
         }
         self.indexed.fetch_max(upto, Ordering::AcqRel);
     }
