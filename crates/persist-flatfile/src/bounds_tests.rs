@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use persist_api::{BeatNo, Driver, Durability, Engine, ErrorKind, OpenOptions, Quiet};
+use persist_api::{BeatNo, Driver, Durability, Engine, ErrorKind, FeedItem, OpenOptions, Quiet};
 
 use crate::FlatfileDriver;
 use crate::core::Core;
@@ -136,4 +136,34 @@ fn a_close_waits_for_no_merge() {
     let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".new")));
     Box::new(engine).close().map_err(|(_, error)| error).unwrap();
+}
+
+#[test]
+fn zeros_are_filled_as_they_are_used_and_a_kept_segment_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let knobs = [("memtable_bytes", "1048576"), ("segment_step_bytes", "65536")];
+    let options = OpenOptions { keep_feed: true, ..options(&knobs) };
+    let engine = open(dir.path(), &options);
+    for n in 0..40 {
+        put(&*engine, Durability::Durable, &[n], &[1; 300]).unwrap();
+    }
+    let filled = figure(&*engine, "timeline_bytes");
+    assert!(filled <= 70_000, "{filled} bytes for 20,000 of frames");
+    engine.checkpoint().unwrap();
+    let used = engine.keep_feed(Some(BeatNo(0))).unwrap().bytes;
+    assert!((12_000..20_000).contains(&used), "{used}");
+    engine.close().map_err(|(_, error)| error).unwrap();
+    // A crash may bring them back.
+    let kept = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let kept = kept.into_iter().find(|path| path.to_string_lossy().contains(".old.")).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&kept).unwrap().set_len(50_000).unwrap();
+    let engine = open(dir.path(), &options);
+    assert_eq!(std::fs::metadata(&kept).unwrap().len(), used);
+    let mut beats = 0;
+    let mut visit = |item: FeedItem<'_>| {
+        beats += u32::from(matches!(item, FeedItem::Beat(_)));
+        ControlFlow::Continue(())
+    };
+    engine.feed(BeatNo(0), &mut visit).unwrap();
+    assert_eq!(beats, 40);
 }

@@ -52,6 +52,9 @@ impl Kept {
             Self { keep: if keep { Keep::Everything } else { Keep::Nothing }, segments: Vec::new() };
         for entry in disk.list(dir)?.unwrap_or_default() {
             if let (EntryKind::File, Some((number, end))) = (entry.kind, parse_kept(&entry.name)) {
+                if keep {
+                    cut(disk, &dir.join(&entry.name), end)?;
+                }
                 kept.add(disk, dir, store, number, end)?;
             }
         }
@@ -81,7 +84,9 @@ impl Kept {
         store: u64,
         (number, end): (u32, u64),
     ) -> Result<()> {
-        disk.rename(&dir.join(Kind::Timeline.name(number)), &dir.join(kept_name(number, end)))?;
+        let path = dir.join(kept_name(number, end));
+        disk.rename(&dir.join(Kind::Timeline.name(number)), &path)?;
+        cut(disk, &path, end)?;
         self.add(disk, dir, store, number, end)
     }
 
@@ -145,6 +150,19 @@ impl Kept {
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.bytes))
     }
+}
+
+/// Cuts off what lies behind the frames of a kept segment: mostly zeros that were filled ahead. Its name says where that begins, so
+/// it need not be durable: where a crash brings them back, the next opening cuts them off again.
+///
+/// # Errors
+/// `Io` when the file cannot be opened. One that cannot be cut takes more room, no more.
+fn cut(disk: &dyn Disk, path: &Path, end: u64) -> Result<()> {
+    let file = disk.open(path, FileMode::Write)?;
+    if file.len()? > end {
+        let _ = file.truncate(end);
+    }
+    Ok(())
 }
 
 /// The beat of a segment's first frame; `None` when there is none that verifies.

@@ -43,6 +43,8 @@ pub(crate) struct Segment {
     end: AtomicU64,
     /// How far to fill ahead next time.
     step: AtomicU64,
+    /// When fewer bytes are left ahead of the writer, it is time for that.
+    low: AtomicU64,
     reserved: Mutex<Reserved>,
 }
 
@@ -99,6 +101,7 @@ impl Segment {
             filled: AtomicU64::new(filled),
             end: AtomicU64::new(end),
             step: AtomicU64::new(step.max(PAGE)),
+            low: AtomicU64::new(step.max(PAGE) / 2),
             reserved,
         }
     }
@@ -162,11 +165,11 @@ impl Segment {
     /// True when [`fill`](Self::fill) has work. Cheap.
     pub(crate) fn wants_fill(&self) -> bool {
         let ahead = self.filled.load(Ordering::Acquire).saturating_sub(self.end());
-        ahead < self.step.load(Ordering::Relaxed) / 2
+        ahead < self.low.load(Ordering::Relaxed)
     }
 
-    /// Fills with zeros as far ahead of the writer as this segment's step says, and makes the next step twice as long, up to
-    /// `step_max`. For any thread, while the writer appends.
+    /// Fills with zeros as far ahead of the writer as this segment's step says, and makes the next step, which is due once half
+    /// of this one is used, twice as long, up to `step_max`. For any thread, while the writer appends.
     ///
     /// # Errors
     /// `Zeros` when zeros could not be written: nothing is harmed. `Sync`: nothing of this file that was not synced before
@@ -192,6 +195,7 @@ impl Segment {
             self.filler.sync_data().map_err(FillError::Sync)?;
             self.filled.fetch_max(upto, Ordering::AcqRel);
         }
+        self.low.store(step / 2, Ordering::Relaxed);
         self.step.store(step.saturating_mul(2).min(step_max.max(PAGE)), Ordering::Relaxed);
         Ok(())
     }
