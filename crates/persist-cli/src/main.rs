@@ -24,8 +24,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = Out::new(cli.global.json);
     let done = run(&cli.command, &cli.global, &mut out);
-    // What was written before a failure is shown before its message.
-    let done = out.flush().and(done);
+    // What was written before a failure is shown before its message, and the failure says more than a pipe that is closed.
+    let flushed = out.flush();
+    let done = done.and(flushed);
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,4 +1,5 @@
-//! Standard output: lines for people, or one JSON object a line with `--json`. A closed pipe ends the command quietly.
+//! Standard output: lines for people, or one JSON object a line with `--json`. A command whose work is more than its output
+//! does it to the end when the pipe is closed; the others end quietly.
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -13,13 +14,22 @@ use crate::fail::{Failure, Result};
 pub(crate) struct Out {
     json: bool,
     terminal: bool,
-    to: BufWriter<StdoutLock<'static>>,
+    /// Whether a closed pipe ends the command.
+    needs_reader: bool,
+    /// Gone when the pipe is closed.
+    to: Option<BufWriter<StdoutLock<'static>>>,
 }
 
 impl Out {
     pub(crate) fn new(json: bool) -> Self {
         let to = io::stdout().lock();
-        Self { json, terminal: to.is_terminal(), to: BufWriter::with_capacity(64 << 10, to) }
+        let terminal = to.is_terminal();
+        Self { json, terminal, needs_reader: false, to: Some(BufWriter::with_capacity(64 << 10, to)) }
+    }
+
+    /// Says that this command does nothing but print: once nobody reads it any more, it ends ([`Failure::Pipe`]).
+    pub(crate) fn needs_reader(&mut self) {
+        self.needs_reader = true;
     }
 
     /// True when results are JSON.
@@ -34,13 +44,15 @@ impl Out {
 
     /// Writes one JSON object and ends the line.
     pub(crate) fn object(&mut self, value: &impl Serialize) -> Result<()> {
-        serde_json::to_writer(&mut self.to, value).map_err(|error| failure(&error.into()))?;
-        self.bytes(b"\n")
+        self.write(|to| {
+            serde_json::to_writer(&mut *to, value)?;
+            to.write_all(b"\n")
+        })
     }
 
     /// Writes one line of text.
     pub(crate) fn line(&mut self, text: impl fmt::Display) -> Result<()> {
-        writeln!(self.to, "{text}").map_err(|error| failure(&error))?;
+        self.write(|to| writeln!(to, "{text}"))?;
         if self.terminal { self.flush() } else { Ok(()) }
     }
 
@@ -51,12 +63,29 @@ impl Out {
 
     /// Writes bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        self.to.write_all(bytes).map_err(|error| failure(&error))
+        self.write(|to| to.write_all(bytes))
     }
 
     /// Makes what was written visible.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        self.to.flush().map_err(|error| failure(&error))
+        self.write(Write::flush)
+    }
+
+    fn write(
+        &mut self,
+        write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>,
+    ) -> Result<()> {
+        let done = self.to.as_mut().map_or(Ok(()), write);
+        if done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            self.to = None;
+        }
+        match done {
+            _ if self.to.is_none() && self.needs_reader => Err(Failure::Pipe),
+            Err(error) if self.to.is_some() => {
+                Err(Error::new(ErrorKind::Io, "write", format!("standard output: {error}")).into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -75,11 +104,4 @@ pub(crate) fn save(path: &Path, bytes: &[u8]) -> Result<()> {
         ErrorKind::Io => error.with_advice(Advice::FixPath).into(),
         _ => error.into(),
     })
-}
-
-fn failure(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::Pipe,
-        _ => Error::new(ErrorKind::Io, "write", format!("standard output: {error}")).into(),
-    }
 }

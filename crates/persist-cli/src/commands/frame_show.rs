@@ -79,6 +79,7 @@ pub(crate) fn run(args: &Args, out: &mut Out) -> Result<()> {
         let kind = persist_cps::kind_of(error.class());
         Error::new(kind, "frame show", error.to_string()).with_path(&args.file).with_source(error)
     })?;
+    out.needs_reader();
     if out.is_json() {
         out.object(&frame_json(args, &bytes, &frame))?;
     } else {

@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     scan = if args.reverse { scan.reverse() } else { scan };
     scan = if args.keys_only { scan.keys_only() } else { scan };
 
+    out.needs_reader();
     let watch = Watch::new(true);
     home::with(global, &watch, |_, store| print_rows(args, scan, store, out))
 }

@@ -48,6 +48,7 @@ pub(crate) fn period(text: &str) -> std::result::Result<Duration, String> {
 
 /// Looks until Ctrl-C, which is the usual end.
 pub(crate) fn run(period: Duration, global: &Global, out: &mut Out) -> Result<()> {
+    out.needs_reader();
     // No bar: lines are the display.
     let _watch = Watch::new(true);
     let target = Target::of(global)?;

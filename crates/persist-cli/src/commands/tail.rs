@@ -65,20 +65,21 @@ struct BoundJson {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    out.needs_reader();
     let watch = Watch::new(true);
     let mut after = args.after.map(CommitNo);
     loop {
         let looked = home::with(global, &watch, |_, store| look(args, store, &mut after, out));
         // What was printed is shown before it is waited for more.
-        let looked = out.flush().and(looked);
+        let flushed = out.flush();
         match looked {
             // Somebody is at work: that is what is waited for.
-            Err(Failure::Error(error)) if args.follow && error.kind() == ErrorKind::Locked => {}
+            Err(Failure::Error(error)) if args.follow && error.kind() == ErrorKind::Locked => flushed?,
             // Ctrl-C is how following ends.
             Err(Failure::Error(error)) if args.follow && error.kind() == ErrorKind::Cancelled => {
                 return Ok(());
             }
-            looked => looked?,
+            looked => looked.and(flushed)?,
         }
         if !args.follow || !paused(Duration::from_millis(args.every)) {
             return Ok(());

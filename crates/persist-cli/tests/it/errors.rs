@@ -157,6 +157,37 @@ fn a_closed_pipe_ends_the_scan_quietly() {
 }
 
 #[test]
+fn a_failure_is_told_by_the_exit_code_also_when_nobody_reads() {
+    let place = Place::with("sqlite");
+    assert_eq!(place.run_unread(&["ingest", "--json", "nofile"]).code, 3);
+    assert_eq!(place.run_unread(&["frame", "verify", "--json", "nofile"]).code, 3);
+    place.run_unread(&["scan", "--prefix", "none"]).ok();
+    place.run_unread(&["put", "key", "value"]).ok();
+    assert_eq!(place.state().0, "1");
+    // A frame whose records are lost.
+    let span = [1, 1, 0, 0, 1, 0, b'k'];
+    place.write("span", &span);
+    place.run(&["put", "frame/00000000000000000001/0000000000", "--file", "span"]).ok();
+    for args in [&["verify", "--json"][..], &["verify"]] {
+        assert_eq!(place.run(args).code, 5);
+        assert_eq!(place.run_unread(args).code, 5);
+    }
+}
+
+#[test]
+fn what_is_written_is_written_to_the_end_also_when_nobody_reads() {
+    let place = Place::with("flatfile");
+    let frame = crate::kit::fixtures().join("frames/payload_ref_inline.frame");
+    place.write("frame", &std::fs::read(frame).unwrap());
+    // Reports of many times what a pipe and our own buffer take.
+    let long = format!("{}frame", "./".repeat(1500));
+    let mut args = vec!["ingest", "--json", "--buffered"];
+    args.resize(args.len() + 100, &long);
+    place.run_unread(&args).ok();
+    assert_eq!(place.state().0, "100");
+}
+
+#[test]
 fn the_store_may_come_from_the_environment() {
     let place = Place::new();
     let elsewhere: PathBuf = place.path().join("elsewhere");

@@ -100,6 +100,13 @@ impl Place {
         Run::of(self.command(args).output().unwrap())
     }
 
+    /// With a standard output that nobody reads any more.
+    pub(crate) fn run_unread(&self, args: &[&str]) -> Run {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Run::of(self.command(args).stdout(writer).output().unwrap())
+    }
+
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> String {
         std::fs::write(self.path().join(name), bytes).unwrap();
         name.to_owned()
