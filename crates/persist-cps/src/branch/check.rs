@@ -1,5 +1,7 @@
 //! What each verified frame says about itself a second and a third time, compared.
 
+use std::collections::BTreeMap;
+
 use persist_api::Result;
 use persist_frame::body::{CellDesc, RefKind};
 use persist_frame::{Checksum, RecordKind};
@@ -112,9 +114,13 @@ fn numbers(beside: &Beside, verified: &Verified, findings: &mut Findings) -> (u6
     let (chosen, sure) = if let Some(meta) = head {
         ((meta.head.beat, meta.head.frame_id), true)
     } else {
-        let votes = |it: &(u64, u64)| said.iter().filter(|other| *other == it).count();
-        let best = said.iter().map(votes).max().unwrap_or(0);
-        let chosen = said.iter().find(|it| votes(it) == best).copied().unwrap_or(own);
+        let mut votes = BTreeMap::<_, u64>::new();
+        for it in &said {
+            let count = votes.entry(it).or_default();
+            *count = count.saturating_add(1);
+        }
+        let best = votes.values().max().copied().unwrap_or(0);
+        let chosen = said.iter().find(|it| votes.get(it) == Some(&best)).copied().unwrap_or(own);
         (chosen, best >= 2)
     };
     let severity = if sure { S::Repaired } else { S::Unchecked };

@@ -13,6 +13,9 @@ use super::layout::{
 use super::records::{self, Files, Hints, Shape};
 use super::source::{BranchSource, File};
 
+/// So many places in `branch.dat` are tried for the payloads of a frame.
+const DAT_STARTS: usize = 4;
+
 /// Everything that was found beside the timeline.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
@@ -141,7 +144,8 @@ impl Beside {
                 hints.dat_starts.push(meta.head.dat_at);
             }
         }
-        let listed = self.frames.get(&start).into_iter().flatten();
+        // A hostile file may have all its entries for one place, and this is asked again and again.
+        let listed = self.frames.get(&start).into_iter().flatten().take(DAT_STARTS);
         hints.dat_starts.extend(listed.map(|(_, entry)| entry.dat_at));
         let copied = self.copies.get(&start).into_iter().flatten();
         for (at, header) in copied.filter(|(_, header)| header.count == shape.count).take(2) {
@@ -149,7 +153,7 @@ impl Beside {
             hints.copies.push(table);
         }
         hints.dat_starts.dedup();
-        hints.dat_starts.truncate(4);
+        hints.dat_starts.truncate(DAT_STARTS);
         Ok(hints)
     }
 }
@@ -167,7 +171,7 @@ fn plausible(entry: &FramesEntry, files: &Files<'_>) -> Result<bool> {
         return Ok(false);
     }
     let trailer = entry.idx_end().saturating_sub(TRAILER_LEN);
-    Ok(files.idx.array(trailer)?.map(u32::from_le_bytes) == Some(TRAILER_MAGIC))
+    Ok(files.idx.peek(trailer)?.map(u32::from_le_bytes) == Some(TRAILER_MAGIC))
 }
 
 /// How many bytes to step over to the next entry; `None` if none of the next positions has one.
@@ -180,4 +184,23 @@ fn realign(file: &File<'_>, files: &Files<'_>, at: u64) -> Result<Option<u64>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::branch::survey;
+
+    #[test]
+    fn hints_do_not_grow_with_the_entries_for_one_place() {
+        let nothing: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let files = survey::open(&nothing, survey::BranchLimits::default()).unwrap();
+        let entry = FramesEntry::parse(&[0; 48]);
+        let listed = (0..10_000).map(|at| (at, FramesEntry { dat_at: at, ..entry })).collect();
+        let beside = Beside { frames: BTreeMap::from([(0, listed)]), ..Beside::default() };
+        let shape = Shape { start: 0, toc_at: 0, count: 0 };
+        let hints = beside.hints(shape, 7, &files.idx).unwrap();
+        assert_eq!(hints.dat_starts, [7, 0, 1, 2]);
+        assert!(hints.dat_starts.capacity() < 32, "{}", hints.dat_starts.capacity());
+    }
 }

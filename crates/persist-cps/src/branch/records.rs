@@ -279,6 +279,9 @@ fn by_headers(files: &Files<'_>, shape: Shape, toc: &[Entry], dat_at: u64) -> Re
     let (mut idx_at, mut dat_at) = (shape.start, dat_at);
     let mut located = Vec::with_capacity(toc.len());
     for entry in toc {
+        if !files.spend(HEADER_LEN) {
+            return Ok(None);
+        }
         let next = if idx_at < shape.toc_at { record_at(files, idx_at, false)? } else { None };
         let idx_next = next.filter(|record| record.end() <= shape.toc_at);
         let dat_next = record_at(files, dat_at, true)?;
@@ -316,10 +319,11 @@ fn likeness(files: &Files<'_>, entry: &Entry, record: &Located) -> Result<u32> {
         entry.is_payload() == record.in_dat,
     ];
     let alike = plain.into_iter().map(u32::from).sum::<u32>();
-    if alike == 6 || header.key_len > files.limits.key_bytes {
+    let key_len = u64::from(header.key_len);
+    if alike == 6 || header.key_len > files.limits.key_bytes || !files.spend(key_len) {
         return Ok(alike);
     }
-    let key = files.file(record.in_dat).bytes(record.key_at(), u64::from(header.key_len))?;
+    let key = files.file(record.in_dat).bytes(record.key_at(), key_len)?;
     Ok(alike.saturating_add(u32::from(key.is_some_and(|key| key_hash(&key) == entry.key_hash))))
 }
 

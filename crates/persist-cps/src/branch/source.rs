@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use persist_api::{Error, ErrorKind, Result};
@@ -155,22 +156,27 @@ impl BranchFile for &[u8] {
     }
 }
 
-/// Bytes read at once.
+/// Bytes read at once, from a multiple of this.
 const WINDOW: u64 = 64 << 10;
+/// Windows that are kept: a frame's beginning, its table, its trailer and a key are looked at in turn.
+const WINDOWS: usize = 4;
 
-/// One file of a branch, read through a window, every length checked against that of the file. A missing file is empty.
+/// What was read last: where each window begins, and its bytes; the latest first.
+type Windows = Vec<(u64, Vec<u8>)>;
+
+/// One file of a branch, read through windows, every length checked against that of the file. A missing file is empty.
 pub(super) struct File<'s> {
     pub(super) name: &'static str,
     pub(super) len: u64,
     inner: Option<Box<dyn BranchFile + 's>>,
-    window: RefCell<(u64, Vec<u8>)>,
+    windows: RefCell<Windows>,
 }
 
 impl<'s> File<'s> {
     pub(super) fn open(source: &'s dyn BranchSource, name: &'static str) -> Result<Self> {
         let inner = source.open(name)?;
         let len = inner.as_ref().map_or(0, |file| file.len());
-        Ok(Self { name, len, inner, window: RefCell::new((0, Vec::new())) })
+        Ok(Self { name, len, inner, windows: RefCell::default() })
     }
 
     pub(super) fn is_missing(&self) -> bool {
@@ -184,28 +190,57 @@ impl<'s> File<'s> {
 
     /// Shows these bytes in pieces; `false`, and nothing shown, when they are not all inside the file.
     pub(super) fn each(&self, at: u64, len: u64, show: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.each_until(at, len, &mut |piece| {
+            show(piece);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`each`](Self::each), but stops when told to.
+    fn each_until(&self, at: u64, len: u64, show: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<bool> {
         let Some(end) = at.checked_add(len).filter(|end| *end <= self.len) else { return Ok(false) };
         let Some(file) = &self.inner else { return Ok(len == 0) };
-        let mut window = self.window.borrow_mut();
+        let mut windows = self.windows.borrow_mut();
         let mut at = at;
         while at < end {
-            let (start, bytes) = &mut *window;
-            let inside = at.checked_sub(*start).and_then(|skip| bytes.get(usize::try_from(skip).ok()?..));
-            if let Some(bytes) = inside.filter(|bytes| !bytes.is_empty()) {
-                let wanted = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
-                let piece = bytes.get(..wanted).unwrap_or(bytes);
-                show(piece);
-                at = at.saturating_add(piece.len() as u64);
-            } else {
-                let size = WINDOW.min(self.len.saturating_sub(at));
-                // Set only after the read, so that a failed one leaves no bytes that were never read.
-                let mut fresh = std::mem::take(bytes);
-                fresh.resize(usize::try_from(size).unwrap_or(0), 0);
-                file.read_at(at, &mut fresh)?;
-                *window = (at, fresh);
+            let begin = at.saturating_sub(at % WINDOW);
+            let bytes = self.window(file.as_ref(), &mut windows, begin)?;
+            let from = usize::try_from(at.saturating_sub(begin)).unwrap_or(usize::MAX);
+            let until = usize::try_from(end.saturating_sub(begin)).unwrap_or(usize::MAX).min(bytes.len());
+            // Never empty: the window reaches beyond `at`, which lies before the end of the file.
+            let Some(piece) = bytes.get(from..until).filter(|piece| !piece.is_empty()) else { break };
+            if show(piece).is_break() {
+                break;
             }
+            at = at.saturating_add(piece.len() as u64);
         }
         Ok(true)
+    }
+
+    /// The window that begins here, read if it is not kept.
+    fn window<'w>(&self, file: &dyn BranchFile, windows: &'w mut Windows, begin: u64) -> Result<&'w [u8]> {
+        match windows.iter().position(|(at, _)| *at == begin) {
+            Some(0) => {}
+            Some(place) => windows.get_mut(..=place).unwrap_or_default().rotate_right(1),
+            None => {
+                let spare = if windows.len() < WINDOWS { None } else { windows.pop() };
+                let mut bytes = spare.map(|(_, bytes)| bytes).unwrap_or_default();
+                let size = WINDOW.min(self.len.saturating_sub(begin));
+                bytes.resize(usize::try_from(size).unwrap_or(0), 0);
+                // Kept only after the read, so that a failed one leaves no bytes that were never read.
+                file.read_at(begin, &mut bytes)?;
+                windows.insert(0, (begin, bytes));
+            }
+        }
+        Ok(windows.first().map_or(&[], |(_, bytes)| bytes))
+    }
+
+    /// As [`array`](Self::array), for a place that is looked at once: no window is read for it.
+    pub(super) fn peek<const N: usize>(&self, at: u64) -> Result<Option<[u8; N]>> {
+        let Some(file) = self.inner.as_ref().filter(|_| self.holds(at, N as u64)) else { return Ok(None) };
+        let mut array = [0; N];
+        file.read_at(at, &mut array)?;
+        Ok(Some(array))
     }
 
     /// A structure of known length; `None` when it is not all inside the file.
@@ -237,31 +272,22 @@ impl<'s> File<'s> {
         Ok(Some(bytes))
     }
 
-    /// The next place from `at` on where these four bytes stand.
+    /// The next place from `at` on where these four bytes stand. Looks no further.
     pub(super) fn find(&self, at: u64, word: u32) -> Result<Option<u64>> {
-        let mut at = at;
-        let mut tail = 0_u32;
-        let mut seen = 0_u32;
-        while at < self.len {
-            let size = WINDOW.min(self.len.saturating_sub(at));
-            let mut found = None;
-            let mut here = at;
-            self.each(at, size, &mut |piece| {
-                for byte in piece {
-                    tail = tail >> 8 | u32::from(*byte) << 24;
-                    seen = seen.saturating_add(1);
-                    here = here.saturating_add(1);
-                    if tail == word && seen >= 4 && found.is_none() {
-                        found = here.checked_sub(4);
-                    }
+        let (mut tail, mut seen) = (0_u32, 0_u64);
+        let mut found = None;
+        self.each_until(at, self.len.saturating_sub(at), &mut |piece| {
+            for byte in piece {
+                tail = tail >> 8 | u32::from(*byte) << 24;
+                seen = seen.saturating_add(1);
+                if tail == word && seen >= 4 {
+                    found = at.checked_add(seen).and_then(|end| end.checked_sub(4));
+                    return ControlFlow::Break(());
                 }
-            })?;
-            if found.is_some() {
-                return Ok(found);
             }
-            at = at.saturating_add(size);
-        }
-        Ok(None)
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
     }
 }
 

@@ -31,13 +31,18 @@ pub(super) fn walk(
     seen: &dyn Observer,
     each: &mut dyn FnMut(Verified) -> Result<()>,
 ) -> Result<Timeline> {
-    let mut walk =
-        Walk { files, beside, copies, dat_end: 0, known: BTreeMap::new(), timeline: Timeline::default() };
+    let mut walk = Walk {
+        files,
+        beside,
+        copies,
+        seen,
+        dat_end: 0,
+        known: BTreeMap::new(),
+        timeline: Timeline::default(),
+    };
     let mut at = 0_u64;
     while at < files.idx.len {
-        let progress =
-            Progress { phase: "verify branch", done: at, total: Some(files.idx.len), unit: "bytes" };
-        seen.step("import_branch", progress)?;
+        walk.step(at)?;
         at = match walk.frame_at(at)? {
             Step::Frame(verified) => walk.accept(verified, each)?,
             Step::Damaged(shape) => {
@@ -70,6 +75,7 @@ struct Walk<'w, 's> {
     files: &'w Files<'s>,
     beside: &'w Beside,
     copies: &'w File<'s>,
+    seen: &'w dyn Observer,
     /// Where the last frame's part of `branch.dat` ended.
     dat_end: u64,
     /// Frames that were shown: number to digest.
@@ -78,6 +84,11 @@ struct Walk<'w, 's> {
 }
 
 impl Walk<'_, '_> {
+    fn step(&self, at: u64) -> Result<()> {
+        let total = Some(self.files.idx.len);
+        self.seen.step("import_branch", Progress { phase: "verify branch", done: at, total, unit: "bytes" })
+    }
+
     fn accept(&mut self, verified: Verified, each: &mut dyn FnMut(Verified) -> Result<()>) -> Result<u64> {
         let (start, end) = (verified.shape.start, verified.shape.end());
         let id = verified.trailer.frame_id;
@@ -117,7 +128,9 @@ impl Walk<'_, '_> {
     fn search(&self, from: u64) -> Result<Option<Verified>> {
         let mut at = from;
         while let Some(trailer_at) = self.files.idx.find(at, TRAILER_MAGIC)? {
-            if !self.files.spend(TRAILER_LEN) {
+            self.step(trailer_at)?;
+            // What was looked through, and the trailer.
+            if !self.files.spend(trailer_at.saturating_sub(at).saturating_add(TRAILER_LEN)) {
                 break;
             }
             for shape in self.shapes(from, trailer_at)? {

@@ -13,6 +13,7 @@ mod branch_flips;
 mod branch_kit;
 mod branch_read;
 mod branch_twins;
+mod branch_work;
 mod damage;
 mod kit;
 mod refusals;
