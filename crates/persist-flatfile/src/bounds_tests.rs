@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use persist_api::{BeatNo, Driver, Durability, Engine, ErrorKind, FeedItem, OpenOptions, Quiet};
+use persist_api::{
+    BeatNo, Driver, Durability, Engine, ErrorKind, FeedItem, Observer, OpenOptions, Progress, Quiet,
+};
 
 use crate::FlatfileDriver;
 use crate::core::Core;
@@ -166,4 +168,38 @@ fn zeros_are_filled_as_they_are_used_and_a_kept_segment_has_none() {
     };
     engine.feed(BeatNo(0), &mut visit).unwrap();
     assert_eq!(beats, 40);
+}
+
+/// Commits whenever the frames are being read, and has what it commits flushed.
+struct Commits(Arc<Core>, FlatfileEngine);
+
+impl Observer for Commits {
+    fn progress(&self, progress: Progress) -> ControlFlow<()> {
+        if progress.phase == "replay" {
+            for n in 0..20 {
+                put(&self.1, Durability::Durable, &[n], &[n; 1000]).unwrap();
+            }
+            assert!(self.0.log.lock().timeline.is_held());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn beats_are_committed_and_flushed_while_a_verify_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let (core, engine) = open_core(dir.path(), &options(&[]));
+    put(&engine, Durability::Durable, b"key", &[1; 1000]).unwrap();
+    let (done, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let seen = Commits(core, engine);
+        let mut findings = Vec::new();
+        let stat = seen.1.verify(&mut |finding| findings.push(finding), &seen).unwrap();
+        let left = seen.0.log.lock().timeline.ends().len();
+        done.send((stat.damaged, findings, left, figure(&seen.1, "runs"))).unwrap();
+    });
+    let (damaged, findings, left, runs) =
+        wait.recv_timeout(std::time::Duration::from_secs(60)).expect("verify and commit wait for each other");
+    assert_eq!((damaged, findings), (0, vec![]));
+    assert!(runs > 1 && left <= 1, "{runs} runs, {left} segments before the one in use");
 }

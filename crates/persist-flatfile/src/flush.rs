@@ -60,7 +60,7 @@ impl Drop for Claim<'_> {
 /// # Errors
 /// `Io`, `Full`. The memtable then stays, and so do its segments. `Poisoned`.
 pub(crate) fn flush_oldest(core: &Core, upto: u64) -> Result<Option<u64>> {
-    let _nobody_verifies = core.flushing.read();
+    let _nobody_begins_to_verify = core.flushing.read();
     let Some(claim) = Claim::take(core, upto) else { return Ok(None) };
     let table = &claim.table;
     let published = core.published();

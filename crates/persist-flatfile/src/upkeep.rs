@@ -81,17 +81,19 @@ impl Core {
     /// Prepares room for the beats to come, once there was one: a store that is at rest after a checkpoint stays small.
     fn work_ahead(&self) {
         // A segment that comes too late is removed again, which must not surprise whoever reads them all.
-        let _nobody_verifies = self.flushing.read();
-        let (ahead, zeros, buffers) = {
+        let _nobody_begins_to = self.flushing.read();
+        let (ahead, held, zeros, buffers) = {
             let log = self.log.lock();
             if log.timeline.current_bytes() == 0 {
                 return;
             }
-            (log.ahead.clone(), log.zeros, Arc::clone(log.active.buffers()))
+            (log.ahead.clone(), log.timeline.is_held(), log.zeros, Arc::clone(log.active.buffers()))
         };
         buffers.make_ready();
         // Zeros that cannot be written now do no harm; a sync that failed has poisoned the timeline, which says so.
-        let _ = ahead.work(zeros);
+        if !held {
+            let _ = ahead.work(zeros);
+        }
     }
 
     /// Makes runs of all beats committed so far.

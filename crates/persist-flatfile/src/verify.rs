@@ -94,11 +94,30 @@ fn read_rows(
     }
 }
 
+/// Sees that no segment goes away, while memtables become runs and beats are committed.
+struct Held<'c>(&'c Core);
+
+impl<'c> Held<'c> {
+    fn new(core: &'c Core) -> Self {
+        // Nobody is just about to remove one.
+        let _nobody_at_work = core.flushing.write();
+        core.log.lock().timeline.hold();
+        Self(core)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let in_runs = self.0.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);
+        // What cannot be removed now is tried again after the next run.
+        let _ = self.0.log.lock().timeline.release(in_runs);
+    }
+}
+
 /// Reads the frames again that no run holds.
 fn read_timeline(core: &Core, damage: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<()> {
-    // No segment goes away while this is held. Frames that are committed from here on may be half written when they are
-    // read, so what is said about them does not count.
-    let _no_flush = core.flushing.write();
+    // Frames that are committed from here on may be half written when they are read, so what is said about them does not count.
+    let _held = Held::new(core);
     let (published, head) = {
         let log = core.log.lock();
         let published = core.published();

@@ -57,6 +57,10 @@ pub(crate) struct Timeline {
     durable: u64,
     chain: u64,
     kept: Kept,
+    /// So many read all segments, which must stay where they are.
+    held: u32,
+    /// Nobody wants the frames up to this one for the feed, although their segments may still be here.
+    unwanted: u64,
 }
 
 impl Timeline {
@@ -95,6 +99,8 @@ impl Timeline {
             durable: from.last_frame,
             chain: from.chain,
             kept,
+            held: 0,
+            unwanted: 0,
         })
     }
 
@@ -258,18 +264,39 @@ impl Timeline {
         self.writable().map(|_| ())
     }
 
+    /// Has every segment stay where it is, until it is [released](Self::release).
+    pub(crate) fn hold(&mut self) {
+        self.held = self.held.saturating_add(1);
+    }
+
+    /// Ends a [`hold`](Self::hold): what should have been [retired](Self::retire) meanwhile is.
+    ///
+    /// # Errors
+    /// As [`retire`](Self::retire).
+    pub(crate) fn release(&mut self, upto: u64) -> Result<usize> {
+        self.held = self.held.saturating_sub(1);
+        self.retire(upto)
+    }
+
+    /// Whether somebody reads all segments.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held > 0
+    }
+
     /// Forgets closed segments whose frames are all in durable runs, that is up to and with frame `upto`: they are removed, or
-    /// moved to `damaged/` when part of them does not verify. Answers how many. The current segment stays.
+    /// moved to `damaged/` when part of them does not verify. Answers how many. The current segment stays,
+    /// and so do all while they are [held](Self::hold).
     ///
     /// # Errors
     /// `Io`; what is still listed is tried again next time.
     pub(crate) fn retire(&mut self, upto: u64) -> Result<usize> {
         let mut done = 0;
-        while let Some(oldest) = self.closed.first().copied().filter(|closed| closed.frames.upto <= upto) {
+        let is_done = |closed: &ClosedSegment| closed.frames.upto <= upto;
+        while let Some(oldest) = self.closed.first().copied().filter(is_done).filter(|_| self.held == 0) {
             let path = self.shared.dir.join(Kind::Timeline.name(oldest.segment));
             if oldest.damaged {
                 super::aside::move_aside(&*self.shared.disk, &self.shared.dir, &path)?;
-            } else if self.kept.wants_any() {
+            } else if self.kept.wants_any() && oldest.frames.upto > self.unwanted {
                 self.kept.take(
                     &*self.shared.disk,
                     &self.shared.dir,
@@ -303,6 +330,7 @@ impl Timeline {
     pub(crate) fn keep(&mut self, keep: Keep, newest: BeatNo, in_runs: u64) -> Result<Option<BeatNo>> {
         if !self.kept.wants_any() {
             // Nobody wanted these: the large values that they refer to may be gone, although they themselves are still here.
+            self.unwanted = self.unwanted.max(in_runs);
             self.retire(in_runs)?;
             if keep != Keep::Nothing {
                 // A run of the others may be on its way. Whoever makes it has seen that nobody wants them and not synced them.
@@ -336,10 +364,12 @@ impl Timeline {
         Ok(all)
     }
 
+    /// The segments with frames that the feed may need.
     fn segments_in_use(&self) -> impl Iterator<Item = u32> + '_ {
         let current = self.current.as_ref().filter(|current| current.end > 0);
         let current = current.map(|current| current.segment.number());
-        self.closed.iter().map(|closed| closed.segment).chain(current)
+        let closed = self.closed.iter().filter(|closed| closed.frames.upto > self.unwanted);
+        closed.map(|closed| closed.segment).chain(current)
     }
 
     /// A walk that meets every frame of the beats after `after`; `None` when they are not all there.
