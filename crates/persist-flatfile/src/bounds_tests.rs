@@ -203,3 +203,38 @@ fn beats_are_committed_and_flushed_while_a_verify_reads() {
     assert_eq!((damaged, findings), (0, vec![]));
     assert!(runs > 1 && left <= 1, "{runs} runs, {left} segments before the one in use");
 }
+
+#[test]
+fn what_is_kept_before_a_gap_is_not_served() {
+    // Which of six segments is missing, and the first beat that is served then.
+    for (missing, first) in [(1, 2), (3, 4), (6, 7)] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = OpenOptions { keep_feed: true, ..options(&[]) };
+        let engine = open(dir.path(), &options);
+        for n in 0..6 {
+            put(&*engine, Durability::Buffered, &[n], &[n]).unwrap();
+            engine.checkpoint().unwrap();
+        }
+        put(&*engine, Durability::Buffered, b"last", b"one").unwrap();
+        engine.close().map_err(|(_, error)| error).unwrap();
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let wanted = format!("branch.old.{missing:08}");
+        let path = names.into_iter().find(|path| path.to_string_lossy().contains(&wanted)).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let engine = open(dir.path(), &options);
+        assert_eq!(engine.keep_feed(Some(BeatNo(0))).unwrap().after, BeatNo(first - 1));
+        let feed = |after| {
+            let mut beats = Vec::new();
+            let mut visit = |item: FeedItem<'_>| {
+                if let FeedItem::Beat(header) = item {
+                    beats.push(header.beat.0);
+                }
+                ControlFlow::Continue(())
+            };
+            let done = engine.feed(BeatNo(after), &mut visit).map_err(|error| error.kind());
+            done.map(|()| beats)
+        };
+        assert_eq!(feed(first - 1), Ok((first..=7).collect()));
+        assert_eq!(feed(first - 2), Err(ErrorKind::Stale));
+    }
+}

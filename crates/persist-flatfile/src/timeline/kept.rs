@@ -10,8 +10,8 @@ use persist_api::{BeatNo, Result};
 use persist_io::{Disk, EntryKind, FileMode};
 
 use super::frame::{FRAME_HEADER, FrameHead, Place};
-use super::segment_header::FIRST_FRAME_AT;
-use crate::names::{Kind, kept_name, parse_kept};
+use super::segment_header::{FIRST_FRAME_AT, SEGMENT_HEADER, SegmentHeader};
+use crate::names::{Kind, kept_name, parse, parse_kept};
 
 /// What stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ struct KeptSegment {
     end: u64,
     /// Beat of its first frame; `None` when that does not verify.
     first_beat: Option<BeatNo>,
+    /// The segment before it; `None` when there was none or nothing says so.
+    previous: Option<u32>,
     bytes: u64,
 }
 
@@ -43,7 +45,7 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Finds what was kept before. Without `keep` it is removed.
+    /// Finds what was kept before. Without `keep` it is removed; with it, what lies before a gap is: nobody can follow over that.
     ///
     /// # Errors
     /// `Io`.
@@ -59,17 +61,34 @@ impl Kept {
             }
         }
         kept.segments.sort_by_key(|segment| segment.number);
-        if !keep {
-            kept.remove(disk, dir, usize::MAX)?;
-        }
+        let needless = if keep { kept.before_gap(disk, dir, store)? } else { usize::MAX };
+        kept.remove(disk, dir, needless)?;
         Ok(kept)
+    }
+
+    /// How many segments lie before one that is missing.
+    fn before_gap(&self, disk: &dyn Disk, dir: &Path, store: u64) -> Result<usize> {
+        let in_use = disk.list(dir)?.unwrap_or_default().into_iter().filter_map(|entry| {
+            parse(&entry.name).filter(|(kind, _)| *kind == Kind::Timeline && entry.kind == EntryKind::File)
+        });
+        let oldest = in_use.map(|(_, number)| number).min();
+        let following = match oldest {
+            Some(number) => previous(disk, &dir.join(Kind::Timeline.name(number)), store, number)?,
+            None => None,
+        };
+        let befores = self.segments.iter().skip(1).map(|segment| segment.previous).chain([following]);
+        let misses =
+            |(segment, before): (&KeptSegment, Option<u32>)| before.is_some_and(|b| b != segment.number);
+        let last = self.segments.iter().zip(befores).enumerate().filter(|(_, pair)| misses(*pair)).last();
+        Ok(last.map_or(0, |(at, _)| at + 1))
     }
 
     fn add(&mut self, disk: &dyn Disk, dir: &Path, store: u64, number: u32, end: u64) -> Result<()> {
         let path = dir.join(kept_name(number, end));
         let bytes = disk.open(&path, FileMode::Read)?.len()?;
         let first_beat = first_beat(disk, &path, store, number)?;
-        self.segments.push(KeptSegment { number, end, first_beat, bytes });
+        let previous = previous(disk, &path, store, number)?;
+        self.segments.push(KeptSegment { number, end, first_beat, previous, bytes });
         Ok(())
     }
 
@@ -150,6 +169,18 @@ impl Kept {
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.bytes))
     }
+}
+
+/// The segment before one, as its header says; `None` when that names none or does not verify.
+///
+/// # Errors
+/// `Io`.
+fn previous(disk: &dyn Disk, path: &Path, store: u64, segment: u32) -> Result<Option<u32>> {
+    let mut bytes = [0; SEGMENT_HEADER];
+    disk.open(path, FileMode::Read)?.read_at(0, &mut bytes)?;
+    let header = SegmentHeader::decode(&bytes).and_then(Result::ok);
+    let header = header.filter(|header| header.segment == segment && header.store == store);
+    Ok(header.map(|header| header.previous).filter(|previous| *previous > 0))
 }
 
 /// Cuts off what lies behind the frames of a kept segment: mostly zeros that were filled ahead. Its name says where that begins, so
