@@ -154,18 +154,18 @@ impl Segment {
         self.file.sync_data()
     }
 
+    /// True when [`fill`](Self::fill) has work. Cheap.
+    pub(crate) fn wants_fill(&self) -> bool {
+        let ahead = self.filled.load(Ordering::Acquire).saturating_sub(self.end());
+        ahead < self.low.load(Ordering::Relaxed)
+    }
+
     /// No more frames will come: nothing is filled from now on. Answers the length of the file. Waits for one piece of zeros
     /// at most.
     pub(crate) fn close(&self) -> u64 {
         let mut reserved = self.reserved.lock();
         reserved.closed = true;
         reserved.zeroed.max(self.file_len())
-    }
-
-    /// True when [`fill`](Self::fill) has work. Cheap.
-    pub(crate) fn wants_fill(&self) -> bool {
-        let ahead = self.filled.load(Ordering::Acquire).saturating_sub(self.end());
-        ahead < self.low.load(Ordering::Relaxed)
     }
 
     /// Fills with zeros as far ahead of the writer as this segment's step says, and makes the next step, which is due once half
