@@ -20,7 +20,8 @@ pub struct Progress {
 /// Watches a long verb. Answering `Break` stops it: the verb then fails with `Cancelled` and leaves the store as a crash
 /// at that point would, that is whole.
 pub trait Observer {
-    /// Called now and then, on the thread that does the work.
+    /// Called now and then, on the thread that does the work and in the midst of it: portable code does not write to the engine from
+    /// here, which may wait for the very work that is under way.
     fn progress(&self, progress: Progress) -> ControlFlow<()>;
 }
 
