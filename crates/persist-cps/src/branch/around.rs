@@ -9,7 +9,7 @@ use super::check::MODES;
 use super::finding::{BranchSeverity as S, Findings};
 use super::hints::Beside;
 use super::layout::{ENTRY_LEN, Entry, FramesEntry, TRAILER_LEN, Trailer, key_hash};
-use super::records::{Files, Shape};
+use super::records::{self, Files, Shape};
 use super::survey::{BranchFrame, Gathered};
 use super::timeline::Timeline;
 
@@ -101,6 +101,20 @@ impl Lost<'_, '_> {
         Ok(count)
     }
 
+    /// Where the parts of a lost frame are, by its trailer; or by its headers where the end of the file cuts the trailer off.
+    fn shape(&self, entry: &FramesEntry) -> Result<Option<Shape>> {
+        let idx = &self.files.idx;
+        let trailer = entry.idx_end().checked_sub(TRAILER_LEN);
+        let Some(trailer) = trailer.map(|at| idx.array(at)).transpose()?.flatten() else {
+            let followed = records::follow(self.files, entry.idx_at)?;
+            let shape = followed.map(|(_, toc_at, count)| Shape { start: entry.idx_at, toc_at, count });
+            return Ok(shape.filter(|shape| shape.end() == entry.idx_end()));
+        };
+        let empty = Shape { start: entry.idx_at, toc_at: 0, count: Trailer::parse(&trailer).count };
+        let toc_at = entry.idx_end().checked_sub(empty.end()).filter(|at| *at >= entry.idx_at);
+        Ok(toc_at.map(|toc_at| Shape { toc_at, ..empty }))
+    }
+
     /// A frame that somebody names and that is not there.
     fn missing(
         &mut self,
@@ -119,18 +133,13 @@ impl Lost<'_, '_> {
             (0, dat) => ("dat_short", format!("branch.dat is {dat} bytes too short for it")),
             (idx, _) => ("idx_short", format!("branch.idx is {idx} bytes too short for it")),
         };
-        let trailer = entry.idx_end().checked_sub(TRAILER_LEN);
-        let trailer = trailer.map(|at| idx.array(at)).transpose()?.flatten();
-        let count = trailer.map(|bytes| Trailer::parse(&bytes).count);
-        let shape = |count: u32| {
-            let empty = Shape { start: entry.idx_at, toc_at: 0, count };
-            let toc_at = entry.idx_end().checked_sub(empty.end()).filter(|at| *at >= entry.idx_at)?;
-            Some(Shape { toc_at, ..empty })
-        };
         // Many entries may name the same large table.
-        let affordable = |count: &u32| self.files.spend(u64::from(*count).saturating_mul(ENTRY_LEN));
-        let table = count.filter(affordable).and_then(shape);
-        let table = table.map(|shape| shape.entries(self.files)).transpose()?.unwrap_or_default();
+        let table = match self.shape(entry)? {
+            Some(shape) if self.files.spend(u64::from(shape.count).saturating_mul(ENTRY_LEN)) => {
+                shape.entries_left(self.files)?
+            }
+            _ => Vec::new(),
+        };
         let keys = self.keys(&table, entry.idx_at, gathered)?;
         let what = format!(
             "a committed frame of beat {} is lost: {why}; {keys} keys are known to be affected",

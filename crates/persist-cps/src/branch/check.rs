@@ -8,7 +8,9 @@ use persist_frame::{Checksum, RecordKind};
 
 use super::finding::{BranchSeverity as S, Findings};
 use super::hints::Beside;
-use super::layout::{CAS_REF, COPY_HEADER_LEN, Entry, PAYLOAD, TOC_MAGIC, TRAILER_MAGIC, toc_header};
+use super::layout::{
+    CAS_REF, COPY_HEADER_LEN, Entry, PAYLOAD, TOC_MAGIC, TRAILER_LEN, TRAILER_MAGIC, toc_header,
+};
 use super::records::{self, Files, How, Located, Verified, payload_head, stored_payload_head};
 use super::source::File;
 use super::survey::{BlobRef, BranchFrame, Gathered, Newest};
@@ -140,6 +142,12 @@ fn brackets(files: &Files<'_>, verified: &Verified, frame_id: u64, findings: &mu
         let what =
             "magic or count of the table of contents is damaged; the frame's digest is right without it";
         findings.add(S::Repaired, "toc_header", (IDX, Some(shape.toc_at), Some(frame_id)), what);
+    }
+    if !files.idx.holds(shape.trailer_at(), TRAILER_LEN) {
+        let what = "the end of the file cuts the trailer off; the records are what branch.meta says";
+        let place = (IDX, Some(shape.trailer_at()), Some(frame_id));
+        findings.add(S::Repaired, "trailer_damaged", place, what);
+        return Ok(());
     }
     let mut wrong = Vec::new();
     if trailer.magic != TRAILER_MAGIC {

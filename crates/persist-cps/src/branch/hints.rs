@@ -8,7 +8,7 @@ use persist_api::Result;
 use super::finding::{BranchSeverity as S, Findings};
 use super::layout::{
     COPY_HEADER_LEN, COPY_MAGIC, CopyHeader, ENTRY_LEN, FRAMES_ENTRY_LEN, FramesEntry, META_LEN, Meta,
-    TRAILER_LEN, TRAILER_MAGIC,
+    TRAILER_LEN, TRAILER_MAGIC, Trailer,
 };
 use super::records::{self, Files, Hints, Shape};
 use super::source::{BranchSource, File};
@@ -134,14 +134,24 @@ impl Beside {
         Ok(())
     }
 
+    /// The heads that verify and name a frame.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Meta> {
+        [self.meta, self.next_meta].into_iter().flatten().filter(|meta| !meta.is_empty())
+    }
+
     /// What is known beside the timeline of a frame of this shape.
     pub(super) fn hints(&self, shape: Shape, dat_end: u64, copies: &File<'_>) -> Result<Hints> {
         let start = shape.start;
         let mut hints = Hints { dat_starts: vec![dat_end], ..Hints::default() };
-        for meta in [self.meta, self.next_meta].into_iter().flatten() {
-            if meta.head.idx_at == start && !meta.is_empty() {
-                hints.digests.push(meta.digest);
-                hints.dat_starts.push(meta.head.dat_at);
+        for meta in self.heads().filter(|meta| meta.head.idx_at == start) {
+            hints.digests.push(meta.digest);
+            hints.dat_starts.push(meta.head.dat_at);
+            if meta.head.idx_end() == shape.end() {
+                let FramesEntry { beat, frame_id, .. } = meta.head;
+                let (magic, digest) = (TRAILER_MAGIC, meta.digest);
+                let trailer =
+                    Trailer { magic, reserved: 0, beat, frame_id, count: shape.count, flags: 0, digest };
+                hints.trailer.get_or_insert(trailer);
             }
         }
         // A hostile file may have all its entries for one place, and this is asked again and again.

@@ -135,9 +135,16 @@ impl Shape {
     pub(super) fn entries(&self, files: &Files<'_>) -> Result<Vec<Entry>> {
         entries(&files.idx, self.toc_at.saturating_add(TOC_HEADER_LEN), self.count)
     }
+
+    /// As many lines of the table as the end of the file leaves.
+    pub(super) fn entries_left(&self, files: &Files<'_>) -> Result<Vec<Entry>> {
+        let at = self.toc_at.saturating_add(TOC_HEADER_LEN);
+        let left = files.idx.len.saturating_sub(at) / ENTRY_LEN;
+        entries(&files.idx, at, u32::try_from(left).unwrap_or(u32::MAX).min(self.count))
+    }
 }
 
-/// A table of contents; short if the file is.
+/// A table of contents; empty if it is not all inside the file.
 pub(super) fn entries(file: &File<'_>, at: u64, count: u32) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     if !file.holds(at, u64::from(count).saturating_mul(ENTRY_LEN)) {
@@ -162,6 +169,8 @@ pub(super) struct Hints {
     pub(super) copies: Vec<Vec<Entry>>,
     /// Where its records in `branch.dat` may begin.
     pub(super) dat_starts: Vec<u64>,
+    /// What its trailer said, for one that the end of the file cuts off.
+    pub(super) trailer: Option<Trailer>,
 }
 
 /// Follows record headers in `branch.idx` from `start` to a table of contents.
@@ -197,7 +206,7 @@ fn record_at(files: &Files<'_>, at: u64, in_dat: bool) -> Result<Option<Located>
 /// # Errors
 /// `TooLarge` when a frame that is there exceeds the limits.
 pub(super) fn verify(files: &Files<'_>, shape: Shape, hints: &Hints) -> Result<Option<Verified>> {
-    let Some(trailer) = shape.trailer(files)? else { return Ok(None) };
+    let Some(trailer) = shape.trailer(files)?.or(hints.trailer) else { return Ok(None) };
     let named = |digest: &Digest| *digest == trailer.digest || hints.digests.contains(digest);
     if shape.count > files.limits.records {
         return too_large(files, shape, &trailer);
@@ -210,7 +219,7 @@ pub(super) fn verify(files: &Files<'_>, shape: Shape, hints: &Hints) -> Result<O
         starts.dedup();
         for dat_at in if starts.is_empty() { vec![0] } else { starts } {
             let Some(located) = by_headers(files, shape, &toc, dat_at)? else { continue };
-            fits(files, shape, &located)?;
+            fits(files, shape, &trailer, &located)?;
             match digest(files, &located, Checksum::Crc32)? {
                 Some(digest) if named(&digest) => return Ok(found(located, digest, How::Headers)),
                 _ => {}
@@ -220,7 +229,7 @@ pub(super) fn verify(files: &Files<'_>, shape: Shape, hints: &Hints) -> Result<O
     let tables = std::iter::once((&toc, How::Toc)).chain(hints.copies.iter().map(|copy| (copy, How::Copy)));
     for (table, how) in tables {
         let Some(located) = by_table(files, shape, table) else { continue };
-        fits(files, shape, &located)?;
+        fits(files, shape, &trailer, &located)?;
         for mode in [Checksum::Crc32, Checksum::RawCastagnoli] {
             match digest(files, &located, mode)? {
                 Some(digest) if named(&digest) => return Ok(found(located, digest, how)),
@@ -246,9 +255,9 @@ fn limit(shape: Shape, what: &str) -> Error {
 }
 
 /// Records that are all inside the files must also be inside the limits.
-fn fits(files: &Files<'_>, shape: Shape, located: &[Located]) -> Result<()> {
+fn fits(files: &Files<'_>, shape: Shape, trailer: &Trailer, located: &[Located]) -> Result<()> {
     let bytes = located.iter().fold(0_u64, |sum, record| sum.saturating_add(record.header.content_len()));
-    if bytes > u64::from(files.limits.frame_bytes) && claims_to_be_whole(files, shape)? {
+    if bytes > u64::from(files.limits.frame_bytes) && claims_to_be_whole(files, shape, trailer)? {
         let what = format!("{bytes} bytes of keys and values, {} are allowed", files.limits.frame_bytes);
         return Err(limit(shape, &what));
     }
@@ -256,13 +265,11 @@ fn fits(files: &Files<'_>, shape: Shape, located: &[Located]) -> Result<()> {
 }
 
 /// Both magics stand where they should and agree on the number of records.
-pub(super) fn claims_to_be_whole(files: &Files<'_>, shape: Shape) -> Result<bool> {
+pub(super) fn claims_to_be_whole(files: &Files<'_>, shape: Shape, trailer: &Trailer) -> Result<bool> {
     let head = files.idx.array(shape.toc_at)?.map(toc_header);
-    let trailer = shape.trailer(files)?;
     Ok(head == Some((TOC_MAGIC, shape.count))
-        && trailer.is_some_and(|trailer| {
-            trailer.magic == super::layout::TRAILER_MAGIC && trailer.count == shape.count
-        }))
+        && trailer.magic == super::layout::TRAILER_MAGIC
+        && trailer.count == shape.count)
 }
 
 /// Every line of the table points somewhere else than into this frame: these are bytes of another frame, copied. What

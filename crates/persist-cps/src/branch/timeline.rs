@@ -117,7 +117,10 @@ impl Walk<'_, '_> {
             return Ok(Step::Frame(verified));
         }
         // Where it ends is believed only if both magics agree and the table speaks of this place.
-        let whole = records::claims_to_be_whole(self.files, shape)?;
+        let whole = match shape.trailer(self.files)? {
+            Some(trailer) => records::claims_to_be_whole(self.files, shape, &trailer)?,
+            None => false,
+        };
         if whole && !records::moved(&shape.entries(self.files)?, shape) {
             return Ok(Step::Damaged(shape));
         }
@@ -139,6 +142,12 @@ impl Walk<'_, '_> {
                 }
             }
             at = trailer_at.saturating_add(1);
+        }
+        // The newest frame may have lost its trailer to the end of the file.
+        for start in self.beside.heads().map(|meta| meta.head.idx_at).filter(|start| *start > from) {
+            if let Step::Frame(verified) = self.frame_at(start)? {
+                return Ok(Some(verified));
+            }
         }
         Ok(None)
     }

@@ -1,10 +1,12 @@
 //! Damaged branch directories: each defect of the original in reading and recovering is a test by name. What still verifies
 //! is never lost, and what is lost is said.
 
-use persist_cps::branch::{BranchSeverity as S, BranchSurvey};
-use persist_frame::Checksum;
+use persist_api::{Durability, ErrorKind, Quiet};
+use persist_cps::branch::{BranchLimits, BranchSeverity as S, BranchSurvey, import_branch};
+use persist_frame::{Checksum, Limits};
 
 use crate::branch_kit::{Dir, Engine, chunk, codes, has, ids, plain, small, survey};
+use crate::kit::Place;
 
 fn changed(change: impl FnOnce(&mut Dir)) -> BranchSurvey {
     let mut dir = small(Checksum::Crc32).dir;
@@ -90,7 +92,7 @@ fn a_frame_that_is_whole_behind_the_head_is_not_thrown_away() {
 #[test]
 fn idx_or_dat_shorter_than_the_head_loses_only_the_frames_cut() {
     let ends = ends();
-    for cut in [ends[3] - 1, ends[3] - 64, ends[2] + 1, ends[2]] {
+    for cut in [ends[2] + 17, ends[2] + 1, ends[2]] {
         let survey = changed(|dir| file(dir, "branch.idx").truncate(cut));
         assert_eq!(ids(&survey), [1, 2, 3], "cut at {cut}");
         assert!(codes(&survey).contains(&"idx_short") && !survey.is_complete(), "{:?}", codes(&survey));
@@ -105,6 +107,70 @@ fn idx_or_dat_shorter_than_the_head_loses_only_the_frames_cut() {
     assert_eq!(stale, [&b"a"[..], b"q\x00"], "the lost frame had newer values of them");
     let survey = changed(|dir| file(dir, "branch.idx").clear());
     assert_eq!((ids(&survey).len(), has(&survey, S::Lost)), (0, true));
+}
+
+#[test]
+fn a_head_that_lost_its_trailer_alone_is_whole() {
+    let ends = ends();
+    for cut in [ends[3] - 1, ends[3] - 24, ends[3] - 64] {
+        let survey = changed(|dir| file(dir, "branch.idx").truncate(cut));
+        nothing_is_lost(&survey, &["trailer_damaged"]);
+        // Also behind damage: where it begins is in branch.meta.
+        let survey = changed(|dir| {
+            file(dir, "branch.idx").truncate(cut);
+            file(dir, "branch.idx")[ends[1]..ends[2]].fill(0xEE);
+        });
+        assert_eq!(ids(&survey), [1, 2, 4], "cut at {cut}");
+        // Nothing but branch.meta vouches for it.
+        let survey = changed(|dir| {
+            file(dir, "branch.idx").truncate(cut);
+            file(dir, "branch.meta")[50] ^= 1;
+        });
+        assert_eq!(ids(&survey), [1, 2, 3], "cut at {cut}");
+    }
+    // A checkpoint has the table, if that is cut, too.
+    let survey = changed(|dir| file(dir, "branch.idx").truncate(ends[3] - 65));
+    nothing_is_lost(&survey, &["record_header", "toc_entry", "trailer_damaged"]);
+    // It is imported like any other.
+    let mut dir = small(Checksum::Crc32).dir;
+    file(&mut dir, "branch.idx").truncate(ends[3] - 1);
+    let survey = self::survey(&dir);
+    let mut place = Place::new();
+    let done =
+        import_branch(&mut place.writer, &place.store, &dir, &survey, Durability::Durable, &Quiet).unwrap();
+    assert_eq!((done.frames, place.verify().1), (4, vec![]));
+    // And bound by the same limits.
+    let limits = BranchLimits::default();
+    let limits = BranchLimits { frame: Limits { frame_bytes: 4, ..limits.frame }, ..limits };
+    let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
+    engine.commit(1, &[plain(1, b"key", b"value")]);
+    file(&mut engine.dir, "branch.idx").pop();
+    let error = BranchSurvey::read(&engine.dir, limits, &Quiet).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}
+
+#[test]
+fn the_keys_of_a_frame_that_is_cut_off_are_named() {
+    let ends = ends();
+    let start = ends[2];
+    let stale = |change: &dyn Fn(&mut Vec<u8>)| {
+        let survey = changed(|dir| change(file(dir, "branch.idx")));
+        assert_eq!(ids(&survey), [1, 2, 3]);
+        assert!(codes(&survey).contains(&"idx_short"), "{:?}", codes(&survey));
+        survey.stale_keys.into_iter().collect::<Vec<_>>()
+    };
+    // The value of the first record is damaged, and the trailer is gone.
+    let both = stale(&|idx| {
+        idx[start + 20] ^= 1;
+        idx.pop();
+    });
+    assert_eq!(both, [b"c", b"h"]);
+    // The end of the table is gone, too.
+    let more = stale(&|idx| {
+        idx[start + 20] ^= 1;
+        idx.truncate(ends[3] - 65);
+    });
+    assert_eq!(more, [b"c"]);
 }
 
 #[test]
