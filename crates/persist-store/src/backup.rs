@@ -1,13 +1,14 @@
 //! A copy of a whole home.
 
-use std::path::{Path, absolute};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf, absolute};
 
-use persist_api::{BackupStat, Caps, Error, ErrorKind, Observer, Progress, Result};
+use persist_api::{BackupStat, Caps, Engine as _, Error, ErrorKind, Observer, Progress, Result};
 use persist_io::{Disk, create_dir_durably, lock_dir, remove_tree, sync_tree};
 
 use crate::cas::{BlobDraft, BlobName, CAS_DIR, NewBlob, each_blob, read_blob};
 use crate::home::{Found, engine_dir, survey};
-use crate::shared::{Active, Shared};
+use crate::shared::{Running, Shared};
 use crate::stamp::{Stamp, StampState, StoreId};
 
 /// What a backup is.
@@ -26,12 +27,24 @@ pub struct BackupReport {
 }
 
 pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Result<BackupReport> {
-    let active = shared.active();
-    active.terms.need("backup", Caps::BACKUP)?;
-    let (Some(stamp), Some(home)) = (&active.stamp(), &active.home) else {
-        return Err(Error::unsupported("backup", "BACKUP"));
-    };
-    let disk = shared.setup.disk.as_ref();
+    // The engine is kept for as long as this takes, and with it the home's blobs: no swap is finished meanwhile.
+    shared.with_running("backup", |active, running| {
+        active.terms.need("backup", Caps::BACKUP)?;
+        let (Some(stamp), Some(home)) = (&active.stamp(), &active.home) else {
+            return Err(Error::unsupported("backup", "BACKUP"));
+        };
+        backup_home(shared.setup.disk.as_ref(), running, stamp, home, into, seen)
+    })
+}
+
+fn backup_home(
+    disk: &dyn Disk,
+    running: &Running,
+    stamp: &Stamp,
+    home: &Path,
+    into: &Path,
+    seen: &dyn Observer,
+) -> Result<BackupReport> {
     check_free(disk, into)?;
     if lies_inside(into, home) {
         let context = "a backup cannot lie inside the store itself; choose a directory elsewhere";
@@ -49,7 +62,7 @@ pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Resul
         swap: None,
         ..stamp.clone()
     };
-    let copied = copy_parts(&active, disk, home, into, &copy, seen);
+    let copied = copy_parts(running, disk, home, into, &copy, seen);
     if copied.is_err() {
         // Best effort: without a stamp it is no store, and it is refused by name.
         let _ = remove_tree(disk, &engine_dir(into, copy.epoch))
@@ -84,14 +97,14 @@ pub(crate) fn lies_inside(path: &Path, home: &Path) -> bool {
 }
 
 fn copy_parts(
-    active: &Active,
+    running: &Running,
     disk: &dyn Disk,
     home: &Path,
     into: &Path,
     copy: &Stamp,
     seen: &dyn Observer,
 ) -> Result<BackupReport> {
-    let engine = active.engine("backup")?.backup(&engine_dir(into, copy.epoch), seen)?;
+    let engine = running.engine.backup(&engine_dir(into, copy.epoch), seen)?;
     let mut blobs = Blobs { disk, home, into, seen, count: 0, bytes: 0 };
     blobs.copy_all()?;
     // The last thing that this syncs is `into` itself, with the engine's name in it.
@@ -106,18 +119,36 @@ fn copy_parts(
     })
 }
 
-/// Copies the blobs of one home into another, durably. Those that are there already are not copied again.
+/// Copies the blobs of one home into another, each of them durably. Those that are there already are not copied again, and
+/// cost a look at their names. `check` is asked before each blob and can end it.
 ///
 /// # Errors
-/// `Mismatch` naming what is no blob, `Corrupt` naming a blob that is not what its name says; `Io`, `Full`.
-pub(crate) fn copy_blobs(disk: &dyn Disk, from: &Path, to: &Path) -> Result<()> {
+/// `Mismatch` naming what is no blob, `Corrupt` naming a blob that is not what its name says; `Io`, `Full`; that of `check`.
+pub(crate) fn copy_blobs(
+    disk: &dyn Disk,
+    from: &Path,
+    to: &Path,
+    check: &dyn Fn() -> Result<()>,
+) -> Result<()> {
     disk.create_dir(&to.join(CAS_DIR))?;
+    // They come directory by directory.
+    let (mut dir, mut there) = (PathBuf::new(), BTreeSet::new());
     each_blob(disk, from, &mut |name, _| {
+        let path = name.path(to);
+        let bucket = path.parent().unwrap_or(to);
+        if dir != bucket {
+            check()?;
+            bucket.clone_into(&mut dir);
+            there = disk.list(bucket)?.unwrap_or_default().into_iter().map(|entry| entry.name).collect();
+        }
+        if path.file_name().is_some_and(|file| there.contains(file)) {
+            return Ok(());
+        }
+        check()?;
         let Some(mut draft) = BlobDraft::create(disk, to, name)? else { return Ok(()) };
         read_blob(disk, from, name, &mut |bytes| draft.write(bytes))?;
         draft.put_in_place(disk)
-    })?;
-    sync_tree(disk, &to.join(CAS_DIR))
+    })
 }
 
 /// Copies the blobs. A blob is written whole before the beat that names it, never changes and stays, so that after the

@@ -64,7 +64,12 @@ pub(crate) fn each_blob(
         if bucket.kind != EntryKind::Dir {
             return Err(stranger(&path));
         }
-        for entry in disk.list(&path)?.unwrap_or_default() {
+        let Some(entries) = disk.list(&path)? else {
+            // Nobody takes blobs away but the end of a swap, and then all of them.
+            let context = "the blobs went away while they were read; the store lives elsewhere now";
+            return Err(Error::new(ErrorKind::Stale, "read_blobs", context).with_path(path));
+        };
+        for entry in entries {
             if let Some(name) = blob_of(home, &path, &entry)? {
                 visit(name, entry.len)?;
             }

@@ -11,7 +11,7 @@ use crate::create::stored_format;
 use crate::digest::ROWS_PER_STEP;
 use crate::feed::FeedCheck;
 use crate::layers::{FORMAT_KEY, KEY_CHECKS, OWN, Scratch, USER, logical_key, show_key};
-use crate::shared::{Shared, Terms};
+use crate::shared::{Active, Running, Shared, Terms};
 use crate::{DigestBuilder, StoreDigest};
 
 /// What `verify` read and found.
@@ -58,10 +58,17 @@ pub(crate) fn verify(
     found: &mut dyn FnMut(Finding),
     seen: &dyn Observer,
 ) -> Result<VerifyReport> {
+    shared.with_running("verify", |active, running| verify_running(active, running, found, seen))
+}
+
+fn verify_running(
+    active: &Active,
+    running: &Running,
+    found: &mut dyn FnMut(Finding),
+    seen: &dyn Observer,
+) -> Result<VerifyReport> {
     let mut findings = Findings { found, damaged: 0, unchecked: 0 };
-    let active = shared.active();
     let terms = active.terms.as_ref();
-    let running = active.running("verify")?;
     // Below the layers, so that damage in one value does not hide the next.
     let engine = running.engine.inner();
     let native = engine.offer().caps;

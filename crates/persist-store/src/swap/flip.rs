@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use persist_api::{BeatHeader, Engine as _, Error, ErrorKind, Observer, Progress, Result};
+use persist_io::sync_tree;
 
+use super::follow::Check;
 use super::mark::{SwapMark, SwapPlace, SwapState};
 use super::options::SwapReport;
 use super::target::Target;
 use super::{HOLD_NAME, Stage, Swap, gone, side};
 use crate::backup::copy_blobs;
+use crate::cas::CAS_DIR;
 use crate::feed::{Carry, HoldOptions, Wanted};
 use crate::group::Fence;
 use crate::observe::{SwapStep, told};
@@ -68,10 +71,22 @@ impl Swap {
         target.sync()?;
         let disk = self.shared.setup.disk.as_ref();
         let Some(home) = &target.home else { return Ok(()) };
-        if let Some(own) = self.shared.active().home.as_ref().filter(|own| *own != home) {
-            copy_blobs(disk, own, home)?;
+        if self.copy_blobs(&|| Ok(()))? {
+            // Also what an earlier try has copied.
+            sync_tree(disk, &home.join(CAS_DIR))?;
         }
         disk.sync_dir(home)
+    }
+
+    /// Copies the blobs that the target's home lacks. False when both sides have the same home.
+    fn copy_blobs(&self, check: &Check<'_>) -> Result<bool> {
+        let active = self.shared.active();
+        let (Some(own), Some(home)) = (&active.home, &self.target()?.home) else { return Ok(false) };
+        if own == home {
+            return Ok(false);
+        }
+        copy_blobs(self.shared.setup.disk.as_ref(), own, home, check)?;
+        Ok(true)
     }
 
     fn behind_the_fence(
@@ -97,6 +112,8 @@ impl Swap {
                 "too much was left to be compared behind the fence",
             ));
         }
+        // What an increment brought since the last look: it has the lane while it writes blobs.
+        self.copy_blobs(&in_time)?;
         let seat = fence.seat()?;
         let last = seat.last;
         let feed = self.seal(&last)?;

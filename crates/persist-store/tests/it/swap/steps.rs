@@ -413,3 +413,54 @@ fn after_a_close_the_last_view_of_the_old_engine_unlocks_the_home() {
         drop((writer, store));
     }
 }
+
+const BLOBS: [(&str, &[u8]); 2] = [
+    ("8e/8e8dcfd5b7a5a4f6e42d1aa34660e299f35a4054ba60cccd931ab212101bab0e", b"a blob"),
+    ("af/af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262", b""),
+];
+
+fn put_blob(stand: &Stand, (name, bytes): (&str, &[u8])) {
+    assert!(stand.disk.put(format!("{HOME}/cas/{name}.blob"), bytes));
+}
+
+/// An increment that is applied just before the fence brings a blob.
+#[test]
+fn a_blob_that_comes_before_the_fence_moves_too() {
+    let stand = Stand::new();
+    let (_writer, store) = stand.store("flatfile");
+    put_blob(&stand, BLOBS[0]);
+    let late = |progress: persist_api::Progress| {
+        if progress.phase == "fence" {
+            put_blob(&stand, BLOBS[1]);
+        }
+        std::ops::ControlFlow::Continue(())
+    };
+    store.swap(&SwapTarget::at("toy", "/new"), &swap_options(), &late).unwrap();
+    store.finish_swap().unwrap();
+    for (name, bytes) in BLOBS {
+        assert_eq!(stand.disk.bytes(format!("/new/cas/{name}.blob")).as_deref(), Some(bytes), "{name}");
+    }
+}
+
+/// The home that a backup reads is not cleared meanwhile.
+#[test]
+fn a_swap_is_not_finished_under_a_backup() {
+    let stand = Stand::new();
+    let (_writer, store) = stand.store("flatfile");
+    for blob in BLOBS {
+        put_blob(&stand, blob);
+    }
+    let swapped = std::cell::Cell::new(false);
+    let meanwhile = |progress: persist_api::Progress| {
+        if progress.phase == "blobs" && !swapped.replace(true) {
+            store.swap(&SwapTarget::at("toy", "/new"), &swap_options(), &Quiet).unwrap();
+            fails(store.finish_swap(), ErrorKind::Busy, &[]);
+        }
+        std::ops::ControlFlow::Continue(())
+    };
+    let report = store.backup("/copy".as_ref(), &meanwhile).unwrap();
+    assert_eq!((report.blobs, swapped.get(), store.engine_name()), (2, true, "toy"));
+    store.finish_swap().unwrap();
+    let (_writer, copy) = stand.open(None, "/copy").unwrap();
+    assert_eq!(all(&copy), all(&store));
+}
