@@ -87,6 +87,20 @@ impl Store {
         }))
     }
 
+    /// A view for a verb that reads everything, however long that takes, with the engine that it is of. It is open as long
+    /// as the verb is at work, and is never recalled.
+    ///
+    /// # Errors
+    /// As [`view`](Self::view).
+    pub(crate) fn view_for(&self, verb: &'static str) -> Result<(Arc<Active>, StoreView)> {
+        self.0.with_running(verb, |active, running| {
+            active.terms.need(verb, Caps::SNAPSHOT)?;
+            self.0.recall_views();
+            let view = self.enter(active, running, running.engine.view()?, None);
+            Ok((Arc::clone(active), view))
+        })
+    }
+
     /// Opens a view at an earlier beat (HISTORY).
     ///
     /// # Errors
@@ -101,9 +115,19 @@ impl Store {
     }
 
     fn hand_out(&self, active: &Active, running: &Running, view: Box<dyn View>) -> StoreView {
+        self.enter(active, running, view, self.0.views.options().age_max)
+    }
+
+    fn enter(
+        &self,
+        active: &Active,
+        running: &Running,
+        view: Box<dyn View>,
+        age_max: Option<Duration>,
+    ) -> StoreView {
         let header = *view.header();
         let engaged = Engaged { view, _lock: running.lock.clone() };
-        StoreView::new(header, self.0.views.enter(engaged), Arc::clone(&active.terms))
+        StoreView::new(header, self.0.views.enter(engaged, age_max), Arc::clone(&active.terms))
     }
 
     /// The bounds of views.
@@ -231,7 +255,7 @@ impl Store {
     /// `Unsupported` without SNAPSHOT and ORDERED, `Mismatch` when something has the name of the file already, `Invalid` when
     /// it would lie inside this home, `Corrupt` naming a record or blob that does not verify, `Full`, `Io`, `Cancelled`.
     pub fn export(&self, file: &Path, seen: &dyn Observer) -> Result<BundleReport> {
-        crate::bundle::export(self, file, None, seen)
+        told(crate::bundle::export(self, file, None, seen))
     }
 
     /// Writes what came after a base into one file, an *increment*: every commit after it up to the newest beat, by the
@@ -245,7 +269,7 @@ impl Store {
     /// `Conflict` when the base is no beat of this store; `Stale` when its commits are not kept any more; as
     /// [`export`](Self::export).
     pub fn export_since(&self, file: &Path, base: &BundleBase, seen: &dyn Observer) -> Result<BundleReport> {
-        crate::bundle::export(self, file, Some(base), seen)
+        told(crate::bundle::export(self, file, Some(base), seen))
     }
 
     /// The state at the end of a beat, for [`export_since`](Self::export_since): its newest commit, and if

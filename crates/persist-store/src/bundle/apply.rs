@@ -71,7 +71,7 @@ impl Writer {
         let found = super::read_bundle(disk, bundle, limits, seen)?;
         let at = |error: Error| if error.path().is_some() { error } else { error.with_path(bundle) };
         let home = shared.active().home.clone();
-        let plan = Plan::make(&store.view()?, &found, home.is_some(), seen).map_err(at)?;
+        let plan = Plan::make(&store.view_for("apply")?.1, &found, home.is_some(), seen).map_err(at)?;
         let rehearsed = plan.rehearse(&shared, &terms, &store, bundle, limits, seen).map_err(at)?;
         let mut applying = Applying {
             plan: &plan,
@@ -89,7 +89,7 @@ impl Writer {
         let again = read_into(disk, bundle, limits, &mut applying, "apply", &Quiet)?;
         let Applying { lane, beats, commits, .. } = applying;
         drop(lane);
-        let after = if rehearsed { plan.manifest.digest } else { store.view()?.digest(seen)? };
+        let after = if rehearsed { plan.manifest.digest } else { store.view_for("apply")?.1.digest(seen)? };
         if again != found || after != plan.manifest.digest {
             let context = "after the last beat the store has another digest than the increment says";
             return Err(Error::new(ErrorKind::Corrupt, "apply", context).with_path(bundle));
@@ -160,7 +160,7 @@ impl Plan {
         read_into(core.setup.disk.as_ref(), bundle, limits, &mut rehearsal, "rehearse", seen)?;
         let Some(overlay) = rehearsal.overlay else { return Ok(false) };
         let mut digest = DigestBuilder::new();
-        scan_over(&store.view()?, &overlay, &Scan::all(), &mut |key, value| {
+        scan_over(&store.view_for("apply")?.1, &overlay, &Scan::all(), &mut |key, value| {
             digest.add(key, value);
             std::ops::ControlFlow::Continue(())
         })?;

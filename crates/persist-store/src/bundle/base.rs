@@ -8,7 +8,7 @@ use crate::feed::read_commit;
 
 /// What an increment that begins after `beat` goes on from: see [`Store::base_at`].
 pub(crate) fn base_at(store: &Store, beat: BeatNo, seen: &dyn Observer) -> Result<BundleBase> {
-    let newest = store.view()?;
+    let (_, newest) = store.view_for("export")?;
     let header = *newest.header();
     if beat > header.beat {
         let context = format!("the store stands at beat {}; there is no beat {beat}", header.beat);

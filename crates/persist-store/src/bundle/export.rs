@@ -23,11 +23,11 @@ pub(crate) fn export(
     base: Option<&BundleBase>,
     seen: &dyn Observer,
 ) -> Result<BundleReport> {
-    let active = store.0.active();
+    // The home whose blobs are read is that of the view: while it is open, no swap that comes in between is finished.
+    let (active, view) = store.view_for("export")?;
     active.terms.need("export", Caps::ORDERED)?;
     let disk = store.0.setup.disk.as_ref();
     let target = Target::take(disk, file, active.home.as_deref())?;
-    let view = store.view()?;
     if let Some(base) = base {
         check_base(&view, base).map_err(|error| error.with_path(file))?;
     }

@@ -100,12 +100,12 @@ impl Views {
         self.state.lock().options = options;
     }
 
-    /// Enters a view that was just opened, under the limit of now.
-    pub(crate) fn enter(self: &Arc<Self>, engaged: Engaged) -> (Hold, Ticket) {
+    /// Enters a view that was just opened; `age_max` is its limit.
+    pub(crate) fn enter(self: &Arc<Self>, engaged: Engaged, age_max: Option<Duration>) -> (Hold, Ticket) {
         let beat = engaged.view.header().beat;
         let since = self.clock.now();
         let mut state = self.state.lock();
-        let (hold, limit) = match state.options.age_max {
+        let (hold, limit) = match age_max {
             None => (Hold::own(engaged), None),
             Some(age_max) => {
                 let slot = Arc::new(Slot::new(engaged, beat, age_max));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use persist_api::{ErrorKind, Scan};
+use persist_api::{Durability, ErrorKind, Scan};
 use persist_store::{Clock, Store, ViewOptions, ViewStats, Writer, default_request, volatile_request};
 
 use crate::kit::{drivers, fails, look, look_at, options, place, put, toy};
@@ -248,4 +248,26 @@ fn readers_of_many_threads_see_the_right_value_or_are_told() {
     });
     let left = views(&store);
     assert_eq!((left.open, left.overdue, engine_views(&store)), (0, 0, 0));
+}
+
+/// It is as long open as the verb takes, and no longer.
+#[test]
+fn an_export_is_not_recalled() {
+    let place = place();
+    let clock = Arc::new(HandClock::default());
+    let opened = look(&toy(), &place.home).unwrap().with_clock(clock.clone());
+    let (mut writer, store) = opened.negotiate(&default_request()).unwrap();
+    put(&mut writer, &[(b"a", b"1"), (b"b", &vec![7; 200_000])]);
+    store.set_view_options(ViewOptions { age_max: Some(LIMIT) });
+    let slow = |_| {
+        clock.forward(LIMIT);
+        let mut log = persist_store::BeatLog::new();
+        log.put(b"meanwhile", b"").unwrap();
+        store.commit(log, Durability::Buffered).unwrap().wait().unwrap();
+        ControlFlow::Continue(())
+    };
+    let report = store.export(&place.home.with_file_name("bundle"), &slow).unwrap();
+    assert_eq!((report.manifest.digest.records, report.manifest.beat.0), (2, 1));
+    assert!(store.stats().unwrap().commit.0 > 1);
+    assert_eq!((views(&store), engine_views(&store)), (ViewStats::default(), 0));
 }
