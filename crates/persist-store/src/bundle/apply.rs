@@ -24,6 +24,9 @@ use crate::{Store, StoreView};
 /// Bytes of commits that are rehearsed in memory, at most.
 const REHEARSED_BYTES_MAX: usize = 32 << 20;
 
+/// What an operation takes in memory beside its key and value, about.
+const OP_BYTES: usize = 96;
+
 /// What an application of an increment did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApplyReport {
@@ -200,7 +203,7 @@ struct Rehearsal<'p> {
     /// Of the beat at which the store stands, if that is one of the increment.
     leaves: Vec<[u8; 32]>,
     overlay: Option<Overlay>,
-    /// Bytes of the logs in the overlay.
+    /// Memory of the overlay, about.
     held: usize,
     /// Bytes that the beat stages so far.
     staged: u64,
@@ -220,7 +223,13 @@ impl Receiver for Rehearsal<'_> {
         if place.left == 0 {
             self.staged = 0;
         }
-        self.held = self.held.saturating_add(log.canonical_bytes().len());
+        let tally = log.tally();
+        let ops = tally.puts.saturating_add(tally.deletes).saturating_add(tally.ranges);
+        let ops = usize::try_from(ops).unwrap_or(usize::MAX);
+        self.held = self
+            .held
+            .saturating_add(log.canonical_bytes().len())
+            .saturating_add(ops.saturating_mul(OP_BYTES));
         if self.held > REHEARSED_BYTES_MAX {
             if self.plan.manifest.base.is_some_and(|base| base.digest.is_none()) {
                 return Err(unknown_base());

@@ -107,6 +107,13 @@ impl Items for Commits<'_> {
             if number == 0 {
                 return Err(state.corrupt("a beat without commits"));
             }
+            let max = state.limits.beat_commits;
+            if number > max {
+                let beat = state.tally.beats.saturating_add(1);
+                return Err(too_large(format!(
+                    "beat {beat} after the base has {number} commits; the limit here is {max}"
+                )));
+            }
             state.left = number;
             state.leaves.clear();
             state.tally.beats = state.tally.beats.saturating_add(1);

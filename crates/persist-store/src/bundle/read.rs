@@ -15,7 +15,7 @@ use crate::cas::BlobName;
 use crate::log::BeatLog;
 
 /// How much a reader of bundles accepts. Memory never grows by what a bundle announces, only by what it holds: at most one key
-/// and one value, or one commit.
+/// and one value, or the commits of one beat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BundleLimits {
     /// Bytes of the file.
@@ -26,12 +26,21 @@ pub struct BundleLimits {
     pub value_bytes: u64,
     /// Bytes of the log of a commit in an increment.
     pub commit_bytes: u64,
+    /// Commits of one beat of an increment. While a beat is read, each of them takes memory, also an empty one.
+    pub beat_commits: u64,
 }
 
 impl Default for BundleLimits {
     /// A file of any length, keys to 16 MiB, values and commits to 2 GiB: what any engine of this project could have written.
+    /// Beats of 262,144 commits: more than one comes to by itself.
     fn default() -> Self {
-        Self { file_bytes: u64::MAX, key_bytes: 16 << 20, value_bytes: 2 << 30, commit_bytes: 2 << 30 }
+        Self {
+            file_bytes: u64::MAX,
+            key_bytes: 16 << 20,
+            value_bytes: 2 << 30,
+            commit_bytes: 2 << 30,
+            beat_commits: 1 << 18,
+        }
     }
 }
 

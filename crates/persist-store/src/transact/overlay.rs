@@ -38,7 +38,14 @@ impl Overlay {
         if range.is_empty() {
             return;
         }
-        self.records.retain(|key, _| !range.contains(key));
+        // What is not in the range is not looked at, for there may be many records and many ranges.
+        let first = |overlay: &Self| {
+            let bounds: (Bound<&[u8]>, Bound<&[u8]>) = range.bounds();
+            overlay.records.range::<[u8], _>(bounds).next().map(|(key, _)| key.clone())
+        };
+        while let Some(key) = first(self) {
+            self.records.remove(&key);
+        }
         self.cleared.insert(range);
     }
 
