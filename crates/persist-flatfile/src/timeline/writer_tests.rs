@@ -256,6 +256,27 @@ fn what_runs_held_while_nobody_wanted_it_is_not_served_when_somebody_does() {
 }
 
 #[test]
+fn segments_that_are_held_stay_and_those_that_nobody_wants_are_not_kept_afterwards() {
+    let mut rig = Rig::new();
+    for _ in 0..3 {
+        rig.append(1).unwrap();
+        rig.timeline.roll().unwrap();
+    }
+    rig.timeline.hold();
+    rig.disk.take_done();
+    assert_eq!(rig.timeline.retire(2).unwrap(), 0);
+    assert_eq!((rig.timeline.durable(), rig.disk.take_done()), (2, vec![]));
+    // Somebody wants what follows: the two are still here, and not for that.
+    let oldest = rig.timeline.keep(Keep::After(BeatNo(0)), BeatNo(3), 2).unwrap();
+    assert_eq!((oldest, rig.timeline.oldest_segment()), (Some(BeatNo(3)), 1));
+    rig.disk.take_done();
+    assert_eq!(rig.timeline.release(2).unwrap(), 2);
+    assert_eq!(rig.disk.take_done(), [Done::Remove(segment(1)), Done::Remove(segment(2))]);
+    rig.timeline.retire(3).unwrap();
+    assert_eq!(rig.timeline.kept().iter().collect::<Vec<_>>(), [(3, Some(BeatNo(3)))]);
+}
+
+#[test]
 fn a_beat_without_operations_and_an_empty_segment_are_ordinary() {
     let mut rig = Rig::new();
     rig.timeline.roll().unwrap();
