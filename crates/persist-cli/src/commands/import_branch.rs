@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use persist::{BeatNo, Error, ErrorKind, OpenMode, Store, Writer};
 use persist_cps::branch::{
     BranchFinding, BranchImported, BranchLimits, BranchSeverity as Severity, BranchSurvey, DirSource,
-    import_branch,
+    check_fits, import_branch,
 };
 use serde::Serialize;
 
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let imported = if args.dry_run || nothing {
         None
     } else {
-        let (mut writer, store) = open(global, &watch)?;
+        let (mut writer, store) = open(global, &survey, &watch)?;
         let durability = args.level.durability();
         let done = import_branch(&mut writer, &store, &source, &survey, durability, &watch);
         Some(home::close(&store, done.map_err(|error| at(error).into()))?)
@@ -121,7 +121,7 @@ impl Args {
 }
 
 /// Opens the store that is there, or makes a new one: a branch usually gets a store of its own.
-fn open(global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
+fn open(global: &Global, survey: &BranchSurvey, watch: &Watch) -> Result<(Writer, Store)> {
     let target = Target::of(global)?;
     let dir = match init::scheme_of(&target.url) {
         Some(scheme) => target.url.get(scheme.len().saturating_add(1)..).unwrap_or_default(),
@@ -132,6 +132,8 @@ fn open(global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
     }
     let url = init::address(&target.url, None)?;
     let opened = persist::open_with(&url, &target.options(OpenMode::OpenOrCreate))?;
+    // No store is made that could not hold the branch.
+    check_fits(survey, &opened.offer().limits)?;
     home::negotiate(&target, opened, watch)
 }
 

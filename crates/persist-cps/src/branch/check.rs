@@ -7,6 +7,7 @@ use persist_frame::body::{CellDesc, RefKind};
 use persist_frame::{Checksum, RecordKind};
 
 use super::finding::{BranchSeverity as S, Findings};
+use super::fits::cell_key_len;
 use super::hints::Beside;
 use super::layout::{
     CAS_REF, COPY_HEADER_LEN, Entry, PAYLOAD, TOC_MAGIC, TRAILER_LEN, TRAILER_MAGIC, toc_header,
@@ -79,6 +80,10 @@ pub(super) fn frame(
         digest: verified.digest,
         content_bytes: verified.located.iter().map(content).fold(0, u64::saturating_add),
         record_bytes_max: verified.located.iter().map(content).max().unwrap_or(0),
+        cell_key_bytes: expected
+            .iter()
+            .map(|(entry, _)| cell_key_len(entry.key_len))
+            .fold(0, u64::saturating_add),
         shape,
         dat: extent(verified),
     });

@@ -6,6 +6,7 @@ use persist_store::{BeatLog, Store, StoreView, Writer};
 
 use super::cas;
 use super::finding::Findings;
+use super::fits::{self, BEAT_OWN, Extra};
 use super::hints::Beside;
 use super::marks;
 use super::note::BranchNote;
@@ -13,7 +14,7 @@ use super::records::Verified;
 use super::source::{BranchSource, File};
 use super::survey::{self, BranchFrame, BranchSurvey};
 use crate::caps::REQUIRED;
-use crate::span::{Cell, ORIGIN_LEN};
+use crate::span::Cell;
 use crate::{keys, ours};
 
 /// Bytes of blobs that go into one beat, unless one alone is longer.
@@ -68,13 +69,7 @@ pub fn import_branch(
         ours::check_free(&view, OP, first, more as u64)?;
     }
     drop(view);
-    for frame in frames {
-        check_fits(frame, &limits)?;
-    }
-    for (_, bytes) in &blobs {
-        check("a blob", *bytes, limits.value_bytes_max)?;
-        check("the beat of a blob", bytes.saturating_add(KEYS_BYTES), limits.beat_bytes_max)?;
-    }
+    fits::check_all(frames, blobs.iter().map(|(_, bytes)| *bytes), &limits, Extra::of(store))?;
     let blobs_present = survey.blobs.len().saturating_sub(blobs.len()) as u64;
     let done = BranchImported { frames_present: present as u64, blobs_present, ..BranchImported::default() };
     let mut import = Import { writer, store, limits, durability, seen, done };
@@ -84,8 +79,6 @@ pub fn import_branch(
 }
 
 pub(super) const OP: &str = "import_branch";
-/// More than our own keys of one record take.
-const KEYS_BYTES: u64 = 2048;
 
 struct Import<'i> {
     writer: &'i mut Writer,
@@ -148,7 +141,7 @@ impl Import<'_> {
         let most = BLOB_BEAT_BYTES.min(self.limits.beat_bytes_max);
         for (done, (hash, bytes)) in blobs.iter().enumerate() {
             self.step("import blobs", done, blobs.len(), "blobs")?;
-            let cost = bytes.saturating_add(KEYS_BYTES);
+            let cost = bytes.saturating_add(BEAT_OWN);
             if staged > 0 && staged.saturating_add(cost) > most {
                 self.commit_blobs(&std::mem::take(&mut log))?;
                 staged = 0;
@@ -186,25 +179,6 @@ fn new_blobs(view: &StoreView, survey: &BranchSurvey) -> Result<Vec<(Digest, u64
         }
     }
     Ok(blobs)
-}
-
-/// Whether the store can hold a frame as one beat.
-fn check_fits(frame: &BranchFrame, limits: &StoreLimits) -> Result<()> {
-    let own = (ORIGIN_LEN as u64).saturating_add(24);
-    check("a record", frame.record_bytes_max.saturating_add(own), limits.value_bytes_max)?;
-    // Each record is kept twice, under keys of ours.
-    let records = u64::from(frame.records).saturating_mul(own.saturating_add(KEYS_BYTES / 2));
-    let staged = frame.content_bytes.saturating_mul(2).saturating_add(records).saturating_add(KEYS_BYTES);
-    check("the beat of a frame", staged, limits.beat_bytes_max)
-        .map_err(|error| error.with_beat(BeatNo(frame.beat)))
-}
-
-fn check(what: &str, bytes: u64, max: u64) -> Result<()> {
-    if bytes <= max {
-        return Ok(());
-    }
-    let context = format!("{what} takes up to {bytes} bytes; the limit of this store is {max}");
-    Err(Error::new(ErrorKind::TooLarge, OP, context))
 }
 
 /// The commit that stores a frame: the same keys as for a frame that was ingested.

@@ -23,6 +23,7 @@ mod around;
 mod cas;
 mod check;
 mod finding;
+mod fits;
 mod hints;
 mod import;
 mod layout;
@@ -35,6 +36,7 @@ mod timeline;
 
 pub use cas::Blob;
 pub use finding::{BranchFinding, BranchSeverity, Findings};
+pub use fits::check_fits;
 pub use import::{BranchImported, import_branch};
 pub(crate) use marks::is_marked;
 pub use note::BranchNote;

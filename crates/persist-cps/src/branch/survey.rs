@@ -50,6 +50,8 @@ pub struct BranchFrame {
     pub content_bytes: u64,
     /// The longest key and value together.
     pub record_bytes_max: u64,
+    /// Bytes of the keys under which the newest of its records are kept.
+    pub(super) cell_key_bytes: u64,
     pub(super) shape: Shape,
     /// Where its records in `branch.dat` begin, if it has any.
     pub(super) dat: Option<(u64, u64)>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use persist_api::{BeatNo, Durability, ErrorKind, Quiet};
-use persist_cps::branch::{BranchLimits, BranchSeverity, BranchSurvey, DirSource, import_branch};
+use persist_cps::branch::{BranchLimits, BranchSeverity, BranchSurvey, DirSource, check_fits, import_branch};
 use persist_cps::{Cell, blob_key, branch_frame, cell_value, frame};
 use persist_frame::{Checksum, Limits};
 
@@ -285,4 +285,33 @@ fn limits_are_kept_and_refused_before_anything_is_written() {
     let limits = BranchLimits { blob_bytes: 2999, ..BranchLimits::default() };
     let survey = BranchSurvey::read(&engine.dir, limits, &Quiet).unwrap();
     assert_eq!(codes(&survey), ["blob_damaged"]);
+}
+
+/// A memory store whose beats have a limit: what is reckoned beforehand is what the commit takes, and a little more.
+#[test]
+fn what_a_frame_takes_is_reckoned_closely() {
+    let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
+    let key = |at: u32| at.to_be_bytes();
+    let many: Vec<_> = (0..5000_u32).map(|at| plain(1, &key(at), b"")).collect();
+    engine.commit(1, &many);
+    engine.commit(2, &[plain(1, &vec![b'k'; 600], &vec![1; 50_000]), chunk(b"p", 0, b"0123", 4, 0)]);
+    let survey = survey(&engine.dir);
+    let mut place = Place::new();
+    let session = place.store.grant().session.limits;
+    import_branch(&mut place.writer, &place.store, &engine.dir, &survey, Durability::Durable, &Quiet)
+        .unwrap();
+    let view = place.store.view().unwrap();
+    let mut taken = 0;
+    view.scan(persist_api::Scan::all(), |key, value| {
+        taken += (key.len() + value.len()) as u64;
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    let fits = |beat_bytes_max| check_fits(&survey, &persist_api::Limits { beat_bytes_max, ..session });
+    // The first frame has most of it: 4 bytes of each record were all that it took in the branch beside headers.
+    assert!(fits(taken).is_ok(), "{:?}", fits(taken));
+    assert_eq!(fits(taken / 2).unwrap_err().kind(), ErrorKind::TooLarge);
+    let value_bytes_max = 50_000;
+    let small = persist_api::Limits { value_bytes_max, ..session };
+    assert_eq!(check_fits(&survey, &small).unwrap_err().kind(), ErrorKind::TooLarge);
 }
