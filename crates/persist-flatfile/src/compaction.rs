@@ -6,7 +6,7 @@ use std::sync::Arc;
 use persist_api::{BeatNo, CompactStat, Observer, Progress, Result};
 
 use crate::core::Core;
-use crate::merging::{floor_of, merge, replace};
+use crate::merging::{Reserved, floor_of, merge, replace};
 use crate::newrun::Relocate;
 use crate::payload::{PayloadFile, PayloadWriter};
 use crate::payload_ref::PayloadRef;
@@ -31,17 +31,17 @@ pub(crate) fn compact(core: &Core, keep_beats: u64, seen: &dyn Observer) -> Resu
     // What is written from here on goes to other segments, so that those before can be judged by the runs alone.
     let settled = core.log.lock().payload.roll();
     core.checkpoint()?;
-    let _one_at_a_time = core.merging.lock();
+    let reserved = Reserved::all(core);
+    let runs = &reserved.runs;
     let published = core.published();
-    let runs = published.state.runs.clone();
     let floor = published.state.history_from(keep_beats);
     let judged_below = crate::feed::payloads_from(core)?.map_or(settled, |kept| kept.min(settled));
     let before: Vec<Arc<PayloadFile>> =
         published.state.payloads.iter().filter(|file| file.number() < judged_below).cloned().collect();
-    let live = live_bytes(&runs, floor, &before, seen)?;
+    let live = live_bytes(runs, floor, &before, seen)?;
     let doomed = wasteful(&before, &live)?;
-    if is_worth_it(&runs, floor, &live, &doomed) {
-        rewrite(core, &runs, floor, &doomed, seen)?;
+    if is_worth_it(runs, floor, &live, &doomed) {
+        rewrite(core, runs, floor, &doomed, seen)?;
     }
     let doomed: Vec<u32> = doomed.iter().map(|file| file.number()).collect();
     if !doomed.is_empty() {

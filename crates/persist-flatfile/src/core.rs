@@ -1,6 +1,6 @@
 //! What engine, beats and maintenance share: the published state, the writer, and what holds them together.
 //!
-//! Locks, in the order in which they are taken: `compacting`, `merging`, `flushing`, `claimed`, `head`, `log`, `published`. Nobody keeps
+//! Locks, in the order in which they are taken: `compacting`, `flushing`, `claimed`, `head`, `log`, `merging`, `published`. Nobody keeps
 //! `published` for longer than it takes to copy or replace a pointer, nor `log` for longer than a commit takes.
 
 use std::path::PathBuf;
@@ -54,8 +54,8 @@ pub(crate) struct Core {
     pub(crate) flushing: RwLock<()>,
     /// The memtables that somebody makes runs of.
     pub(crate) claimed: Mutex<Vec<Arc<Memtable>>>,
-    /// Held while runs are merged.
-    pub(crate) merging: Mutex<()>,
+    /// Held while somebody chooses what to merge. Runs of frames up to this one belong to a compaction.
+    pub(crate) merging: Mutex<u64>,
     /// Held by the compaction that was asked for.
     pub(crate) compacting: Mutex<()>,
     pub(crate) next_run: AtomicU32,

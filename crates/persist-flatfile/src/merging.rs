@@ -27,21 +27,20 @@ const RUNS_MAX: usize = 32;
 /// # Errors
 /// `Io`, `Full`, `Cancelled` when the store is being closed; nothing is then changed. A run in which damage is found is left alone from then on.
 pub(crate) fn merge_due(core: &Core) -> Result<()> {
-    while let Some(_one_at_a_time) = core.merging.try_lock() {
-        if !merge_one(core)? {
-            break;
-        }
-    }
+    while merge_one(core)? {}
     Ok(())
 }
 
-/// Waits for merges, and does them, while there are far too many runs: their number stays logarithmic under any load.
+/// Merges while there are far too many runs: their number stays logarithmic under any load.
 ///
 /// # Errors
 /// Those after which nothing may be written. Where a merge fails otherwise, runs gather until one succeeds.
 pub(crate) fn keep_up(core: &Core) -> Result<()> {
-    while lags(&sizes(&core.published().state.runs)) {
-        let _one_at_a_time = core.merging.lock();
+    let lagging = || {
+        let reserved = *core.merging.lock();
+        lags(&sizes(&core.published().state.runs, reserved))
+    };
+    while lagging() {
         match merge_one(core) {
             Ok(true) => {}
             Err(error) if crate::error::ends_writing(&error) => return Err(error),
@@ -51,20 +50,79 @@ pub(crate) fn keep_up(core: &Core) -> Result<()> {
     Ok(())
 }
 
-/// Sizes of runs, from the newest on; none of those that no merge can read.
-fn sizes(runs: &[Arc<LiveRun>]) -> Vec<Option<u64>> {
-    runs.iter().map(|run| (!run.is_border()).then(|| run.run.stat().file_len)).collect()
+/// Sizes of runs, from the newest on; none of those that no merge can read, that another one reads, or whose frames, up to
+/// `reserved`, belong to a compaction.
+fn sizes(runs: &[Arc<LiveRun>], reserved: u64) -> Vec<Option<u64>> {
+    let is_free = |run: &LiveRun| !run.is_border() && !run.is_taken() && run.run.head().span.upto > reserved;
+    runs.iter().map(|run| is_free(run).then(|| run.run.stat().file_len)).collect()
+}
+
+/// Runs that a merge reads: nobody else merges them meanwhile.
+struct Taken<'c> {
+    core: &'c Core,
+    runs: Vec<Arc<LiveRun>>,
+    /// There are no older ones.
+    oldest: bool,
+}
+
+impl<'c> Taken<'c> {
+    /// Takes what is to be merged next, if there is anything.
+    fn next(core: &'c Core) -> Option<Self> {
+        let reserved = core.merging.lock();
+        let state = core.published().state;
+        let (from, upto) = due(&sizes(&state.runs, *reserved))?;
+        let runs = state.runs.get(from..upto)?.to_vec();
+        for run in &runs {
+            run.set_taken(true);
+        }
+        Some(Self { core, runs, oldest: upto == state.runs.len() })
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        for run in &self.runs {
+            run.set_taken(false);
+        }
+        self.core.due.finished();
+    }
+}
+
+/// All runs that there are, for a compaction: those that are made meanwhile are merged without them.
+pub(crate) struct Reserved<'c> {
+    core: &'c Core,
+    pub(crate) runs: Vec<Arc<LiveRun>>,
+}
+
+impl<'c> Reserved<'c> {
+    /// Waits until the merges of today have ended, and begins no others of these runs.
+    pub(crate) fn all(core: &'c Core) -> Self {
+        let upto = {
+            let mut reserved = core.merging.lock();
+            let newest = core.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);
+            *reserved = newest;
+            newest
+        };
+        let ended = || {
+            let runs = core.published().state.runs.clone();
+            let mine: Vec<_> = runs.into_iter().filter(|run| run.run.head().span.upto <= upto).collect();
+            (!mine.iter().any(|run| run.is_taken())).then_some(mine)
+        };
+        Self { core, runs: core.due.until(ended) }
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        *self.core.merging.lock() = 0;
+    }
 }
 
 /// Merges once, if there is something to merge.
 fn merge_one(core: &Core) -> Result<bool> {
-    let published = core.published();
-    let runs = &published.state.runs;
-    let inputs = due(&sizes(runs)).and_then(|(from, upto)| runs.get(from..upto));
-    let Some(inputs) = inputs else { return Ok(false) };
-    let oldest = inputs.last().zip(runs.last()).is_some_and(|(one, two)| Arc::ptr_eq(one, two));
-    let floor = published.state.history_from(core.settings.history_beats);
-    match merge(core, inputs, oldest, floor, None, &mut |_| core.due.go_on("merge")) {
+    let Some(Taken { runs: inputs, oldest, .. }) = &Taken::next(core) else { return Ok(false) };
+    let floor = core.published().state.history_from(core.settings.history_beats);
+    match merge(core, inputs, *oldest, floor, None, &mut |_| core.due.go_on("merge")) {
         Ok(merged) => replace(core, inputs, merged)?,
         Err(error) if error.kind() == ErrorKind::Corrupt => leave_alone(inputs, &error),
         Err(error) => return Err(error),

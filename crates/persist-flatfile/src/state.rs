@@ -18,6 +18,8 @@ pub(crate) struct LiveRun {
     has_lost: bool,
     /// A merge has found a block that does not verify.
     is_border: AtomicBool,
+    /// A merge reads it.
+    is_taken: AtomicBool,
 }
 
 impl LiveRun {
@@ -29,6 +31,7 @@ impl LiveRun {
             run,
             has_lost,
             is_border: AtomicBool::new(false),
+            is_taken: AtomicBool::new(false),
         }
     }
 
@@ -44,6 +47,16 @@ impl LiveRun {
     /// Has merges leave it alone as long as the store is open.
     pub(crate) fn make_border(&self) {
         self.is_border.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is an input of a merge.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.is_taken.load(Ordering::Acquire)
+    }
+
+    /// Says that it is, or no longer is, an input of a merge.
+    pub(crate) fn set_taken(&self, taken: bool) {
+        self.is_taken.store(taken, Ordering::Release);
     }
 
     /// The marks as they are stored.

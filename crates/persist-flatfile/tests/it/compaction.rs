@@ -1,9 +1,12 @@
 //! Compaction beside an open beat, and when the disk fails under it.
 
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
 
-use persist_api::{CompactScope, Driver, Durability, OpenOptions, Quiet};
+use persist_api::{CompactScope, Driver, Durability, OpenOptions, Progress, Quiet};
 use persist_flatfile::FlatfileDriver;
 use persist_io::sim::{Fault, Forgot, Op, SimDisk, When};
 
@@ -64,4 +67,42 @@ fn after_a_failed_sync_of_a_compaction_that_made_room_nothing_is_acknowledged() 
         assert!(fill(&disk).is_some(), "operation {at}");
     }
     assert!(syncs.len() > 10, "{syncs:?}");
+}
+
+#[test]
+fn commits_go_on_beside_a_compaction_however_long_it_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = crate::tiny::options();
+    options.knobs.remove("maintenance");
+    let engine = FlatfileDriver::default().open(&dir.path().join("home"), &options, &Quiet).unwrap();
+    for n in 0..50 {
+        put(&*engine, &[n; 100]);
+    }
+    let (begun, wait_for_beginning) = mpsc::channel();
+    let (done, wait_for_commits) = mpsc::channel();
+    let (begun, wait_for_commits) = (Mutex::new(Some(begun)), Mutex::new(wait_for_commits));
+    thread::scope(|scope| {
+        let engine = &*engine;
+        scope.spawn(move || {
+            wait_for_beginning.recv().unwrap();
+            // Enough for more runs than may wait for a merge.
+            for n in 0..=255 {
+                (0..6).for_each(|_| put(engine, &[n; 120]));
+            }
+            done.send(()).unwrap();
+        });
+        let hold = |progress: Progress| {
+            if let Some(begun) = begun.lock().unwrap().take_if(|_| progress.phase == "merge") {
+                begun.send(()).unwrap();
+                let minute = Duration::from_secs(60);
+                assert!(wait_for_commits.lock().unwrap().recv_timeout(minute).is_ok(), "commits wait");
+            }
+            ControlFlow::Continue(())
+        };
+        engine.compact(CompactScope { keep_beats: 0 }, &hold).unwrap();
+    });
+    let view = engine.view().unwrap();
+    assert_eq!(view.get_record(b"key").unwrap().as_deref(), Some(&[255; 120][..]));
+    drop(view);
+    assert_eq!(engine.verify(&mut |_| (), &Quiet).unwrap().damaged, 0);
 }
