@@ -7,7 +7,7 @@ use std::fmt;
 ///
 /// `class` is for programs (stable, see [`ErrorClass`]), `message` is for people, `offset` is the byte where the
 /// reader stood. Offsets count from the start of the bare (inflated) frame; for the `container` classes they count
-/// from the start of the input, and for a body decoded on its own from the start of that body.
+/// from the start of the input, and for a body decoded on its own, without its record, from the start of that body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct FrameError {
     class: ErrorClass,
@@ -22,6 +22,11 @@ impl FrameError {
 
     pub(crate) fn at(class: ErrorClass, offset: u64, message: impl Into<Cow<'static, str>>) -> Self {
         Self { class, message: message.into(), offset: Some(offset) }
+    }
+
+    /// The same, its offset counted from a place that lies so many bytes before.
+    pub(crate) fn shifted(self, bytes: u64) -> Self {
+        Self { offset: self.offset.map(|offset| offset.saturating_add(bytes)), ..self }
     }
 
     /// The stable class of the refusal.

@@ -81,6 +81,20 @@ fn every_refusal_is_typed_and_changes_nothing() {
 }
 
 #[test]
+fn a_body_that_does_not_decode_is_placed_in_its_frame() {
+    let records = [b"key".to_vec(), cell_key()].map(|key| (key, b"body"));
+    let records = records.each_ref().map(|(key, body)| NewRecord::new(RecordKind::CELL_DESC, key, *body));
+    let bytes = frame(fields(), &records);
+    let error = Place::new().ingest(&bytes).unwrap_err();
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<FrameError>());
+    let whole = [&cell_key()[..], b"body"].concat();
+    let key_at = bytes.windows(whole.len()).position(|window| window == whole).unwrap();
+    let body_at = (key_at + cell_key().len()) as u64;
+    let offset = source.unwrap().offset().unwrap();
+    assert!((body_at..=body_at + 4).contains(&offset), "{offset}, the body is at {body_at}");
+}
+
+#[test]
 fn bodies_under_other_keys_are_kept_unless_all_must_decode() {
     let bytes = frame(fields(), &[NewRecord::new(RecordKind::CELL_DESC, b"key", b"body")]);
     let mut place = Place::new();

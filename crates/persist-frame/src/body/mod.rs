@@ -46,7 +46,7 @@ pub enum Body<'a> {
 
 impl<'a> Body<'a> {
     /// Decodes a record's body by its kind. [`ErrorClass::UnsupportedRecord`] for kinds and versions that this
-    /// version does not define.
+    /// version does not define. Offsets of errors count from the start of the bare frame.
     pub fn decode(record: &Record<'a>) -> Result<Self, FrameError> {
         let unsupported = || {
             let message = format!("record {} of version {}", record.kind(), record.version());
@@ -56,16 +56,18 @@ impl<'a> Body<'a> {
             return unsupported();
         }
         let body = record.body();
-        Ok(match record.kind() {
-            RecordKind::CELL_DESC => Self::CellDesc(CellDesc::decode(body)?),
-            RecordKind::PAYLOAD_CHUNK => Self::PayloadChunk(PayloadChunk::decode(body)?),
-            RecordKind::MANIFEST_DELTA => Self::ManifestDelta(Manifest::decode(body)?),
-            RecordKind::ORDER_DELTA => Self::OrderDelta(OrderDelta::decode(body)?),
-            RecordKind::NAMEPOOL_DELTA => Self::NamepoolDelta(NamepoolDelta::decode(body)?),
-            RecordKind::PAYLOAD_HISTORY => Self::PayloadHistory(PayloadHistory::decode(body)?),
-            RecordKind::MANIFEST_HISTORY => Self::ManifestHistory(Manifest::decode(body)?),
+        let decoded = match record.kind() {
+            RecordKind::CELL_DESC => CellDesc::decode(body).map(Self::CellDesc),
+            RecordKind::PAYLOAD_CHUNK => PayloadChunk::decode(body).map(Self::PayloadChunk),
+            RecordKind::MANIFEST_DELTA => Manifest::decode(body).map(Self::ManifestDelta),
+            RecordKind::ORDER_DELTA => OrderDelta::decode(body).map(Self::OrderDelta),
+            RecordKind::NAMEPOOL_DELTA => NamepoolDelta::decode(body).map(Self::NamepoolDelta),
+            RecordKind::PAYLOAD_HISTORY => PayloadHistory::decode(body).map(Self::PayloadHistory),
+            RecordKind::MANIFEST_HISTORY => Manifest::decode(body).map(Self::ManifestHistory),
             _ => return unsupported(),
-        })
+        };
+        let body_at = record.offset().saturating_add(record.span().len().saturating_sub(body.len()) as u64);
+        decoded.map_err(|error| error.shifted(body_at))
     }
 
     /// The kind of record this is the body of.
