@@ -27,6 +27,11 @@ pub(super) fn around(
     for shape in &timeline.damaged {
         lost.damaged(*shape, gathered)?;
     }
+    for (key, frame) in std::mem::take(&mut gathered.left_out) {
+        if gathered.keys.get(&key).is_none_or(|newest| newest.frame < frame) {
+            lost.stale.insert(key);
+        }
+    }
     for (frame_id, at) in &timeline.repeated {
         let what = "the bytes of an earlier frame once more; they are not imported again";
         gathered.findings.add(S::Note, "frame_repeated", (IDX, Some(*at), Some(*frame_id)), what);

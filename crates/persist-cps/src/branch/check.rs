@@ -9,9 +9,7 @@ use persist_frame::{Checksum, RecordKind};
 use super::finding::{BranchSeverity as S, Findings};
 use super::fits::cell_key_len;
 use super::hints::Beside;
-use super::layout::{
-    CAS_REF, COPY_HEADER_LEN, Entry, PAYLOAD, TOC_MAGIC, TRAILER_LEN, TRAILER_MAGIC, toc_header,
-};
+use super::layout::{CAS_REF, COPY_HEADER_LEN, Entry, TOC_MAGIC, TRAILER_LEN, TRAILER_MAGIC, toc_header};
 use super::records::{self, Files, How, Located, Verified, payload_head, stored_payload_head};
 use super::source::File;
 use super::survey::{BlobRef, BranchFrame, Gathered, Newest};
@@ -193,13 +191,14 @@ fn take_in(
         } else if record.header.rtype == u32::from(RecordKind::CELL_DESC.0) {
             flags = reference(&value, gathered);
         }
-        let odd = record.in_dat != (record.header.rtype == PAYLOAD);
-        if odd || u8::try_from(record.header.rtype).is_err() {
+        table.push((record.entry(&key), flags));
+        if record.kind().is_none() {
             let what =
                 format!("a record of type {:#x}, which no frame can hold, is left out", record.header.rtype);
             gathered.findings.add(S::Lost, "record_type", place, what);
+            gathered.left_out.push((key, index));
+            continue;
         }
-        table.push((record.entry(&key), flags));
         let blake3 = *blake3::hash(&value).as_bytes();
         let newest =
             gathered.keys.entry(key).or_insert(Newest { blake3, frame: usize::MAX, repeated: false });

@@ -196,7 +196,7 @@ fn frame_log(
     let mut index = 0_u32;
     for record in &verified.located {
         // Other types cannot be records of a frame; the survey has said so.
-        let Ok(kind) = u8::try_from(record.header.rtype) else { continue };
+        let Some(kind) = record.kind() else { continue };
         let (key, value) = record.read(files)?;
         let span = span(kind, &key, &value);
         span_bytes = span_bytes.saturating_add(span.len() as u64);

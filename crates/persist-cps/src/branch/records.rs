@@ -67,6 +67,12 @@ impl Located {
         self.key_at().saturating_add(self.header.content_len())
     }
 
+    /// What kind of record of a frame this is; `None` for what no frame can hold, or not there.
+    pub(super) fn kind(&self) -> Option<u8> {
+        let rtype = self.header.rtype;
+        u8::try_from(rtype).ok().filter(|_| self.in_dat == (rtype == PAYLOAD))
+    }
+
     /// Reads key and value.
     pub(super) fn read(&self, files: &Files<'_>) -> Result<(Vec<u8>, Vec<u8>)> {
         let file = files.file(self.in_dat);

@@ -106,6 +106,8 @@ pub(super) struct Gathered {
     pub(super) frames: Vec<BranchFrame>,
     pub(super) records: u64,
     pub(super) keys: BTreeMap<Vec<u8>, Newest>,
+    /// Keys of records that no frame can hold, and the frames they were in.
+    pub(super) left_out: Vec<(Vec<u8>, usize)>,
     pub(super) references: BTreeMap<Digest, BlobRef>,
     /// How many chunks have a checksum of either kind.
     pub(super) modes: [u64; 2],
@@ -133,6 +135,7 @@ impl BranchSurvey {
             frames: Vec::new(),
             records: 0,
             keys: BTreeMap::new(),
+            left_out: Vec::new(),
             references: BTreeMap::new(),
             modes: [0; 2],
             findings,

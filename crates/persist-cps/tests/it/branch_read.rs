@@ -315,3 +315,24 @@ fn what_a_frame_takes_is_reckoned_closely() {
     let small = persist_api::Limits { value_bytes_max, ..session };
     assert_eq!(check_fits(&survey, &small).unwrap_err().kind(), ErrorKind::TooLarge);
 }
+
+#[test]
+fn a_record_of_a_type_that_no_frame_has_is_not_counted_as_there() {
+    let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
+    engine.commit(1, &[plain(1, b"k", b"old"), plain(0x1FF, b"later", b"")]);
+    engine.commit(2, &[plain(0x101, b"k", b"new"), plain(0xFFFF, b"only", b""), plain(1, b"later", b"good")]);
+    let survey = survey(&engine.dir);
+    assert_eq!((codes(&survey), survey.is_complete()), (vec!["record_type"], false));
+    assert_eq!(survey.keys.keys().collect::<Vec<_>>(), [&b"k"[..], b"later"]);
+    assert_eq!(survey.keys[&b"k"[..]].blake3, *blake3::hash(b"old").as_bytes());
+    assert_eq!(survey.stale_keys.iter().collect::<Vec<_>>(), [&b"k"[..], b"only"]);
+    let mut place = Place::new();
+    import_branch(&mut place.writer, &place.store, &engine.dir, &survey, Durability::Durable, &Quiet)
+        .unwrap();
+    let view = place.store.view().unwrap();
+    for (key, newest) in &survey.keys {
+        let value = cell_value(&view, key).unwrap().unwrap();
+        assert_eq!(*blake3::hash(Cell::decode(&value).unwrap().record.body).as_bytes(), newest.blake3);
+    }
+    assert!(cell_value(&view, b"only").unwrap().is_none());
+}
