@@ -25,7 +25,8 @@ pub struct Ingested {
 /// good, and the cell of a key shows the newest. Every known writer says 0, also when it describes a cell again, so
 /// insisting on absence would freeze each cell at its first description.
 ///
-/// Memory: about five times the bare frame at most.
+/// Memory: some times the frame, and for each record about 350 bytes whatever its size: a frame of 4 MiB with 300 000
+/// records takes 107 MiB.
 ///
 /// # Errors
 /// Those of [`Plan::new`]; `Conflict` when something else lies where the frame would be kept; those of [`Store::view`] and of [`Writer::commit`].
