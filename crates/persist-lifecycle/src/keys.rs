@@ -32,8 +32,9 @@ pub fn read_key_file(path: &Path) -> Result<KeyRing> {
             return Err(invalid(what));
         }
     }
-    let mut text =
-        Zeroizing::new(String::with_capacity(usize::try_from(facts.len()).unwrap_or(0).saturating_add(1)));
+    // Room for all of it at once, so that no copy is left behind; of what is too long, room for what is read.
+    let len = usize::try_from(facts.len().min(FILE_BYTES_MAX)).unwrap_or(0);
+    let mut text = Zeroizing::new(String::with_capacity(len.saturating_add(1)));
     file.take(FILE_BYTES_MAX.saturating_add(1)).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(invalid(format!("longer than a key file can be, {FILE_BYTES_MAX} bytes")));

@@ -30,7 +30,7 @@ use crate::clock::Clock;
 use crate::config::MaintenanceConfig;
 use keeper::Keeper;
 
-/// Is told of every run, on the thread that did it.
+/// Is told of every run, on the thread that did it and after it: it may use the maintenance.
 pub type OnRun = dyn Fn(&UpkeepRun) + Send + Sync;
 
 /// Keeps stores in shape.
@@ -99,7 +99,10 @@ impl Maintenance {
         let mut keepers = self.inner.keepers.lock();
         let unknown = || Error::new(ErrorKind::Invalid, "maintain", format!("there is no store {name} here"));
         let keeper = keepers.iter_mut().find(|keeper| keeper.name == name).ok_or_else(unknown)?;
-        Ok(self.inner.run(keeper, task, Reason::Asked, seen))
+        let run = self.inner.run(keeper, task, Reason::Asked, seen);
+        drop(keepers);
+        (self.inner.on_run)(&run);
+        Ok(run)
     }
 
     /// Starts the thread. It looks at once, then as often as configured.
@@ -167,19 +170,22 @@ impl Inner {
     }
 
     fn step(&self) -> Vec<UpkeepRun> {
-        let mut keepers = self.keepers.lock();
         let mut runs = Vec::new();
-        for keeper in keepers.iter_mut() {
+        for at in 0.. {
             // After a checkpoint, a compaction may be due.
             for _ in Task::ALL {
                 if self.stopped() {
                     return runs;
                 }
+                let mut keepers = self.keepers.lock();
+                let Some(keeper) = keepers.get_mut(at) else { return runs };
                 let looked = keeper.look(self.clock.now());
                 let due = looked.as_ref().ok().copied().flatten();
                 self.tell(keeper, |stats| stats.blind = looked.err().map(Arc::new));
                 let Some((task, why)) = due else { break };
                 let run = self.run(keeper, task, why, &|_| self.unless_stopped());
+                drop(keepers);
+                (self.on_run)(&run);
                 let went_on = run.outcome.is_ok();
                 runs.push(run);
                 if !went_on {
@@ -206,7 +212,6 @@ impl Inner {
             stats.running = None;
             stats.note(&run, failures);
         });
-        (self.on_run)(&run);
         run
     }
 

@@ -315,3 +315,35 @@ fn the_thread_works_when_woken_and_stops_in_the_middle_of_a_compaction() {
     assert_eq!(kept.after(1000), NONE);
     kept.store.close().unwrap();
 }
+
+/// Who is told of a run may ask for another one.
+#[test]
+fn who_is_told_may_use_the_maintenance() {
+    let (driver, _told) = ToldDriver::pair();
+    let text = "[stores.a]\nengine = 'told'\nrequest.durability_may_pend = true\n[stores.a.maintenance]\ncheckpoint_after = '10s'";
+    let config = config(Path::new("/nowhere"), text);
+    let clock = Arc::new(HandClock::default());
+    let known: Arc<std::sync::OnceLock<Arc<Maintenance>>> = Arc::default();
+    let runs = Arc::new(Mutex::new(0));
+    let (there, count) = (Arc::clone(&known), Arc::clone(&runs));
+    let maintenance = Maintenance::new(clock.clone(), config.maintenance.look_every, move |_: &UpkeepRun| {
+        let done = {
+            let mut count = count.lock();
+            *count += 1;
+            *count
+        };
+        if done % 2 == 1 {
+            there.get().unwrap().run("a", Task::Checkpoint, &Quiet).unwrap();
+        }
+    });
+    let (_writer, store) = open(&config, &[driver]);
+    maintenance.add("a", &store, &config.stores.values().next().unwrap().maintenance).unwrap();
+    let maintenance = known.get_or_init(|| Arc::new(maintenance));
+    maintenance.run("a", Task::Checkpoint, &Quiet).unwrap();
+    assert_eq!(*runs.lock(), 2);
+    commit(&store, "key", 10, Durability::Durable);
+    assert!(maintenance.step().is_empty(), "it is seen, and due in ten seconds");
+    clock.advance(10);
+    assert_eq!(maintenance.step().len(), 1);
+    assert_eq!(*runs.lock(), 4);
+}
