@@ -131,8 +131,9 @@ impl Core {
 
     /// Puts another engine in the place of the one that the store runs on. Call it with the lane taken.
     pub(crate) fn exchange(&self, new: Arc<Active>, feed: Carry) {
-        self.feed.exchange(feed);
         let old = std::mem::replace(&mut *self.route.write(), new);
+        // After that: who sees the new sums finds the new engine.
+        self.feed.exchange(feed);
         old.retire();
         // Nobody may look at the grant before and begin to wait after.
         drop(lock(&self.flipped.0));

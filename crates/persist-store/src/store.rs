@@ -306,8 +306,8 @@ impl Store {
     /// as configured (`OpenOptions::close_wait`).
     ///
     /// # Errors
-    /// `Busy` when that takes longer, as while views are open: the store then stays usable. `Closed` when it is closed
-    /// already.
+    /// `Busy` when that takes longer, as while views are open: the store is usable again from then on. Commits that somebody
+    /// makes while this waits get `Closed`, also then. `Closed` when it is closed already.
     pub fn close(&self) -> Result<()> {
         verb(&self.0, "close", tracing::info_span!("persist.close"), || self.0.close())
     }

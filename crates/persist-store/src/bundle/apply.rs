@@ -16,6 +16,7 @@ use crate::cas::{BlobDraft, BlobName};
 use crate::digest::DigestBuilder;
 use crate::log::BeatLog;
 use crate::merkle::beat_root;
+use crate::observe::told;
 use crate::shared::{Core, Terms, too_large};
 use crate::transact::{Overlay, scan_over};
 use crate::writer::{Lane, Writer};
@@ -58,6 +59,16 @@ impl Writer {
     /// `Mismatch` for a bundle that is no increment; `Conflict` when the store does not stand at its base; `Corrupt` when it
     /// does not verify; `TooLarge`, `Unsupported`, `Refused`; `Cancelled`, `Full`, `Io`, `Closed`.
     pub fn apply(
+        &mut self,
+        bundle: &Path,
+        durability: Durability,
+        limits: &BundleLimits,
+        seen: &dyn Observer,
+    ) -> Result<ApplyReport> {
+        told(self.apply_all(bundle, durability, limits, seen))
+    }
+
+    fn apply_all(
         &mut self,
         bundle: &Path,
         durability: Durability,

@@ -16,6 +16,7 @@ use crate::cas::{BlobName, CAS_DIR, NewBlob, each_blob, read_blob};
 use crate::create::stored_format;
 use crate::home::{Found, Survey, check_clearable, clear, engine_dir, survey};
 use crate::layers::{Codec, Layered, standard_layers};
+use crate::observe::told;
 use crate::opened::Opened;
 use crate::stamp::{STAMP_FILE, Stamp, StampState, StoreId};
 
@@ -51,6 +52,16 @@ impl Opened {
     /// `TooLarge` beyond `limits` or the engine's; `Conflict` where a store exists; `Refused`; `Locked`, `Full`, `Io`,
     /// `Cancelled`.
     pub fn import(
+        self,
+        bundle: &Path,
+        request: &Request,
+        limits: &BundleLimits,
+        seen: &dyn Observer,
+    ) -> Result<ImportReport> {
+        told(self.import_all(bundle, request, limits, seen))
+    }
+
+    fn import_all(
         self,
         bundle: &Path,
         request: &Request,

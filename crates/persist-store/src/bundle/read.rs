@@ -13,6 +13,7 @@ use super::record::RecordReader;
 use super::{BundleReport, too_large};
 use crate::cas::BlobName;
 use crate::log::BeatLog;
+use crate::observe::told;
 
 /// How much a reader of bundles accepts. Memory never grows by what a bundle announces, only by what it holds: at most one key
 /// and one value, or the commits of one beat.
@@ -93,7 +94,7 @@ pub fn read_bundle(
     limits: &BundleLimits,
     seen: &dyn Observer,
 ) -> Result<BundleReport> {
-    read_into(disk, file, limits, &mut Nobody, "check", seen)
+    told(read_into(disk, file, limits, &mut Nobody, "check", seen))
 }
 
 /// As [`read_bundle`], and gives the content to a receiver.

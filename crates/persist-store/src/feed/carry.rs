@@ -221,5 +221,6 @@ impl FeedState {
             }
         }
         state.table = table;
+        state.engines = state.engines.wrapping_add(1);
     }
 }

@@ -13,7 +13,9 @@ use super::{Feed, HoldOptions};
 use crate::Store;
 use crate::group::{Failure, Pending, WhenFull, Work};
 use crate::log::BeatLog;
-use crate::shared::Shared;
+use crate::observe::told;
+use crate::shared::{Running, Shared};
+use crate::swap::HOLD_NAME;
 
 /// A named, durable claim on the feed: every commit after its [position](Self::position) can be read. It is kept in the
 /// store, so that dropping this handle changes nothing, and it is found again by its name after a reopening
@@ -68,7 +70,7 @@ impl Hold {
     /// `Stale` when it was released.
     pub fn stat(&self) -> Result<HoldStat> {
         let stats = self.shared.hold_stats(|row| row.born == self.born && row.name == self.name);
-        stats.into_iter().next().ok_or_else(|| released(&self.name))
+        told(stats.into_iter().next().ok_or_else(|| released(&self.name)))
     }
 
     /// The commits after its position.
@@ -78,9 +80,9 @@ impl Hold {
     pub fn feed(&self) -> Result<Feed> {
         let stat = self.stat()?;
         if stat.stale {
-            return Err(left_behind(&stat));
+            return told(Err(left_behind(&stat)));
         }
-        Feed::open(&self.shared, stat.position)
+        told(Feed::open(&self.shared, stat.position))
     }
 
     /// Says that its reader is done with every commit up to this one. What nobody needs any more is freed by the beats that
@@ -91,6 +93,10 @@ impl Hold {
     /// `Invalid` for a commit that was not made yet; `Stale` when the hold is stale or was released; `Busy` beyond
     /// `limits.views_max`; `Closed`, `Corrupt`, `Io`.
     pub fn advance(&self, to: CommitNo) -> Result<()> {
+        told(self.pass(to))
+    }
+
+    fn pass(&self, to: CommitNo) -> Result<()> {
         let stat = self.stat()?;
         if stat.stale {
             return Err(left_behind(&stat));
@@ -103,18 +109,25 @@ impl Hold {
             let context = format!("hold {:?} cannot pass commit {to}: the newest is {last}", self.name);
             return Err(Error::new(ErrorKind::Invalid, "advance", context));
         }
-        let head = self
-            .shared
-            .with_running("advance", |_, running| read_head(running.engine.view()?.as_ref(), to.0))?;
-        // A commit that is kept for it is missing only when it has just gone stale, or another handle has passed it.
-        let Some(head) = head else { return self.stat().and_then(|stat| check_passed(&stat, to)) };
-        let advance = Advance { born: self.born, position: to.0, bytes_at: head.totals.bytes };
-        let mut state = self.shared.feed.lock();
-        let furthest = state.advances.entry(Arc::clone(&self.name)).or_insert(advance);
-        if furthest.born != advance.born || furthest.position < advance.position {
-            *furthest = advance;
+        loop {
+            let engines = self.shared.feed.lock().engines;
+            let read = |_: &_, running: &Running| read_head(running.engine.view()?.as_ref(), to.0);
+            // A commit that is kept for it is missing only when it has just gone stale, or another handle has passed it.
+            let Some(head) = self.shared.with_running("advance", read)? else {
+                return self.stat().and_then(|stat| check_passed(&stat, to));
+            };
+            let advance = Advance { born: self.born, position: to.0, bytes_at: head.totals.bytes };
+            let mut state = self.shared.feed.lock();
+            if state.engines != engines {
+                // The sums of another engine are others.
+                continue;
+            }
+            let furthest = state.advances.entry(Arc::clone(&self.name)).or_insert(advance);
+            if furthest.born != advance.born || furthest.position < advance.position {
+                *furthest = advance;
+            }
+            return Ok(());
         }
-        Ok(())
     }
 
     /// Makes what was [advanced](Self::advance) durable with a beat of its own: an empty commit.
@@ -122,7 +135,7 @@ impl Hold {
     /// # Errors
     /// As [`Store::commit`].
     pub fn flush(&self) -> Result<()> {
-        self.shared.commit_change(None)
+        told(self.shared.commit_change(None))
     }
 
     /// Gives the hold up, with a beat of its own. What was kept for it alone is freed by that beat and those that follow.
@@ -131,7 +144,10 @@ impl Hold {
     /// # Errors
     /// As [`Store::commit`].
     pub fn release(self) -> Result<()> {
-        self.shared.commit_change(Some(Change::Release { name: Arc::clone(&self.name), born: self.born }))
+        told(
+            self.shared
+                .commit_change(Some(Change::Release { name: Arc::clone(&self.name), born: self.born })),
+        )
     }
 }
 
@@ -215,9 +231,19 @@ impl Store {
     ///
     /// # Errors
     /// `Stale` when it is there and was left too far behind: release it ([`find_hold`](Self::find_hold)) and start over.
-    /// `Invalid` for a name that is empty, longer than 64 bytes or has control characters; `Unsupported` without SNAPSHOT,
+    /// `Invalid` for a name that is empty, longer than 64 bytes or has control characters, and for `persist.swap`, which
+    /// belongs to swaps; `Unsupported` without SNAPSHOT,
     /// and where the engine's values are too small for the feed; `Full` beyond 16 holds; as [`commit`](Self::commit).
     pub fn hold(&self, name: &str, options: HoldOptions) -> Result<Hold> {
+        if name == HOLD_NAME {
+            let context = format!("{name:?} is the hold of swaps");
+            return told(Err(Error::new(ErrorKind::Invalid, "hold", context)));
+        }
+        told(self.keep(name, options))
+    }
+
+    /// As [`hold`](Self::hold), for any name.
+    pub(crate) fn keep(&self, name: &str, options: HoldOptions) -> Result<Hold> {
         let active = self.0.active();
         active.terms.need("hold", Caps::SNAPSHOT)?;
         check_name(name)?;

@@ -13,6 +13,7 @@ use super::FeedCommit;
 use super::record::{corrupt, read_commit};
 use super::state::load_table;
 use crate::Store;
+use crate::observe::told;
 use crate::shared::{Core, Shared};
 
 /// Commits and, about, bytes that are read at a time. One commit may be larger.
@@ -61,7 +62,7 @@ impl Feed {
     /// again.
     pub fn pull(&mut self) -> Result<Option<FeedCommit>> {
         if self.page.is_empty() {
-            self.read_page()?;
+            told(self.read_page())?;
         }
         let Some(commit) = self.page.pop_front() else { return Ok(None) };
         self.position = commit.commit;
@@ -76,7 +77,7 @@ impl Feed {
         if !self.page.is_empty() {
             return Ok(true);
         }
-        self.core.feed.wait_after(self.position, timeout)
+        told(self.core.feed.wait_after(self.position, timeout))
     }
 
     /// As [`wait`](Self::wait) without a limit, as a future that needs no runtime.
@@ -141,7 +142,7 @@ impl Future for Ready<'_> {
         match feed.core.feed.poll_after(feed.position, &mut feed.task, context.waker()) {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
+            Err(error) => Poll::Ready(told(Err(error))),
         }
     }
 }
@@ -161,6 +162,6 @@ impl Store {
     /// # Errors
     /// `Stale` when the next commit is not kept; `Unsupported` unless granted; as [`Feed::pull`].
     pub fn feed(&self, after: CommitNo) -> Result<Feed> {
-        Feed::open(&self.0, after)
+        told(Feed::open(&self.0, after))
     }
 }

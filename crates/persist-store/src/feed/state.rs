@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) last: CommitNo,
     /// Its beat.
     pub(super) beat: BeatNo,
+    /// How many engines this was the feed of, before the one whose sums the table has.
+    pub(super) engines: u64,
     closed: bool,
     /// Threads that wait.
     threads: usize,
@@ -55,6 +57,7 @@ impl FeedState {
             advances: BTreeMap::new(),
             last: newest.last_commit(),
             beat: newest.beat,
+            engines: 0,
             closed: false,
             threads: 0,
             tasks: Vec::new(),

@@ -72,7 +72,7 @@ impl FromStr for SecretKey {
     }
 }
 
-/// Provides the keys of encrypted stores. It is asked while a store is being opened, never later: for the key with which
+/// Provides the keys of encrypted stores. It is asked while a store is being opened, and by a swap for the engine that it fills: for the key with which
 /// new records are sealed, and for those that sealed the records that are there.
 pub trait KeyProvider: Send + Sync {
     /// The number of the key with which new records are to be sealed.

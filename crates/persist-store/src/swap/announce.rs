@@ -104,7 +104,7 @@ impl Store {
         {
             old.release()?;
         }
-        let hold = self.hold(HOLD_NAME, keep)?;
+        let hold = self.keep(HOLD_NAME, keep)?;
         let opened = open(self, id, plan, &hold, seen)
             .and_then(|opened| Ok((opened, *self.0.pinned("swap")?.header())));
         let ((target, cursor), base) = match opened {

@@ -1,6 +1,7 @@
 //! Comparing both sides: all of it by digest before the fence, and what came after that record by record.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use persist_api::{Error, ErrorKind, KeyRange, Observer, Result, Scan};
 
@@ -13,6 +14,8 @@ use crate::log::{BeatLog, Op};
 const BYTES_MAX: u64 = 64 << 20;
 /// Memory of one key, beside its bytes.
 const KEY_BYTES: u64 = 64;
+/// Rows between two looks at the time.
+const ROWS_PER_CHECK: u64 = 256;
 
 /// What was changed since both sides were last found equal.
 #[derive(Debug, Default)]
@@ -34,7 +37,12 @@ impl Touched {
                     }
                 }
                 Op::DeleteRange { range } => {
-                    self.bytes = self.bytes.saturating_add(2 * KEY_BYTES);
+                    let bound = |bound: Bound<&[u8]>| match bound {
+                        Bound::Included(key) | Bound::Excluded(key) => key.len() as u64 + KEY_BYTES,
+                        Bound::Unbounded => KEY_BYTES,
+                    };
+                    let bytes = bound(range.start()).saturating_add(bound(range.end()));
+                    self.bytes = self.bytes.saturating_add(bytes);
                     self.ranges.push(range.into_owned());
                 }
             }
@@ -62,7 +70,7 @@ impl Touched {
         check: &dyn Fn() -> Result<()>,
     ) -> Result<()> {
         for (done, key) in (0_u64..).zip(&self.keys) {
-            if done.is_multiple_of(256) {
+            if done.is_multiple_of(ROWS_PER_CHECK) {
                 check()?;
             }
             if source.get(key)?.as_deref() != target.get(key)?.as_deref() {
@@ -70,22 +78,29 @@ impl Touched {
             }
         }
         for range in &self.ranges {
-            check()?;
-            compare_range(source, target, range)?;
+            compare_range(source, target, range, check)?;
         }
         *self = Self::default();
         Ok(())
     }
 }
 
-/// Compares a range on both sides.
+/// Compares a range on both sides. `check` is asked now and then.
 ///
 /// # Errors
-/// `Corrupt` naming the first key that differs.
-fn compare_range(source: &Pinned, target: &Pinned, range: &KeyRange<'_>) -> Result<()> {
+/// `Corrupt` naming the first key that differs; that of `check`.
+fn compare_range(
+    source: &Pinned,
+    target: &Pinned,
+    range: &KeyRange<'_>,
+    check: &dyn Fn() -> Result<()>,
+) -> Result<()> {
     let scan = || Scan { range: range.borrowed(), ..Scan::all() };
     let (mut ours, mut theirs) = (source.cursor(&scan())?, target.cursor(&scan())?);
-    loop {
+    for done in 0_u64.. {
+        if done.is_multiple_of(ROWS_PER_CHECK) {
+            check()?;
+        }
         match (ours.advance()?, theirs.advance()?) {
             (false, false) => return Ok(()),
             (true, true) if ours.key() == theirs.key() && ours.value() == theirs.value() => {}
@@ -94,6 +109,7 @@ fn compare_range(source: &Pinned, target: &Pinned, range: &KeyRange<'_>) -> Resu
             (true, true) => return Err(differs(ours.key().min(theirs.key()))),
         }
     }
+    Ok(())
 }
 
 /// The digest that both sides have, which show the same commit.
@@ -106,7 +122,7 @@ pub(super) fn same_digest(source: &Pinned, target: &Pinned, seen: &dyn Observer)
     if ours == theirs {
         return Ok(ours);
     }
-    compare_range(source, target, &KeyRange::all())?;
+    compare_range(source, target, &KeyRange::all(), &|| Ok(()))?;
     let context = format!("the digests differ: {ours} at the source, {theirs} at the target");
     Err(Error::new(ErrorKind::Corrupt, "swap", context))
 }
@@ -129,4 +145,45 @@ fn differs(key: &[u8]) -> Error {
     let context =
         format!("source and target differ at {}; the source stays the store, abort the swap", show_key(key));
     Error::new(ErrorKind::Corrupt, "swap", context)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::path::Path;
+
+    use persist_api::{BeatHeader, Driver, Durability, OpenOptions, Quiet};
+    use persist_memory::MemoryDriver;
+
+    use super::*;
+    use crate::layers::user_key;
+
+    #[test]
+    fn a_range_of_many_rows_is_not_compared_in_one_breath() {
+        let engine = MemoryDriver::new().open(Path::new("one"), &OpenOptions::default(), &Quiet).unwrap();
+        let header = BeatHeader::default().next(1, Durability::Volatile, None).unwrap();
+        let mut beat = engine.begin_beat(header).unwrap();
+        for n in 0..3000_u32 {
+            beat.put_record(user_key(&n.to_be_bytes(), &mut Vec::new()), b"value").unwrap();
+        }
+        beat.commit_beat().unwrap();
+        let view = || Pinned::new(engine.view().unwrap());
+        let mut log = BeatLog::new();
+        log.delete_range(&KeyRange::all()).unwrap();
+        let mut touched = Touched::default();
+        touched.add(&log);
+        let looks = Cell::new(0);
+        let check = || {
+            looks.set(looks.get() + 1);
+            Ok(())
+        };
+        touched.compare(&view(), &view(), &check).unwrap();
+        assert!(looks.get() > 3000 / ROWS_PER_CHECK, "{}", looks.get());
+        // The bounds of ranges take memory too.
+        let long = vec![7; 1 << 20];
+        let mut log = BeatLog::new();
+        log.delete_range(&KeyRange::prefix(&long)).unwrap();
+        (0..40).for_each(|_| touched.add(&log));
+        assert!(touched.is_too_much());
+    }
 }

@@ -74,7 +74,7 @@ impl Swap {
         let mut copy = Copy {
             target,
             header,
-            chunk_bytes: self.options.chunk_bytes,
+            chunk_bytes: target.chunk_bytes(self.options.chunk_bytes),
             cursor: &mut self.cursor,
             stroke: None,
             last_key: Vec::new(),

@@ -121,15 +121,15 @@ impl Swap {
     fn carry_some(&self, view: &Pinned, wanted: &Wanted) -> Result<bool> {
         let target = self.target()?;
         let until = self.cursor.position;
+        let chunk_bytes = target.chunk_bytes(self.options.chunk_bytes);
         let shown = target.engine.view()?;
         let mut carry = Carry::load(shown.as_ref())?;
         let Some(next) = carry.next(wanted).filter(|next| *next <= until.0) else { return Ok(false) };
         let mut stroke = target.begin(&target.header_of(view.header()), target.on_the_way())?;
         // A hold that moved meanwhile leaves behind what nobody needs any more. That goes first.
-        let ready =
-            !carry.is_cut_off(next) || carry.free(shown.as_ref(), stroke.beat(), self.options.chunk_bytes)?;
+        let ready = !carry.is_cut_off(next) || carry.free(shown.as_ref(), stroke.beat(), chunk_bytes)?;
         while ready
-            && stroke.bytes < self.options.chunk_bytes
+            && stroke.bytes < chunk_bytes
             && let Some(next) = carry.next(wanted).filter(|next| *next <= until.0)
         {
             let read = Self::read(view, CommitNo(next.saturating_sub(1)))?;
@@ -143,13 +143,14 @@ impl Swap {
     /// Applies whole beats, as many as one beat of the target takes.
     fn apply_some(&mut self, view: &Pinned, until: CommitNo) -> Result<()> {
         let target = self.target.as_ref().ok_or_else(super::gone)?;
+        let chunk_bytes = target.chunk_bytes(self.options.chunk_bytes);
         let mut stroke: Option<Stroke<'_>> = None;
         let mut cursor = self.cursor.clone();
         let mut beat = Vec::new();
         while cursor.position < until {
             let next = Self::read(view, cursor.position)?;
             let more = next.log.canonical_bytes().len() as u64;
-            let full = |stroke: &Stroke<'_>| stroke.bytes.saturating_add(more) > self.options.chunk_bytes;
+            let full = |stroke: &Stroke<'_>| stroke.bytes.saturating_add(more) > chunk_bytes;
             if beat.is_empty() && stroke.as_ref().is_some_and(full) {
                 break;
             }

@@ -118,6 +118,12 @@ impl Target {
         Ok(())
     }
 
+    /// How many bytes one of its beats takes: as many as asked for, and half of what the engine takes, so that there is room
+    /// for what the swap itself notes.
+    pub(super) fn chunk_bytes(&self, asked: u64) -> u64 {
+        asked.min(self.terms.limits().beat_bytes_max / 2)
+    }
+
     /// The root that a beat has here, when the source's had this one.
     pub(super) fn header_of(&self, header: &BeatHeader) -> BeatHeader {
         BeatHeader { root: header.root.filter(|_| self.terms.codec.merkle), ..*header }

@@ -11,9 +11,10 @@ use metrics::{
     SharedString, Unit,
 };
 use parking_lot::Mutex;
-use persist_api::{CompactScope, Durability, ErrorKind, Quiet};
+use persist_api::{CommitNo, CompactScope, Durability, ErrorKind, Quiet};
 use persist_store::{
-    BeatLog, METRICS, SPANS, Store, SwapOptions, SwapTarget, Transacted, ViewOptions, Writer, default_request,
+    BeatLog, BundleLimits, HoldOptions, METRICS, SPANS, Store, SwapOptions, SwapTarget, Transacted,
+    ViewOptions, Writer, default_request,
 };
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
@@ -246,11 +247,26 @@ fn an_error_counts_once_however_many_doors_it_passes() {
         for result in writer.commit_group(&[log.clone(), log], Durability::Durable).unwrap() {
             fails(result, ErrorKind::TooLarge, &[]);
         }
+        // Of the feed, and of a bundle that is not there.
+        let hold = store.hold("h", HoldOptions::default()).unwrap();
+        fails(store.hold("", HoldOptions::default()).map(drop), ErrorKind::Invalid, &[]);
+        fails(store.hold("persist.swap", HoldOptions::default()).map(drop), ErrorKind::Invalid, &["swaps"]);
+        fails(hold.advance(CommitNo(99)), ErrorKind::Invalid, &[]);
+        store.find_hold("h").unwrap().release().unwrap();
+        fails(hold.feed().map(drop), ErrorKind::Stale, &[]);
+        fails(store.export(&here.home.join("inside"), &Quiet), ErrorKind::Invalid, &[]);
+        let missing = here.home.with_file_name("missing");
+        fails(
+            writer.apply(&missing, Durability::Durable, &BundleLimits::default(), &Quiet),
+            ErrorKind::Io,
+            &[],
+        );
         store.close().unwrap();
         fails(store.view().map(drop), ErrorKind::Closed, &[]);
     });
     assert!((ledger.sum("persist_errors_total", Some(("kind", "too_large"))) - 5.0).abs() < 0.1);
-    assert!((ledger.sum("persist_errors_total", None) - 6.0).abs() < 0.1);
+    assert!((ledger.sum("persist_errors_total", Some(("kind", "invalid"))) - 4.0).abs() < 0.1);
+    assert!((ledger.sum("persist_errors_total", None) - 12.0).abs() < 0.1);
 }
 
 type Spans = BTreeMap<&'static str, (Level, BTreeSet<String>)>;

@@ -200,3 +200,27 @@ fn less_room_than_the_source_takes_is_refused_beforehand() {
     stand.disk.limit_space(Some(used + needed + (1 << 20)));
     store.swap(&target("flatfile", "toy"), &swap_options(), &Quiet).unwrap();
 }
+
+/// A beat of the target has at most half of what its engine takes, whatever was asked for.
+#[test]
+fn the_beats_of_a_target_are_no_larger_than_it_takes() {
+    let disk = Stand::new().disk;
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut narrow = Toy::new(shared);
+    (narrow.limits.beat_bytes_max, narrow.scheme) = (4000, "narrow");
+    let mut stand = Stand::on(disk);
+    stand.drivers.push(Arc::new(narrow) as Arc<dyn Driver>);
+    let (_writer, store) = stand.store("flatfile");
+    let hold = store.hold("h", persist_store::HoldOptions::default()).unwrap();
+    for n in 0..100 {
+        put(&store, &format!("large{n}"), &"v".repeat(100));
+    }
+    let options = SwapOptions { lag_max: 0, ..SwapOptions::default() };
+    let mut swap = store.begin_swap(&SwapTarget::here("narrow"), &options, &Quiet).unwrap();
+    swap.copy(&Quiet).unwrap();
+    for n in 0..100 {
+        put(&store, &format!("later{n}"), &"v".repeat(100));
+    }
+    swap.run(&Quiet).unwrap();
+    assert_eq!((store.engine_name(), hold.stat().unwrap().commits), ("narrow", 201));
+}
