@@ -5,7 +5,8 @@ use persist_store::{BeatLog, BundleBase, HoldOptions, Store};
 
 use crate::bundle::{check, export};
 use crate::bundle_book;
-use crate::bundle_since::{apply, chain, forged, is_same};
+use crate::bundle_since::{apply, chain, is_same};
+use crate::bundle_since_forged::forged;
 use crate::kit::{content, fails, memory, open_default, place, put};
 
 fn base_at(store: &Store, beat: u64) -> persist_api::Result<BundleBase> {

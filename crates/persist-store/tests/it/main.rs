@@ -23,6 +23,7 @@ mod bundle_forge;
 mod bundle_forged;
 mod bundle_refuse;
 mod bundle_since;
+mod bundle_since_forged;
 mod crash;
 mod digest;
 mod encryption;
