@@ -17,6 +17,7 @@ mod beats;
 mod bundle;
 mod bundle_beat;
 mod bundle_book;
+mod bundle_bounds;
 mod bundle_crash;
 mod bundle_flips;
 mod bundle_forge;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod holds;
+mod homes;
 mod load;
 mod plain;
 mod refused;

@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use persist_api::{Driver, Durability, ErrorKind, KeyRange, Quiet};
-use persist_store::{
-    BeatLog, Clock, HoldOptions, Stamp, StampState, SwapOptions, SwapPlace, SwapState, SwapTarget,
-};
+use persist_store::{BeatLog, Clock, HoldOptions, SwapOptions, SwapState, SwapTarget};
 
 use super::plain::target;
 use super::stand::{
@@ -351,49 +349,6 @@ fn swp_24_durable_from_the_flip_on() {
     assert_eq!(all(&there), all(&store), "what was acknowledged by memory is durable too");
 }
 
-#[test]
-fn a_home_is_moved_to_another() {
-    let stand = Stand::new();
-    let (writer, store) = stand.store("flatfile");
-    let id = store.stamp().unwrap().store;
-    assert!(stand.disk.put(
-        format!("{HOME}/cas/8e/8e8dcfd5b7a5a4f6e42d1aa34660e299f35a4054ba60cccd931ab212101bab0e.blob"),
-        b"a blob"
-    ));
-    let to = SwapTarget::at("toy", "/new");
-    let mut swap = store.begin_swap(&to, &swap_options(), &Quiet).unwrap();
-    swap.copy(&Quiet).unwrap();
-    put(&store, "meanwhile", "1");
-    let early = Stand::on(stand.disk.killed());
-    fails(early.look(None, "/new").map(drop), ErrorKind::Mismatch, &["still /store", "resume or abort"]);
-    swap.run(&Quiet).unwrap();
-    assert_eq!((store.home().unwrap(), store.stamp().unwrap().store), ("/new".into(), id));
-    put(&store, "after", "1");
-    let before = all(&store);
-    fails(stand.look(None, HOME).map(drop), ErrorKind::Mismatch, &["lives in /new now"]);
-    assert_eq!(
-        stand
-            .disk
-            .bytes("/new/cas/8e/8e8dcfd5b7a5a4f6e42d1aa34660e299f35a4054ba60cccd931ab212101bab0e.blob")
-            .unwrap(),
-        b"a blob"
-    );
-    store.close().unwrap();
-    drop((writer, swap, store));
-    let (_writer, store) = stand.open(None, "/new").unwrap();
-    assert_eq!(all(&store), before);
-    assert_eq!(store.swap_status().unwrap().place, SwapPlace::Home(HOME.into()));
-    store.finish_swap().unwrap();
-    assert_eq!(Stamp::read(&stand.disk, HOME.as_ref()).unwrap(), None);
-    assert_eq!(store.stamp().unwrap().state, StampState::Ready);
-    assert!(
-        names(&stand.disk)
-            .iter()
-            .filter(|name| name.starts_with(HOME))
-            .eq([std::path::Path::new("/store/lock")])
-    );
-}
-
 /// What a view keeps of the engine before the swap is not kept by the handles of a closed store.
 #[test]
 fn after_a_close_the_last_view_of_the_old_engine_unlocks_the_home() {
@@ -412,55 +367,4 @@ fn after_a_close_the_last_view_of_the_old_engine_unlocks_the_home() {
         again.finish_swap().unwrap();
         drop((writer, store));
     }
-}
-
-const BLOBS: [(&str, &[u8]); 2] = [
-    ("8e/8e8dcfd5b7a5a4f6e42d1aa34660e299f35a4054ba60cccd931ab212101bab0e", b"a blob"),
-    ("af/af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262", b""),
-];
-
-fn put_blob(stand: &Stand, (name, bytes): (&str, &[u8])) {
-    assert!(stand.disk.put(format!("{HOME}/cas/{name}.blob"), bytes));
-}
-
-/// An increment that is applied just before the fence brings a blob.
-#[test]
-fn a_blob_that_comes_before_the_fence_moves_too() {
-    let stand = Stand::new();
-    let (_writer, store) = stand.store("flatfile");
-    put_blob(&stand, BLOBS[0]);
-    let late = |progress: persist_api::Progress| {
-        if progress.phase == "fence" {
-            put_blob(&stand, BLOBS[1]);
-        }
-        std::ops::ControlFlow::Continue(())
-    };
-    store.swap(&SwapTarget::at("toy", "/new"), &swap_options(), &late).unwrap();
-    store.finish_swap().unwrap();
-    for (name, bytes) in BLOBS {
-        assert_eq!(stand.disk.bytes(format!("/new/cas/{name}.blob")).as_deref(), Some(bytes), "{name}");
-    }
-}
-
-/// The home that a backup reads is not cleared meanwhile.
-#[test]
-fn a_swap_is_not_finished_under_a_backup() {
-    let stand = Stand::new();
-    let (_writer, store) = stand.store("flatfile");
-    for blob in BLOBS {
-        put_blob(&stand, blob);
-    }
-    let swapped = std::cell::Cell::new(false);
-    let meanwhile = |progress: persist_api::Progress| {
-        if progress.phase == "blobs" && !swapped.replace(true) {
-            store.swap(&SwapTarget::at("toy", "/new"), &swap_options(), &Quiet).unwrap();
-            fails(store.finish_swap(), ErrorKind::Busy, &[]);
-        }
-        std::ops::ControlFlow::Continue(())
-    };
-    let report = store.backup("/copy".as_ref(), &meanwhile).unwrap();
-    assert_eq!((report.blobs, swapped.get(), store.engine_name()), (2, true, "toy"));
-    store.finish_swap().unwrap();
-    let (_writer, copy) = stand.open(None, "/copy").unwrap();
-    assert_eq!(all(&copy), all(&store));
 }
