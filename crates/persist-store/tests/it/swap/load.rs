@@ -58,6 +58,8 @@ struct Load {
     stop: AtomicBool,
     /// Nobody writes any more.
     written: AtomicBool,
+    /// The follower has copied what its hold begins at.
+    following: AtomicBool,
     appended: AtomicU64,
     viewed: AtomicU64,
 }
@@ -113,6 +115,7 @@ impl Load {
         let mut at = hold.position().unwrap().0;
         let mut feed = hold.feed().unwrap();
         let mut model = crate::kit::content(&store.view_at_or_now(at));
+        self.following.store(true, Ordering::SeqCst);
         loop {
             let Some(read) = feed.pull().unwrap() else {
                 if self.written.load(Ordering::SeqCst) && store.stats().unwrap().commit.0 == at {
@@ -157,7 +160,7 @@ fn under_load(engines: &[&str], options: &SwapOptions) {
     thread::scope(|scope| {
         let follower = scope.spawn(|| load.follow(&store));
         // It begins before the writers do.
-        while store.holds().is_empty() {
+        while !load.following.load(Ordering::SeqCst) && !follower.is_finished() {
             thread::yield_now();
         }
         let hold = store.stats().unwrap().commit.0;
