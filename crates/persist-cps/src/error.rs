@@ -1,6 +1,6 @@
 //! How refusals of frames become errors of the substrate.
 
-use persist_api::{Error, ErrorKind};
+use persist_api::{Advice, Error, ErrorKind};
 use persist_frame::{ErrorClass, FrameError};
 
 /// The kind of error that a refused frame gives: policy is `Refused` (code -4, CAPABILITY_MISMATCH), a limit of the
@@ -20,7 +20,12 @@ pub(crate) fn refused(error: FrameError) -> Error {
         ErrorKind::Refused => format!("CAPABILITY_MISMATCH: {error}"),
         _ => error.to_string(),
     };
-    Error::new(kind, "ingest", context).with_source(error)
+    advised(Error::new(kind, "ingest", context).with_source(error))
+}
+
+/// Whose input is not what a writer made can only give another one: no backup of the store helps.
+pub(crate) fn advised(error: Error) -> Error {
+    if error.kind() == ErrorKind::Corrupt { error.with_advice(Advice::FixPath) } else { error }
 }
 
 /// `Corrupt`: what is kept of a frame does not fit together.

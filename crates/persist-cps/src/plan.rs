@@ -116,7 +116,8 @@ fn check_bodies(frame: &Frame<'_>, rule: BodyRule) -> Result<u32> {
         Body::decode(&record).map_err(|failure| {
             let context =
                 format!("record {index} ({}) at byte {}: {failure}", record.kind(), record.offset());
-            Error::new(error::kind_of(failure.class()), "ingest", context).with_source(failure)
+            let kind = error::kind_of(failure.class());
+            error::advised(Error::new(kind, "ingest", context).with_source(failure))
         })?;
     }
     Ok(opaque)

@@ -164,6 +164,8 @@ fn a_lost_frame_is_told_by_exit_code_and_the_others_come_in() {
 fn what_is_no_branch_or_nothing_but_damage_makes_no_store() {
     let place = Place::new();
     place.run(&["import-branch", "missing"]).fails(1, "not the directory of a branch");
+    place.write("file", b"");
+    place.run(&["import-branch", "file"]).fails(1, "not the directory of a branch");
     std::fs::create_dir(place.path().join("empty")).unwrap();
     place.run(&["import-branch", "empty"]).fails(1, "not the directory of a branch");
     std::fs::create_dir(place.path().join("noise")).unwrap();

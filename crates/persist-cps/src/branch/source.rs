@@ -73,7 +73,9 @@ impl BranchSource for DirSource {
         match fs::metadata(&path) {
             Ok(meta) if meta.is_file() => {}
             Ok(_) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             Err(error) => return Err(failed(error)),
         }
         let file = fs::File::open(&path).map_err(failed)?;

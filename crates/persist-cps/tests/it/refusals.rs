@@ -68,6 +68,7 @@ fn every_refusal_is_typed_and_changes_nothing() {
     for (what, bytes, kind, named) in cases {
         let error = place.ingest(&bytes).unwrap_err();
         assert_eq!(error.kind(), kind, "{what}: {error}");
+        assert_ne!(error.advice(), persist_api::Advice::Restore, "{what}: the store is not what is wrong");
         for name in named {
             assert!(error.context().contains(name), "{what}: {error}");
         }
