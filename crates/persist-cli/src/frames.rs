@@ -1,6 +1,5 @@
 //! Reading frame files within limits.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -9,7 +8,7 @@ use persist_api::{Error, ErrorKind};
 use persist_frame::{ErrorClass, FrameError, Limits};
 
 use crate::fail::unreadable;
-use crate::watch::waiting;
+use crate::watch::{opened, waiting};
 
 /// What a frame may cost. Beyond a limit it is refused before memory is reserved for it.
 #[derive(Debug, Clone, Copy, Args)]
@@ -107,12 +106,14 @@ pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Input, Error> {
     if path.as_os_str() == "-" {
         return waiting("read", || take(io::stdin().lock(), limits, None))?.map_err(failed);
     }
-    let file = File::open(path).map_err(failed)?;
-    let meta = file.metadata().map_err(failed)?;
-    if meta.is_file() && meta.len() > limits.input_bytes {
-        return Ok(Input::TooLong(Some(meta.len())));
-    }
-    take(file, limits, meta.is_file().then_some(meta.len())).map_err(failed)
+    opened("read", path, |file| {
+        let meta = file.metadata()?;
+        if meta.is_file() && meta.len() > limits.input_bytes {
+            return Ok(Input::TooLong(Some(meta.len())));
+        }
+        take(file, limits, meta.is_file().then_some(meta.len()))
+    })?
+    .map_err(failed)
 }
 
 fn take(from: impl Read, limits: &Limits, expected: Option<u64>) -> io::Result<Input> {

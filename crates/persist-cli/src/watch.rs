@@ -1,7 +1,10 @@
 //! Progress bars on a terminal, and the way to stop: Ctrl-C asks the running verb to end, a second one ends the process.
 
 use std::cell::Cell;
+use std::fs::File;
+use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -77,6 +80,16 @@ pub(crate) fn waiting<T>(op: &'static str, read: impl FnOnce() -> T) -> persist_
     let done = Watch::check(op).map(|()| read());
     WAITING.store(false, Ordering::SeqCst);
     done
+}
+
+/// Opens a file and reads it. What is no regular file, as a named pipe, may never give anything, and is [`waiting`] for.
+pub(crate) fn opened<T>(
+    op: &'static str,
+    path: &Path,
+    read: impl FnOnce(File) -> io::Result<T>,
+) -> persist_api::Result<io::Result<T>> {
+    let read = || File::open(path).and_then(read);
+    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) { waiting(op, read) } else { Ok(read()) }
 }
 
 impl Observer for Watch {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use persist_api::{Error, ErrorKind};
+use persist_api::{Advice, Error, ErrorKind};
 use persist_frame::path::RecordKey;
 use persist_frame::{Frame, Record};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use crate::fail::Result;
 use crate::frames::{self, LimitArgs};
 use crate::out::Out;
 use crate::text::{hex, size};
+use crate::watch::Watch;
 
 use super::frame_body;
 
@@ -72,12 +73,16 @@ struct RecordJson {
 }
 
 pub(crate) fn run(args: &Args, out: &mut Out) -> Result<()> {
+    // For Ctrl-C: the frame may come from somebody who never writes.
+    let _watch = Watch::new(true);
     let limits = args.limits.limits();
     let bytes =
         frames::read(&args.file, &limits)?.within(&limits).map_err(|long| long.into_error(&args.file))?;
     let frame = Frame::parse(&bytes, &limits).map_err(|error| {
         let kind = persist_cps::kind_of(error.class());
-        Error::new(kind, "frame show", error.to_string()).with_path(&args.file).with_source(error)
+        let refused =
+            Error::new(kind, "frame show", error.to_string()).with_path(&args.file).with_source(error);
+        if kind == ErrorKind::Corrupt { refused.with_advice(Advice::FixPath) } else { refused }
     })?;
     out.needs_reader();
     if out.is_json() {

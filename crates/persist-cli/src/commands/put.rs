@@ -1,7 +1,6 @@
 //! `persist put`: one record in one beat.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use crate::fail::{Failure, Result, unreadable};
 use crate::home::{self, ReceiptJson};
 use crate::out::Out;
 use crate::text::typed;
-use crate::watch::{Watch, waiting};
+use crate::watch::{Watch, opened, waiting};
 
 /// What to set.
 #[derive(Debug, clap::Args)]
@@ -54,13 +53,15 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
 
 fn value(args: &Args, max: u64) -> Result<Cow<'_, [u8]>> {
     if let Some(path) = &args.file {
-        let fail = |error| unreadable("put", path, error);
-        let file = File::open(path).map_err(fail)?;
-        // What the file says of itself is refused unread. Other things than files say nothing, and files can grow.
-        if file.metadata().map_err(fail)?.len() > max {
-            return Err(too_long(path, max));
-        }
-        return read(file, path, max).map(Cow::Owned);
+        let read = opened("put", path, |file| {
+            // What the file says of itself is refused unread. Other things than files say nothing, and files can grow.
+            if file.metadata()?.len() > max {
+                Ok(Err(too_long(path, max)))
+            } else {
+                Ok(read(file, path, max))
+            }
+        })?;
+        return read.map_err(|error| unreadable("put", path, error))?.map(Cow::Owned);
     }
     match &args.value {
         Some(value) => typed(value, args.hex),

@@ -48,3 +48,41 @@ fn ctrl_c_stops_with_17_and_leaves_the_store_whole() {
     place.run(&["--store", "demo-store", "verify"]).ok();
     place.run(&["demo", "--records", "10"]).ok();
 }
+
+/// Waits until the process handles SIGTERM itself.
+#[cfg(target_os = "linux")]
+fn wait_until_it_listens(id: u32) {
+    let listens = || {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() >> 14 & 1 == 1
+    };
+    while !listens() {
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_wait_for_input_ends_with_17() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let place = Place::with("sqlite");
+    mknodat(CWD, place.path().join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    for args in [
+        &["frame", "show", "-"][..],
+        &["frame", "show", "pipe"],
+        &["frame", "verify", "pipe"],
+        &["ingest", "pipe"],
+        &["put", "key", "--file", "pipe"],
+    ] {
+        let mut command = place.command(args);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take();
+        wait_until_it_listens(child.id());
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait_with_output().unwrap().status.code(), Some(17), "{args:?}");
+        drop(input);
+    }
+    assert_eq!(place.state().0, "0");
+}
