@@ -30,7 +30,11 @@ fn put_blob(home: &Path, bytes: &[u8]) {
     let hex = blake3::hash(bytes).to_hex();
     let bucket = home.join("cas").join(&hex[..2]);
     std::fs::create_dir_all(&bucket).unwrap();
-    std::fs::write(bucket.join(format!("{hex}.blob")), bytes).unwrap();
+    // As everybody does who writes blobs: nobody sees one that is not whole.
+    let path = bucket.join(format!("{hex}.blob"));
+    let unfinished = bucket.join(format!("{hex}.blob.new"));
+    std::fs::write(&unfinished, bytes).unwrap();
+    std::fs::rename(unfinished, path).unwrap();
 }
 
 fn import(place: &Place, file: &Path) -> Result<ImportReport> {
@@ -208,6 +212,15 @@ fn keep_writing(writer: &mut Writer, home: &Path, stop: &AtomicBool) -> u64 {
     round
 }
 
+/// Stops the writer, also when a check fails.
+struct Stop<'s>(&'s AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What a copy of such a store must show: one beat whole, and every blob that it names.
 fn is_whole(store: &Store) {
     let view = store.view().unwrap();
@@ -232,6 +245,7 @@ fn backups_and_bundles_under_a_writer_show_one_beat_with_its_blobs() {
         let home = PathBuf::from(place.path());
         let written = std::thread::scope(|scope| {
             let writing = scope.spawn(|| keep_writing(&mut writer, &home, &stop));
+            let stopping = Stop(&stop);
             while store.view().unwrap().header().beat.0 < 3 {
                 std::thread::yield_now();
             }
@@ -239,7 +253,7 @@ fn backups_and_bundles_under_a_writer_show_one_beat_with_its_blobs() {
                 store.backup(&file(&place, &format!("backup-{n}")), &Quiet).unwrap();
                 store.export(&file(&place, &format!("bundle-{n}")), &Quiet).unwrap();
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(stopping);
             writing.join().unwrap()
         });
         assert!(written >= 3);
