@@ -110,6 +110,13 @@ impl Core {
         Some((Reader { conn: Some(conn), slot: Some(at), shows, core: Arc::clone(self) }, header))
     }
 
+    /// Keeps views from ever leaving a transaction: while a store is being filled, several states have the number of one beat, so
+    /// that it does not say what a transaction shows.
+    pub(crate) fn stay_cold(&self) {
+        let mut pool = self.readers.lock();
+        pool.cold = pool.cold.saturating_add(1);
+    }
+
     /// Ends the transactions that views have left, and keeps others from being left, until dropped. Whoever writes needs
     /// that: a transaction of a reader keeps the WAL from beginning anew.
     pub(crate) fn cool(&self) -> Cold<'_> {

@@ -11,6 +11,8 @@ use persist::{CommitNo, Error, ErrorKind, HoldOptions, Scan, Store, StoreView};
 
 /// Threads of each kind.
 const WRITERS: u64 = 4;
+/// What a writer or reader rests between two turns: who writes without a pause may be faster than any copy can follow.
+const PACE: Duration = Duration::from_millis(1);
 const READERS: u64 = 2;
 /// Counters; each has a log of its own.
 const COUNTERS: u64 = 8;
@@ -164,6 +166,7 @@ fn write(store: &Store, seen: &Seen, thread: u64) {
     let durability = store.grant().session.durability;
     let mut turn = thread;
     while !seen.stopped() {
+        std::thread::sleep(PACE);
         turn = turn.wrapping_add(1);
         let counter = turn % COUNTERS;
         let begun = Instant::now();
@@ -193,6 +196,7 @@ fn write(store: &Store, seen: &Seen, thread: u64) {
 fn read(store: &Store, seen: &Seen, thread: u64) {
     let (mut turn, mut newest) = (thread, 0);
     while !seen.stopped() {
+        std::thread::sleep(PACE);
         turn = turn.wrapping_add(1);
         match look(store, turn % COUNTERS) {
             Ok(beat) if beat >= newest => newest = beat,
