@@ -1,12 +1,12 @@
-//! Increments that say something else than they hold, or that take more than it seems.
+//! Increments that say something else than they hold.
 
-use persist_api::{Durability, ErrorKind, Quiet};
-use persist_store::{BeatLog, BundleBase, BundleLimits, HoldOptions, beat_root};
+use persist_api::ErrorKind;
+use persist_store::{BeatLog, BundleBase, beat_root};
 
-use crate::bundle::{check, export, import};
+use crate::bundle::{check, export};
 use crate::bundle_forge::{Forge, hex};
-use crate::bundle_since::{apply, chain, is_same};
-use crate::kit::{Content, content, fails, memory, open_default, place, put, toy};
+use crate::bundle_since::apply;
+use crate::kit::{Content, content, fails, memory, open_default, place, put};
 
 /// An increment of these beats, by the book.
 pub fn forged(base: &BundleBase, after: &Content, beats: &[&[BeatLog]]) -> Forge {
@@ -115,42 +115,4 @@ fn what_does_not_fit_into_memory_is_compared_afterwards() {
             Some(kind) => drop(fails(done, kind, &["after the last beat"])),
         }
     }
-}
-
-/// Also an empty commit takes memory, so that the number of those in a beat is bounded.
-#[test]
-fn a_beat_of_too_many_commits_is_refused() {
-    let chain = chain();
-    let (mut writer, copied) = open_default(&chain.copy);
-    let before = content(&copied.view().unwrap());
-    let limits = |beat_commits| BundleLimits { beat_commits, ..BundleLimits::default() };
-    let done = writer.apply(&chain.since, Durability::Durable, &limits(2), &Quiet);
-    fails(done, ErrorKind::TooLarge, &["3 commits", "limit here is 2"]);
-    assert_eq!(content(&copied.view().unwrap()), before);
-    writer.apply(&chain.since, Durability::Durable, &limits(3), &Quiet).unwrap();
-    is_same(&chain, &copied);
-}
-
-/// Memory is not counted by the bytes of the file alone.
-#[test]
-fn many_small_operations_are_not_rehearsed_in_memory() {
-    let place = place();
-    let (base, since) = (place.home.with_file_name("base"), place.home.with_file_name("since"));
-    let copy = place.home.with_file_name("copy");
-    let (mut writer, store) = open_default(&place.home);
-    put(&mut writer, &[(b"first", b"1")]);
-    let held = store.hold("bundles", HoldOptions::default()).unwrap();
-    let from = store.export(&base, &Quiet).unwrap().manifest.as_base();
-    for n in 0..4_u8 {
-        let mut log = BeatLog::new();
-        (0..100_000_u32).for_each(|i| log.put(&[&[n][..], &i.to_be_bytes()].concat(), b"").unwrap());
-        writer.commit(&log, Durability::Buffered).unwrap();
-    }
-    store.export_since(&since, &from, &Quiet).unwrap();
-    held.release().unwrap();
-    import(&toy(), &base, &copy).unwrap();
-    let (mut writer, copied) = open_default(&copy);
-    assert!(std::fs::metadata(&since).unwrap().len() < 16 << 20);
-    assert!(!apply(&mut writer, &since).unwrap().rehearsed);
-    assert_eq!(copied.stats().unwrap().engine.records, Some(400_001));
 }
