@@ -82,6 +82,14 @@ pub trait Contender: Send + Sync {
         Ok(())
     }
 
+    /// Puts the rows of a load in order, where that was put off. Who keeps order while loading has nothing to do.
+    ///
+    /// # Errors
+    /// A sentence of the library.
+    fn put_in_order(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Puts the files into the best state for reading that the library knows, as after a quiet night.
     ///
     /// # Errors

@@ -40,16 +40,20 @@ impl Floor {
         Self { hashed: rows().collect(), ordered: rows().collect() }
     }
 
-    /// Nanoseconds of one get.
+    /// Nanoseconds of one get. They are done twice and timed the second time: how much of the caches a contender has taken
+    /// for itself says nothing about the moment.
     #[must_use]
     pub(crate) fn gets(&self, keys: &[Key]) -> f64 {
+        self.get_all(keys);
         let clock = Instant::now();
-        let mut bytes = 0;
-        for key in keys {
-            bytes += self.hashed.get(key).map_or(0, |value| black_box(value).len());
-        }
-        black_box(bytes);
+        self.get_all(keys);
         per(clock, keys.len())
+    }
+
+    fn get_all(&self, keys: &[Key]) {
+        let bytes: usize =
+            keys.iter().filter_map(|key| self.hashed.get(key)).map(|value| black_box(value).len()).sum();
+        black_box(bytes);
     }
 
     /// Nanoseconds of one row of a scan of everything.

@@ -76,9 +76,10 @@ impl Meter {
 fn ticks() -> Ticks {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let cpu: Vec<f64> = stat.lines().next().map(numbers).unwrap_or_default();
-    // user nice system idle iowait irq softirq steal; guests are part of user.
+    // user nice system idle iowait irq softirq steal; guests are part of user. Interrupts belong to whoever reads and writes,
+    // so a workload that syncs makes them itself, and they count for nobody.
     let all: f64 = cpu.iter().take(8).sum();
-    let idle: f64 = cpu.iter().skip(3).take(2).sum();
+    let idle: f64 = cpu.iter().skip(3).take(4).sum();
     let own = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Behind the name in brackets: user and system time of this process and of the children it waited for.
     let own = own.rsplit_once(')').map_or(0.0, |(_, rest)| {

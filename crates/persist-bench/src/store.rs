@@ -119,6 +119,10 @@ impl Contender for Runtime {
         self.store.checkpoint().map(drop).map_err(text)
     }
 
+    fn put_in_order(&self) -> Result<()> {
+        self.checkpoint()
+    }
+
     fn settle(&self) -> Result<()> {
         self.checkpoint()?;
         self.store.compact(CompactScope::default(), &Quiet).map(drop).map_err(text)

@@ -87,34 +87,29 @@ impl Core {
     /// The pooled reader with the largest cache that is free, or an extra one when all are out. In no transaction.
     pub(crate) fn reader(self: &Arc<Self>) -> Result<Reader> {
         let mut pool = self.readers.lock();
+        let quiet_since = pool.quiet_since();
         let free = pool.slots.iter_mut().enumerate().find(|(_, slot)| !matches!(slot, Slot::Out));
         let (slot, kept) = match free {
             Some((at, slot)) => (Some(at), std::mem::replace(slot, Slot::Out)),
             None => (None, Slot::Out),
         };
         drop(pool);
-        self.hold(slot, kept.cooled())
+        self.hold(slot, kept.cooled(), quiet_since)
     }
 
     /// A reader in a transaction that shows the newest beat, if an earlier view left one.
     pub(crate) fn warm_reader(self: &Arc<Self>) -> Option<(Reader, BeatHeader)> {
         let mut pool = self.readers.lock();
-        let newest = self.newest();
-        let is_warm = |slot: &Slot| matches!(slot, Slot::Warm(_, header) if header.beat == newest);
-        let at = pool.slots.iter().position(is_warm)?;
+        let quiet_since = pool.quiet_since();
+        // Whoever writes ends them first, so what is warm shows the newest beat.
+        let at = pool.slots.iter().position(|slot| matches!(slot, Slot::Warm(..)))?;
         let Slot::Warm(conn, header) = std::mem::replace(pool.slots.get_mut(at)?, Slot::Out) else {
             return None;
         };
         drop(pool);
         let shows = Cell::new(Some(header));
-        Some((Reader { conn: Some(conn), slot: Some(at), shows, core: Arc::clone(self) }, header))
-    }
-
-    /// Keeps views from ever leaving a transaction: while a store is being filled, several states have the number of one beat, so
-    /// that it does not say what a transaction shows.
-    pub(crate) fn stay_cold(&self) {
-        let mut pool = self.readers.lock();
-        pool.cold = pool.cold.saturating_add(1);
+        let reader = Reader { conn: Some(conn), slot: Some(at), shows, quiet_since, core: Arc::clone(self) };
+        Some((reader, header))
     }
 
     /// Ends the transactions that views have left, and keeps others from being left, until dropped. Whoever writes needs
@@ -122,6 +117,7 @@ impl Core {
     pub(crate) fn cool(&self) -> Cold<'_> {
         let mut pool = self.readers.lock();
         pool.cold = pool.cold.saturating_add(1);
+        pool.coolings = pool.coolings.wrapping_add(1);
         for slot in &mut pool.slots {
             if matches!(slot, Slot::Warm(..)) {
                 *slot = std::mem::take(slot).cooled();
@@ -130,9 +126,15 @@ impl Core {
         Cold(self)
     }
 
-    fn hold(self: &Arc<Self>, slot: Option<usize>, kept: Slot) -> Result<Reader> {
+    fn hold(
+        self: &Arc<Self>,
+        slot: Option<usize>,
+        kept: Slot,
+        quiet_since: Option<u64>,
+    ) -> Result<Reader> {
         // From here on, dropping the reader frees its slot, also when it cannot be opened.
-        let mut reader = Reader { conn: None, slot, shows: Cell::new(None), core: Arc::clone(self) };
+        let mut reader =
+            Reader { conn: None, slot, shows: Cell::new(None), quiet_since, core: Arc::clone(self) };
         reader.conn = Some(match kept {
             Slot::Kept(conn) => conn,
             Slot::Unused | Slot::Out | Slot::Warm(..) => {
@@ -196,6 +198,15 @@ struct Pool {
     slots: [Slot; READERS_KEPT],
     /// So many write or checkpoint now: no transaction may be left open.
     cold: u32,
+    /// How often somebody began to. Beats have numbers too, but while a store is being filled several have the same.
+    coolings: u64,
+}
+
+impl Pool {
+    /// While this is the same, nobody writes; `None` while somebody does.
+    fn quiet_since(&self) -> Option<u64> {
+        (self.cold == 0).then_some(self.coolings)
+    }
 }
 
 /// While it is there, no reader is left in a transaction.
@@ -225,6 +236,8 @@ pub(crate) struct Reader {
     slot: Option<usize>,
     /// The beat that its transaction shows, once it is known.
     shows: Cell<Option<BeatHeader>>,
+    /// The pool's word from before that transaction began.
+    quiet_since: Option<u64>,
     pub(crate) core: Arc<Core>,
 }
 
@@ -255,9 +268,10 @@ impl Drop for Reader {
         let mut conn = self.conn.take();
         if let (Some(at), Some(header)) = (self.slot, self.shows.get()) {
             let mut pool = self.core.readers.lock();
-            // Nobody writes as long as nobody asked for cold readers, so the newest beat stays what it is.
-            let stays =
-                pool.cold == 0 && header.beat == self.core.newest() && !self.core.health.is_poisoned();
+            // Nobody has written since, so what it shows is the newest still.
+            let stays = self.quiet_since.is_some()
+                && self.quiet_since == pool.quiet_since()
+                && !self.core.health.is_poisoned();
             if let Some(warm) = conn.take_if(|conn| stays && !conn.is_autocommit()) {
                 if let Some(slot) = pool.slots.get_mut(at) {
                     *slot = Slot::Warm(warm, header);

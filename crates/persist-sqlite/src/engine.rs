@@ -31,9 +31,6 @@ pub(crate) struct SqliteEngine {
 impl SqliteEngine {
     pub(crate) fn new(core: Arc<Core>, options: &OpenOptions) -> Self {
         let offer = offer(options);
-        if options.importing {
-            core.stay_cold();
-        }
         Self {
             core,
             ledger: ViewLedger::new(offer.limits.views_max),

@@ -139,12 +139,9 @@ pub(crate) fn child(entrant: &Entrant, home: &Path, rows: &str, order: &str, the
     store.sync()?;
     spent += clock.elapsed();
     let put = nanoseconds(spent);
-    if entrant.ours {
-        // Ours may defer the ordering of rows; rivals keep order while they load, and need not do this.
-        let clock = Instant::now();
-        store.checkpoint()?;
-        spent += clock.elapsed();
-    }
+    let clock = Instant::now();
+    store.put_in_order()?;
+    spent += clock.elapsed();
     let peak = peak.end();
     let raw_after = raw.stream(raw_bytes)?;
     let disk = allocated(home)?;

@@ -129,6 +129,22 @@ pub(crate) fn importing_may_repeat(fx: &dyn Fixture) -> CaseResult {
     Ok(())
 }
 
+/// A view that outlives a beat of its own number leaves nothing old to the next.
+pub(crate) fn importing_again_is_shown(fx: &dyn Fixture) -> CaseResult {
+    let at = Stand::new(fx);
+    let engine = importing(&at)?;
+    import(&*engine, 1, 1, "i1")?;
+    for key in ["i2", "i3", "i4"] {
+        let before = engine.view()?;
+        check!(before.get_record(key.as_bytes())?.is_none(), "{key} is there before it was imported");
+        import(&*engine, 1, 1, key)?;
+        check!(before.get_record(key.as_bytes())?.is_none(), "a view shows what was imported after it");
+        drop(before);
+        check!(get(&*engine, key)?.is_some(), "{key} was imported under a number that was there, and is not shown");
+    }
+    Ok(())
+}
+
 /// While importing, numbers may be left out.
 pub(crate) fn importing_may_skip(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);

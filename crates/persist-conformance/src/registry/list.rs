@@ -143,6 +143,7 @@ registry! { ($)
         commits_adjoin "B-2";
         beat_without_commits "B-2";
         importing_may_repeat "B-3";
+        importing_again_is_shown "B-3 V-2";
         importing_may_skip "B-3";
         importing_never_goes_back "B-3";
         importing_ends_with_reopening "B-3";

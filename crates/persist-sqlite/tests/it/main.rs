@@ -7,7 +7,6 @@ mod bounds;
 mod ceiling;
 mod damage;
 mod failures;
-mod filling;
 mod kit;
 mod locking;
 mod maintain;

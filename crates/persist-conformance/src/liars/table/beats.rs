@@ -86,6 +86,16 @@ liars! { BEATS:
             let ahead = ctx.options.importing && header.beat.0 > ctx.notes().newest.beat.0 + 1;
             if ahead { Err(fault(ErrorKind::Conflict, "begin_beat")) } else { inner.begin_beat(header) }
         } }
+    views_go_by_their_number "What a view of some beat did not find, no later view of that number finds."
+        ["numbers::importing_again_is_shown"] Full
+        { get: |view, key| {
+            let mark = [&view.own.to_be_bytes()[..], key].concat();
+            match view.inner().get_record(key)? {
+                None => { view.ctx.notes().keys.insert(mark); Ok(None) }
+                Some(_) if view.ctx.notes().keys.contains(&mark) => Ok(None),
+                found => Ok(found),
+            }
+        } }
     importing_may_go_back "While importing, a number may go back."
         ["numbers::importing_never_goes_back"] Full
         { begin: |ctx, inner, header| {
