@@ -129,6 +129,21 @@ impl Core {
         self.with_running(op, |_, running| Ok(Pinned::new(running.engine.view()?)))
     }
 
+    /// The same, and a power cut takes nothing of what it shows: a target must know no commit that its source may lose.
+    ///
+    /// # Errors
+    /// As [`pinned`](Self::pinned); those of a sync.
+    pub(crate) fn pinned_durably(&self, op: &'static str) -> Result<Pinned> {
+        self.with_running(op, |_, running| {
+            let view = running.engine.view()?;
+            let can_sync = running.engine.offer().caps.contains(Caps::DURABLE);
+            if can_sync && view.header().durability != Durability::Durable {
+                running.engine.sync()?;
+            }
+            Ok(Pinned::new(view))
+        })
+    }
+
     /// Puts another engine in the place of the one that the store runs on. Call it with the lane taken.
     pub(crate) fn exchange(&self, new: Arc<Active>, feed: Carry) {
         let old = std::mem::replace(&mut *self.route.write(), new);

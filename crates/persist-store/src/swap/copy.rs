@@ -53,7 +53,7 @@ impl Swap {
 
     fn copy_all(&mut self, seen: &dyn Observer) -> Result<()> {
         while self.cursor.reach != Reach::All {
-            let view = self.shared.pinned("swap")?;
+            let view = self.shared.pinned_durably("swap")?;
             self.copy_view(&view, seen)?;
         }
         self.target()?.sync()

@@ -100,7 +100,7 @@ impl Swap {
 
     /// Applies every commit that the source shows now. Gives the view that shows them.
     fn catch_up(&mut self, check: &Check<'_>) -> Result<Pinned> {
-        let view = self.shared.pinned("swap")?;
+        let view = self.shared.pinned_durably("swap")?;
         let until = view.header().last_commit();
         let commits = until.0.saturating_sub(self.cursor.position.0);
         self.figures.followed = self.figures.followed.saturating_add(commits);

@@ -27,10 +27,20 @@ impl Told {
         let acknowledged = self.states.iter().rposition(|(at, _)| *at <= after).unwrap_or(0);
         &self.states[acknowledged..self.states.len().min(acknowledged + 2)]
     }
+
+    /// The same where commits before the flip were buffered: any state that there was until then.
+    fn may_be_buffered(&self, after: u64, flipped: u64) -> &[(u64, Content)] {
+        if after >= flipped {
+            return self.may_be(after);
+        }
+        let begun = self.states.iter().filter(|(at, _)| *at <= after).count() + 1;
+        &self.states[..self.states.len().min(begun)]
+    }
 }
 
-/// Swaps with commits between all steps. Gives the operations at which the flip had returned.
-fn workload(stand: &Stand, from: &str, to: &SwapTarget, told: &RefCell<Told>) -> u64 {
+/// Swaps with commits between all steps; those before the flip are as durable as asked. Gives the operations at which the flip
+/// had returned.
+fn workload(stand: &Stand, from: &str, to: &SwapTarget, durability: Durability, told: &RefCell<Told>) -> u64 {
     let home = if from == "memory" { "" } else { HOME };
     let (_writer, store): (Writer, Store) = stand.open(Some(from), home).unwrap();
     for n in 0..12 {
@@ -38,30 +48,30 @@ fn workload(stand: &Stand, from: &str, to: &SwapTarget, told: &RefCell<Told>) ->
     }
     told.borrow_mut().note(&stand.disk, &store);
     stand.disk.keep_cut_points();
-    let step = |key: &str| {
+    let step = |key: &str, durability: Durability| {
         let mut change = log(key, "changed");
         change.delete(b"key03").unwrap();
         change.put(b"key05", key.as_bytes()).unwrap();
-        store.commit(change, Durability::Durable).unwrap().wait().unwrap();
+        store.commit(change, durability).unwrap().wait().unwrap();
         told.borrow_mut().note(&stand.disk, &store);
     };
     let options = SwapOptions { chunk_bytes: 100, ..swap_options() };
     let mut swap: Swap = store.begin_swap(to, &options, &Quiet).unwrap();
-    step("key00");
+    step("key00", durability);
     swap.copy(&Quiet).unwrap();
-    step("new1");
+    step("new1", durability);
     swap.follow(&Quiet).unwrap();
-    step("key01");
+    step("key01", durability);
     swap.verify(&Quiet).unwrap();
-    step("new2");
+    step("new2", durability);
     swap.flip(&Quiet).unwrap();
     let flipped = stand.disk.operations();
     drop(swap);
-    step("new3");
+    step("new3", Durability::Durable);
     if from != "memory" {
         store.finish_swap().unwrap();
     }
-    step("new4");
+    step("new4", Durability::Durable);
     store.close().unwrap();
     flipped
 }
@@ -149,7 +159,7 @@ fn every_cut(from: &str, to: &str) {
 fn every_cut_of(from: &str, to: &SwapTarget) {
     let stand = Stand::new();
     let told = RefCell::default();
-    let flipped = workload(&stand, from, to, &told);
+    let flipped = workload(&stand, from, to, Durability::Durable, &told);
     let told = told.into_inner();
     let cuts: Vec<CutPoint> = stand.disk.cut_points();
     assert!(cuts.len() > 60, "{}", cuts.len());
@@ -164,11 +174,31 @@ fn every_cut_of(from: &str, to: &SwapTarget) {
     }
 }
 
+/// What the source has not made durable yet may be lost while the target has it: the target is no future of what is left.
+#[test]
+fn swp_05_power_cut_at_every_operation_of_a_swap_with_buffered_commits() {
+    for (from, to) in [("flatfile", target("flatfile", "toy")), ("toy", elsewhere("flatfile"))] {
+        let stand = Stand::new();
+        let told = RefCell::default();
+        let flipped = workload(&stand, from, &to, Durability::Buffered, &told);
+        let told = told.into_inner();
+        for cut in stand.disk.cut_points() {
+            let may_be = told.may_be_buffered(cut.after, flipped);
+            let image = cut.cut(7);
+            let units = image.units().len();
+            let some = (0..units).map(Crash::LoseOne).chain((0..units).map(Crash::KeepOne));
+            for crash in [Crash::Nothing, Crash::Everything].into_iter().chain(some) {
+                judge(image.image(&crash), from, may_be, true, 1);
+            }
+        }
+    }
+}
+
 /// Crashes once, and again at every operation of what follows.
 fn every_second_cut(from: &str, to: &SwapTarget, stride: usize) {
     let stand = Stand::new();
     let told = RefCell::default();
-    let flipped = workload(&stand, from, to, &told);
+    let flipped = workload(&stand, from, to, Durability::Durable, &told);
     let told = told.into_inner();
     let cuts: Vec<CutPoint> = stand.disk.cut_points();
     for (way, cut) in (0_u64..).zip(&cuts).step_by(stride) {
