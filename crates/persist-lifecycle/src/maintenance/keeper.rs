@@ -15,24 +15,33 @@ use crate::config::MaintenanceConfig;
 pub(super) struct Keeper {
     pub(super) name: String,
     store: Store,
+    config: MaintenanceConfig,
+    /// What the plan was made for.
+    engine: Granted,
     plan: Plan,
-    scope: CompactScope,
+}
+
+/// The engine of a store and what it was granted: a swap brings another.
+#[derive(PartialEq, Eq)]
+struct Granted {
+    epoch: u64,
+    name: &'static str,
+    caps: Caps,
 }
 
 impl Keeper {
     pub(super) fn new(name: &str, store: &Store, config: &MaintenanceConfig, now: Duration) -> Result<Self> {
-        let caps = store.grant().session.caps;
-        let granted = |task: &Task| caps.contains(needs(*task));
-        let tasks: Vec<Task> = Task::ALL.into_iter().filter(granted).collect();
-        let plan = Plan::new(config, &tasks, figures(store)?, now);
-        let scope = CompactScope { keep_beats: config.compact_keep_beats };
-        Ok(Self { name: name.to_owned(), store: store.clone(), plan, scope })
+        let (engine, plan) = begin(store, config, now)?;
+        Ok(Self { name: name.to_owned(), store: store.clone(), config: config.clone(), engine, plan })
     }
 
-    /// Looks whether something is due.
+    /// Looks whether something is due. After a swap, what is known of the engine before counts no more.
     pub(super) fn look(&mut self, now: Duration) -> Result<Option<(Task, Reason)>> {
         // What is past its age shall hold nothing back, also where nobody commits.
         self.store.recall_views();
+        if Granted::of(&self.store) != self.engine {
+            (self.engine, self.plan) = begin(&self.store, &self.config, now)?;
+        }
         let figures = figures(&self.store)?;
         Ok(self.plan.due(figures, now))
     }
@@ -73,20 +82,38 @@ impl Keeper {
         }
         match task {
             Task::Checkpoint => self.store.checkpoint().map(|stat| stat.bytes),
-            Task::Compact => self.store.compact(self.scope, seen).map(|stat| stat.reclaimed()),
+            Task::Compact => self.store.compact(self.scope(), seen).map(|stat| stat.reclaimed()),
         }
+    }
+
+    fn scope(&self) -> CompactScope {
+        CompactScope { keep_beats: self.config.compact_keep_beats }
     }
 
     /// Brings what is told of the store up to date.
     pub(super) fn publish(&self, stats: &mut UpkeepStats) {
         for task in Task::ALL {
-            stats.task_mut(task).next_by_time = self.plan.next_by_time(task);
+            let told = stats.task_mut(task);
+            told.next_by_time = self.plan.next_by_time(task);
+            told.failed_in_a_row = self.plan.failures(task);
         }
     }
+}
 
-    pub(super) fn failures(&self, task: Task) -> u32 {
-        self.plan.failures(task)
+impl Granted {
+    fn of(store: &Store) -> Self {
+        let epoch = store.stamp().map_or(0, |stamp| stamp.epoch);
+        Self { epoch, name: store.engine_name(), caps: store.grant().session.caps }
     }
+}
+
+/// A plan for the engine that is there, as for a store that was opened just now.
+fn begin(store: &Store, config: &MaintenanceConfig, now: Duration) -> Result<(Granted, Plan)> {
+    // Where a swap comes in between, the figures are of the engine after it, and the next look sees another engine than this.
+    let engine = Granted::of(store);
+    let tasks: Vec<Task> = Task::ALL.into_iter().filter(|task| engine.caps.contains(needs(*task))).collect();
+    let plan = Plan::new(config, &tasks, figures(store)?, now);
+    Ok((engine, plan))
 }
 
 fn needs(task: Task) -> Caps {

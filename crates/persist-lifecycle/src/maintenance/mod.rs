@@ -207,10 +207,9 @@ impl Inner {
             ControlFlow::Break(()) => ControlFlow::Break(()),
         };
         let run = keeper.run(task, why, self.clock.as_ref(), &seen);
-        let failures = keeper.failures(task);
         self.tell(keeper, |stats| {
             stats.running = None;
-            stats.note(&run, failures);
+            stats.note(&run);
         });
         run
     }

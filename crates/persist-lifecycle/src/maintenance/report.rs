@@ -43,7 +43,7 @@ pub struct TaskStats {
     pub busy: u64,
     /// Runs that failed.
     pub failed: u64,
-    /// Failures since the last run that did its work.
+    /// Failures since the last run that did its work, or since a swap brought another engine.
     pub failed_in_a_row: u32,
     /// Bytes that were moved or given back by all runs together.
     pub bytes: u64,
@@ -83,7 +83,7 @@ impl UpkeepStats {
         }
     }
 
-    pub(super) fn note(&mut self, run: &UpkeepRun, failures: u32) {
+    pub(super) fn note(&mut self, run: &UpkeepRun) {
         let stats = self.task_mut(run.task);
         match &run.outcome {
             Ok(bytes) => {
@@ -94,7 +94,6 @@ impl UpkeepStats {
             Err(error) if error.kind() == ErrorKind::Cancelled => {}
             Err(_) => stats.failed = stats.failed.saturating_add(1),
         }
-        stats.failed_in_a_row = failures;
         stats.last = Some(run.clone());
     }
 }

@@ -13,7 +13,9 @@
 mod config;
 mod config_errors;
 mod environment;
+mod kept;
 mod kit;
 mod maintenance;
+mod maintenance_swap;
 mod registry;
 mod registry_keys;

@@ -6,69 +6,12 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use persist_api::{Driver, Durability, ErrorKind, Quiet};
+use persist_api::{Durability, ErrorKind, Quiet};
 use persist_lifecycle::Maintenance;
-use persist_lifecycle::config::Config;
 use persist_lifecycle::maintenance::{Reason, Task, UpkeepRun};
-use persist_store::{Store, Writer};
 
-use crate::kit::{HandClock, Stop, Told, ToldDriver, commit, config, drivers, open};
-
-/// A store with its upkeep.
-struct Kept {
-    clock: Arc<HandClock>,
-    maintenance: Maintenance,
-    store: Store,
-    runs: Arc<Mutex<Vec<UpkeepRun>>>,
-    _writer: Writer,
-}
-
-impl Kept {
-    fn over(config: &Config, drivers: &[Arc<dyn Driver>]) -> Self {
-        let clock = Arc::new(HandClock::default());
-        let runs: Arc<Mutex<Vec<UpkeepRun>>> = Arc::default();
-        let told = Arc::clone(&runs);
-        let every = config.maintenance.look_every;
-        let maintenance =
-            Maintenance::new(clock.clone(), every, move |run: &UpkeepRun| told.lock().push(run.clone()));
-        let (writer, store) = open(config, drivers);
-        maintenance.add("a", &store, &config.stores.values().next().unwrap().maintenance).unwrap();
-        Self { clock, maintenance, store, runs, _writer: writer }
-    }
-
-    fn at(dir: &Path, engine: &str, keys: &str) -> Self {
-        let text = format!("[stores.a]\nengine = '{engine}'\n[stores.a.maintenance]\n{keys}");
-        Self::over(&config(dir, &text), &drivers())
-    }
-
-    fn told(keys: &str) -> (Self, Arc<Told>) {
-        let (driver, told) = ToldDriver::pair();
-        let text = format!(
-            "[stores.a]\nengine = 'told'\nrequest.durability_may_pend = true\n[stores.a.maintenance]\n{keys}"
-        );
-        (Self::over(&config(Path::new("/nowhere"), &text), &[driver]), told)
-    }
-
-    fn put(&self, key: &str, bytes: usize) {
-        commit(&self.store, key, bytes, Durability::Durable);
-    }
-
-    /// One look; what was done and why.
-    fn step(&self) -> Vec<(Task, Reason, Result<(), ErrorKind>)> {
-        let runs = self.maintenance.step();
-        runs.iter()
-            .map(|run| (run.task, run.why, run.outcome.as_ref().map(drop).map_err(|e| e.kind())))
-            .collect()
-    }
-
-    /// One look after so long.
-    fn after(&self, seconds: u64) -> Vec<(Task, Reason, Result<(), ErrorKind>)> {
-        self.clock.advance(seconds);
-        self.step()
-    }
-}
-
-const NONE: [(Task, Reason, Result<(), ErrorKind>); 0] = [];
+use crate::kept::{Kept, NONE};
+use crate::kit::{HandClock, Stop, ToldDriver, commit, config, drivers, open};
 
 #[test]
 fn checkpoints_are_due_by_time_once_something_was_committed() {
@@ -102,18 +45,14 @@ fn checkpoints_are_due_by_bytes_and_bound_the_next_open() {
     assert_eq!(kept.after(100_000), NONE);
     kept.put("b", 5000);
     assert_eq!(kept.step(), [(Task::Checkpoint, Reason::Bytes, Ok(()))]);
-    let figure = |kept: &Kept, name: &str| {
-        let stats = kept.store.stats().unwrap().engine.engine;
-        stats.into_iter().find(|(known, _)| *known == name).unwrap().1
-    };
-    assert_eq!(figure(&kept, "runs"), 1);
+    assert_eq!(kept.figure("runs"), 1);
     assert_eq!(kept.step(), NONE);
     kept.put("c", 9999);
     kept.put("d", 1);
     assert_eq!(kept.step(), [(Task::Checkpoint, Reason::Bytes, Ok(()))], "keys count too");
     drop(kept);
     let kept = Kept::at(dir.path(), "flatfile", "");
-    assert_eq!(figure(&kept, "recovered_frames"), 0);
+    assert_eq!(kept.figure("recovered_frames"), 0);
 }
 
 #[test]
@@ -226,7 +165,7 @@ fn failures_are_told_and_waited_after_twice_as_long_each_time() {
     assert_eq!((stats.done, stats.failed, stats.failed_in_a_row), (0, 4, 4));
     let last = stats.last.unwrap();
     assert!(last.failed() && last.outcome.unwrap_err().context() == "as told");
-    assert_eq!(stats.next_by_time, Some(kept.maintenance_now() + Duration::from_secs(35)));
+    assert_eq!(stats.next_by_time, Some(kept.now() + Duration::from_secs(35)));
     assert_eq!(kept.after(35), [(Task::Checkpoint, Reason::Time, Ok(()))]);
     let stats = kept.maintenance.stats()["a"].checkpoint.clone();
     assert_eq!((stats.done, stats.failed_in_a_row, stats.bytes), (1, 0, 7));
@@ -237,12 +176,6 @@ fn failures_are_told_and_waited_after_twice_as_long_each_time() {
     kept.step();
     assert_eq!(kept.after(60), failed(ErrorKind::Io));
     assert_eq!(kept.after(10), [(Task::Checkpoint, Reason::Time, Ok(()))]);
-}
-
-impl Kept {
-    fn maintenance_now(&self) -> Duration {
-        persist_store::Clock::now(self.clock.as_ref())
-    }
 }
 
 #[test]
