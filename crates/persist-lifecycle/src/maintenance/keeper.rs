@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use persist_api::{Caps, CompactScope, Error, ErrorKind, Observer, Result};
+use persist_api::{BeatNo, Caps, CompactScope, Error, ErrorKind, Observer, Result};
 use persist_store::Store;
 
 use super::plan::{Ended, Figures, Plan, Reason, Task};
@@ -55,35 +55,46 @@ impl Keeper {
         seen: &dyn Observer,
     ) -> UpkeepRun {
         let began = clock.now();
-        let outcome = self.work(task, seen);
+        // What is committed while it runs may be too late for it.
+        let before = figures(&self.store);
+        let outcome = before.and_then(|before| Ok((self.work(task, seen)?, before)));
         let now = clock.now();
         let ended = match &outcome {
-            Ok(_) => Some(Ended::Done),
+            // Where it cannot be told what the store takes now, there is nothing to count from.
+            Ok((_, before)) => Some(figures(&self.store).map_or(Ended::Failed, |after| {
+                Ended::Done(Figures { bytes_on_disk: after.bytes_on_disk, ..*before })
+            })),
             Err(error) if error.kind() == ErrorKind::Busy => Some(Ended::Busy),
             // Whoever stopped it decides what comes next.
             Err(error) if error.kind() == ErrorKind::Cancelled => None,
             Err(_) => Some(Ended::Failed),
         };
         if let Some(ended) = ended {
-            // The base after a run is what the store is then. Where it cannot be told, the run has not done its work.
-            let (ended, figures) = match figures(&self.store) {
-                Ok(figures) => (ended, figures),
-                Err(_) => (Ended::Failed, Figures::default()),
-            };
-            self.plan.ended(task, ended, figures, now);
+            self.plan.ended(task, ended, now);
         }
-        let outcome = outcome.map_err(Arc::new);
+        let outcome = outcome.map(|(bytes, _)| bytes).map_err(Arc::new);
         UpkeepRun { store: self.name.clone(), task, why, began, took: now.saturating_sub(began), outcome }
     }
 
     fn work(&self, task: Task, seen: &dyn Observer) -> Result<u64> {
-        if self.store.stats()?.long_verbs > 0 {
+        let stats = self.store.stats()?;
+        if stats.long_verbs > 0 {
             return Err(Error::new(ErrorKind::Busy, task.name(), "a backup or a compaction is at work"));
         }
         match task {
-            Task::Checkpoint => self.store.checkpoint().map(|stat| stat.bytes),
+            Task::Checkpoint => self.checkpoint(stats.engine.beat),
             Task::Compact => self.store.compact(self.scope(), seen).map(|stat| stat.reclaimed()),
         }
+    }
+
+    /// A checkpoint of everything up to `newest`; one of less has not done its work.
+    fn checkpoint(&self, newest: BeatNo) -> Result<u64> {
+        let stat = self.store.checkpoint()?;
+        if stat.beat < newest {
+            let what = format!("it got to beat {} of {newest}; an open view may hold the rest", stat.beat);
+            return Err(Error::new(ErrorKind::Busy, Task::Checkpoint.name(), what));
+        }
+        Ok(stat.bytes)
     }
 
     fn scope(&self) -> CompactScope {

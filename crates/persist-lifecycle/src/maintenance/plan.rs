@@ -43,8 +43,9 @@ pub struct Figures {
 /// How a run ended, as far as the plan cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It did its work.
-    Done,
+    /// It did its work. The next one counts from these figures: the commits that were there when it began, and the bytes on
+    /// the medium after it.
+    Done(Figures),
     /// The store was busy with something else.
     Busy,
     /// It failed.
@@ -64,7 +65,7 @@ pub struct Plan {
 struct Line {
     /// Off where the store was not granted it.
     on: bool,
-    /// The figures after the last run, or at the beginning.
+    /// What the last run left, or the figures at the beginning.
     base: Figures,
     /// When the first change was seen that the last run does not hold.
     changed: Option<Duration>,
@@ -133,15 +134,13 @@ impl Plan {
         Some(at.max(line.not_before)).filter(|_| line.on)
     }
 
-    /// Notes how a run ended. `figures` are those after it.
-    pub fn ended(&mut self, task: Task, ended: Ended, figures: Figures, now: Duration) {
+    /// Notes how a run ended.
+    pub fn ended(&mut self, task: Task, ended: Ended, now: Duration) {
         let (retry, most) = (self.config.retry_after, self.config.retry_after_max);
         let busy = self.config.busy_after;
         let line = self.line_mut(task);
         match ended {
-            Ended::Done => {
-                *line = Line { on: line.on, base: figures, since: now, ..Line::default() };
-            }
+            Ended::Done(base) => *line = Line { on: line.on, base, since: now, ..Line::default() },
             Ended::Busy => line.not_before = now.saturating_add(busy),
             Ended::Failed => {
                 let doubled =

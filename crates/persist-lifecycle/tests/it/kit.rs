@@ -19,7 +19,7 @@ use persist_lifecycle::config::{Config, Format};
 use persist_memory::MemoryDriver;
 use persist_store::{BeatLog, Store, Writer, open_with};
 
-type Hook = Box<dyn FnMut() + Send>;
+pub type Hook = Box<dyn FnMut() + Send>;
 
 /// Time passes only when it is told to, or when somebody pauses.
 #[derive(Default)]
@@ -65,10 +65,16 @@ pub struct Told {
     pub next: Mutex<VecDeque<ErrorKind>>,
     /// A compaction reports progress until it is stopped, and says here that it has begun.
     pub endless: Mutex<Option<std::sync::mpsc::Sender<()>>>,
+    /// Is called in the middle of the next of them.
+    pub meanwhile: Mutex<Option<Hook>>,
 }
 
 impl Told {
     fn obey(&self, op: &'static str) -> Result<()> {
+        let hook = self.meanwhile.lock().take();
+        if let Some(mut hook) = hook {
+            hook();
+        }
         match self.next.lock().pop_front() {
             Some(kind) => Err(Error::new(kind, op, "as told")),
             None => Ok(()),
@@ -137,7 +143,8 @@ impl Engine for ToldEngine {
     }
 
     fn checkpoint(&self) -> Result<CheckpointStat> {
-        self.told.obey("checkpoint").map(|()| CheckpointStat { bytes: 7, ..CheckpointStat::default() })
+        let beat = self.inner.stats()?.beat;
+        self.told.obey("checkpoint").map(|()| CheckpointStat { beat, bytes: 7 })
     }
 
     fn compact(&self, _: CompactScope, seen: &dyn Observer) -> Result<CompactStat> {
