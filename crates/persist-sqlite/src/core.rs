@@ -126,12 +126,7 @@ impl Core {
         Cold(self)
     }
 
-    fn hold(
-        self: &Arc<Self>,
-        slot: Option<usize>,
-        kept: Slot,
-        quiet_since: Option<u64>,
-    ) -> Result<Reader> {
+    fn hold(self: &Arc<Self>, slot: Option<usize>, kept: Slot, quiet_since: Option<u64>) -> Result<Reader> {
         // From here on, dropping the reader frees its slot, also when it cannot be opened.
         let mut reader =
             Reader { conn: None, slot, shows: Cell::new(None), quiet_since, core: Arc::clone(self) };

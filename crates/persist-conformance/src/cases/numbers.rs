@@ -140,7 +140,10 @@ pub(crate) fn importing_again_is_shown(fx: &dyn Fixture) -> CaseResult {
         import(&*engine, 1, 1, key)?;
         check!(before.get_record(key.as_bytes())?.is_none(), "a view shows what was imported after it");
         drop(before);
-        check!(get(&*engine, key)?.is_some(), "{key} was imported under a number that was there, and is not shown");
+        check!(
+            get(&*engine, key)?.is_some(),
+            "{key} was imported under a number that was there, and is not shown"
+        );
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ liars! { BEATS:
         ["numbers::greatest_number_conflicts" "numbers::importing_ends_with_reopening" "numbers::importing_may_skip" "numbers::importing_never_goes_back" "errors::conflict_speaks"] Full
         { begin: |ctx, inner, header| lenient(ctx, inner, header, |last, next| next.beat.0 > last.beat.0 + 2) }
     numbers_may_be_repeated "The last number is taken again."
-        ["numbers::importing_ends_with_reopening" "numbers::importing_may_repeat" "numbers::repeated_number_conflicts"] Full
+        ["numbers::importing_again_is_shown" "numbers::importing_ends_with_reopening" "numbers::importing_may_repeat" "numbers::repeated_number_conflicts"] Full
         { begin: |ctx, inner, header| lenient(ctx, inner, header, |last, next| next.beat == last.beat && next.beat.0 > 0) }
     numbers_may_go_back "An earlier number is taken."
         ["numbers::earlier_number_conflicts" "numbers::importing_never_goes_back"] Full
@@ -75,7 +75,7 @@ liars! { BEATS:
             inner.begin_beat(header).inspect_err(|error| ctx.notes().flag |= error.kind() == ErrorKind::Conflict && !ctx.elsewhere())
         } }
     importing_may_not_repeat "While importing, a number may not come twice."
-        ["numbers::importing_may_repeat"] Full
+        ["numbers::importing_again_is_shown" "numbers::importing_may_repeat"] Full
         { begin: |ctx, inner, header| {
             let again = ctx.options.importing && ctx.notes().newest.beat == header.beat;
             if again { Err(fault(ErrorKind::Conflict, "begin_beat")) } else { inner.begin_beat(header) }
