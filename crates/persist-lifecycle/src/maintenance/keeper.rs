@@ -35,15 +35,15 @@ impl Keeper {
         Ok(Self { name: name.to_owned(), store: store.clone(), config: config.clone(), engine, plan })
     }
 
-    /// Looks whether something is due. After a swap, what is known of the engine before counts no more.
-    pub(super) fn look(&mut self, now: Duration) -> Result<Option<(Task, Reason)>> {
+    /// Looks whether a task is due. After a swap, what is known of the engine before counts no more.
+    pub(super) fn look(&mut self, task: Task, now: Duration) -> Result<Option<Reason>> {
         // What is past its age shall hold nothing back, also where nobody commits.
         self.store.recall_views();
         if Granted::of(&self.store) != self.engine {
             (self.engine, self.plan) = begin(&self.store, &self.config, now)?;
         }
         let figures = figures(&self.store)?;
-        Ok(self.plan.due(figures, now))
+        Ok(self.plan.due(task, figures, now))
     }
 
     /// Does a task.

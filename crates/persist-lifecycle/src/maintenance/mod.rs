@@ -86,7 +86,7 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Looks at every store once and does what is due, on this thread.
+    /// Looks at every store once and does what is due, each task at most once, on this thread.
     pub fn step(&self) -> Vec<UpkeepRun> {
         self.inner.step()
     }
@@ -172,25 +172,21 @@ impl Inner {
     fn step(&self) -> Vec<UpkeepRun> {
         let mut runs = Vec::new();
         for at in 0.. {
-            // After a checkpoint, a compaction may be due.
-            for _ in Task::ALL {
+            // Each task once: a checkpoint that fails, or is due again at once, keeps no compaction from its turn.
+            for task in Task::ALL {
                 if self.stopped() {
                     return runs;
                 }
                 let mut keepers = self.keepers.lock();
                 let Some(keeper) = keepers.get_mut(at) else { return runs };
-                let looked = keeper.look(self.clock.now());
+                let looked = keeper.look(task, self.clock.now());
                 let due = looked.as_ref().ok().copied().flatten();
                 self.tell(keeper, |stats| stats.blind = looked.err().map(Arc::new));
-                let Some((task, why)) = due else { break };
+                let Some(why) = due else { continue };
                 let run = self.run(keeper, task, why, &|_| self.unless_stopped());
                 drop(keepers);
                 (self.on_run)(&run);
-                let went_on = run.outcome.is_ok();
                 runs.push(run);
-                if !went_on {
-                    break;
-                }
             }
         }
         runs

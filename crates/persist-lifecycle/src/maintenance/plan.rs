@@ -87,12 +87,14 @@ impl Plan {
         Self { config: config.clone(), checkpoint, compact: line(Task::Compact) }
     }
 
-    /// What is due at `now`, if anything.
-    pub fn due(&mut self, figures: Figures, now: Duration) -> Option<(Task, Reason)> {
+    /// Why a task is due at `now`, if it is. No task waits for another one.
+    pub fn due(&mut self, task: Task, figures: Figures, now: Duration) -> Option<Reason> {
         self.checkpoint.see(figures, now);
         self.compact.see(figures, now);
-        let checkpoint = self.checkpoint_reason(figures, now).map(|why| (Task::Checkpoint, why));
-        checkpoint.or_else(|| self.compact_reason(figures, now).map(|why| (Task::Compact, why)))
+        match task {
+            Task::Checkpoint => self.checkpoint_reason(figures, now),
+            Task::Compact => self.compact_reason(figures, now),
+        }
     }
 
     fn checkpoint_reason(&self, figures: Figures, now: Duration) -> Option<Reason> {

@@ -179,14 +179,37 @@ fn failures_are_told_and_waited_after_twice_as_long_each_time() {
 }
 
 #[test]
-fn a_failing_checkpoint_keeps_no_compaction_from_being_done() {
-    let (kept, told) = Kept::told("checkpoint_after = '60 s'\ncompact_after = '60 s'");
-    told.next.lock().push_back(ErrorKind::Io);
+fn no_checkpoint_keeps_a_compaction_from_being_done() {
+    let keys = "checkpoint_after = '60 s'\ncompact_after = '60 s'\nretry_after = '10 s'\nretry_after_max = '10 s'\n\
+                busy_after = '10 s'";
+    let (kept, told) = Kept::told(keys);
     kept.put("key", 10);
     kept.step();
-    assert_eq!(kept.after(60), [(Task::Checkpoint, Reason::Time, Err(ErrorKind::Io))]);
-    assert_eq!(kept.step(), [(Task::Compact, Reason::Time, Ok(()))]);
-    assert_eq!(kept.maintenance.stats()["a"].compact.bytes, 6);
+    kept.clock.advance(50);
+    // Each look comes so late that the checkpoint is due again, and ends no better.
+    for kind in [ErrorKind::Io, ErrorKind::Full, ErrorKind::Busy, ErrorKind::Cancelled] {
+        told.next.lock().push_back(kind);
+        let runs = kept.after(10);
+        assert_eq!(runs[0], (Task::Checkpoint, Reason::Time, Err(kind)));
+        assert_eq!(runs[1..], [(Task::Compact, Reason::Time, Ok(()))], "after {kind:?}");
+        kept.put("key", 10);
+        kept.step();
+        kept.clock.advance(50);
+    }
+    assert_eq!(kept.maintenance.stats()["a"].compact.bytes, 4 * 6);
+}
+
+#[test]
+fn a_checkpoint_that_is_due_again_at_once_lets_a_compaction_go_before() {
+    let (kept, told) = Kept::told("checkpoint_bytes = 1000\ncompact_after = '60 s'");
+    kept.clock.advance(60);
+    kept.put("key", 1000);
+    let store = kept.store.clone();
+    *told.meanwhile.lock() = Some(Box::new(move || commit(&store, "key", 1000, Durability::Durable)));
+    let both = [(Task::Checkpoint, Reason::Bytes, Ok(())), (Task::Compact, Reason::Time, Ok(()))];
+    assert_eq!(kept.step(), both);
+    assert_eq!(kept.step(), both[..1]);
+    assert_eq!(kept.step(), NONE);
 }
 
 #[test]
