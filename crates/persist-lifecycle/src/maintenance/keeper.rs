@@ -6,6 +6,7 @@ use std::time::Duration;
 use persist_api::{BeatNo, Caps, CompactScope, Error, ErrorKind, Observer, Result};
 use persist_store::Store;
 
+use super::guard::guarded;
 use super::plan::{Ended, Figures, Plan, Reason, Task};
 use super::report::{UpkeepRun, UpkeepStats};
 use crate::clock::Clock;
@@ -56,12 +57,14 @@ impl Keeper {
     ) -> UpkeepRun {
         let began = clock.now();
         // What is committed while it runs may be too late for it.
-        let before = figures(&self.store);
-        let outcome = before.and_then(|before| Ok((self.work(task, seen)?, before)));
+        let outcome = guarded(|| {
+            let before = figures(&self.store)?;
+            Ok((self.work(task, seen)?, before))
+        });
         let now = clock.now();
         let ended = match &outcome {
             // Where it cannot be told what the store takes now, there is nothing to count from.
-            Ok((_, before)) => Some(figures(&self.store).map_or(Ended::Failed, |after| {
+            Ok((_, before)) => Some(guarded(|| figures(&self.store)).map_or(Ended::Failed, |after| {
                 Ended::Done(Figures { bytes_on_disk: after.bytes_on_disk, ..*before })
             })),
             Err(error) if error.kind() == ErrorKind::Busy => Some(Ended::Busy),

@@ -5,8 +5,9 @@
 //! test with a clock of its own decides what happens when.
 //!
 //! A run that finds the store busy is put off. One that fails is told, counted, and tried again later, each time twice as
-//! long as before. Stopping asks a running compaction to end; the store is then as if it had not begun.
+//! long as before; one that panics has failed. Stopping asks a running compaction to end; the store is then as if it had not begun.
 
+mod guard;
 mod keeper;
 mod plan;
 mod report;
@@ -30,7 +31,8 @@ use crate::clock::Clock;
 use crate::config::MaintenanceConfig;
 use keeper::Keeper;
 
-/// Is told of every run, on the thread that did it and after it: it may use the maintenance.
+/// Is told of every run, on the thread that did it and after it: it may use the maintenance. One that panics keeps nothing from
+/// being done.
 pub type OnRun = dyn Fn(&UpkeepRun) + Send + Sync;
 
 /// Keeps stores in shape.
@@ -101,7 +103,7 @@ impl Maintenance {
         let keeper = keepers.iter_mut().find(|keeper| keeper.name == name).ok_or_else(unknown)?;
         let run = self.inner.run(keeper, task, Reason::Asked, seen);
         drop(keepers);
-        (self.inner.on_run)(&run);
+        self.inner.tell_of(&run);
         Ok(run)
     }
 
@@ -179,13 +181,13 @@ impl Inner {
                 }
                 let mut keepers = self.keepers.lock();
                 let Some(keeper) = keepers.get_mut(at) else { return runs };
-                let looked = keeper.look(task, self.clock.now());
+                let looked = guard::guarded(|| keeper.look(task, self.clock.now()));
                 let due = looked.as_ref().ok().copied().flatten();
                 self.tell(keeper, |stats| stats.blind = looked.err().map(Arc::new));
                 let Some(why) = due else { continue };
                 let run = self.run(keeper, task, why, &|_| self.unless_stopped());
                 drop(keepers);
-                (self.on_run)(&run);
+                self.tell_of(&run);
                 runs.push(run);
             }
         }
@@ -208,6 +210,10 @@ impl Inner {
             stats.note(&run);
         });
         run
+    }
+
+    fn tell_of(&self, run: &UpkeepRun) {
+        guard::told(|| (self.on_run)(run));
     }
 
     fn tell(&self, keeper: &Keeper, change: impl FnOnce(&mut UpkeepStats)) {

@@ -67,18 +67,25 @@ pub struct Told {
     pub endless: Mutex<Option<std::sync::mpsc::Sender<()>>>,
     /// Is called in the middle of the next of them.
     pub meanwhile: Mutex<Option<Hook>>,
+    /// Is called when figures are asked for the next time.
+    pub on_stats: Mutex<Option<Hook>>,
 }
 
 impl Told {
     fn obey(&self, op: &'static str) -> Result<()> {
-        let hook = self.meanwhile.lock().take();
-        if let Some(mut hook) = hook {
-            hook();
-        }
+        call(&self.meanwhile);
         match self.next.lock().pop_front() {
             Some(kind) => Err(Error::new(kind, op, "as told")),
             None => Ok(()),
         }
+    }
+}
+
+/// Calls a hook, once.
+fn call(hook: &Mutex<Option<Hook>>) {
+    let hook = hook.lock().take();
+    if let Some(mut hook) = hook {
+        hook();
     }
 }
 
@@ -164,6 +171,7 @@ impl Engine for ToldEngine {
     }
 
     fn stats(&self) -> Result<Stats> {
+        call(&self.told.on_stats);
         self.inner.stats()
     }
 

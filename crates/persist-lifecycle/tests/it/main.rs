@@ -16,6 +16,7 @@ mod environment;
 mod kept;
 mod kit;
 mod maintenance;
+mod maintenance_panics;
 mod maintenance_partial;
 mod maintenance_swap;
 mod registry;
