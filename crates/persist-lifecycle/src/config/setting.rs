@@ -91,8 +91,7 @@ impl Reading {
         name: &str,
         default: T,
     ) -> T {
-        let entry = entries.iter().find(|(known, _)| known == name).map(|(_, node)| node);
-        let Some(node) = entry.filter(|node| node.value != Tree::Null) else { return default };
+        let Some((_, node)) = entries.iter().find(|(known, _)| known == name) else { return default };
         let key = join(table, name);
         self.places.insert(key.clone(), node.place.clone());
         T::read(node, &key, self).unwrap_or(default)

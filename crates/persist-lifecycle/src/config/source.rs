@@ -190,7 +190,10 @@ impl<'de> Visitor<'de> for AnyNode<'_> {
             }
             let mut node = entries.next_value_seed(self)?;
             node.place = place;
-            table.push((name, node));
+            // The same as saying nothing.
+            if node.value != Tree::Null {
+                table.push((name, node));
+            }
         }
         Ok(Node::new(Tree::Table(table), place))
     }

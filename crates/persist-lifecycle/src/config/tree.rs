@@ -22,7 +22,7 @@ pub(crate) struct Node {
 /// A value of any format.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Tree {
-    /// JSON's `null`: the same as saying nothing.
+    /// JSON's `null`, where it is no entry of a table: that is the same as none.
     Null,
     Switch(bool),
     Whole(i128),

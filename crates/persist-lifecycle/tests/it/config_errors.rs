@@ -186,9 +186,19 @@ fn every_problem_names_line_key_and_what_is_right() {
 
 #[test]
 fn null_in_json_is_as_if_the_key_was_not_there() {
-    let text = r#"{"data_dir": null, "stores": {"a": {"engine": null, "views_max": null, "mode": null}}}"#;
     let plain = Config::parse("[stores.a]", Format::Toml).unwrap();
-    assert_eq!(Config::parse(text, Format::Json).unwrap(), plain);
+    for text in [
+        r#"{"data_dir": null, "stores": {"a": {"engine": null, "views_max": null, "mode": null}}}"#,
+        r#"{"maintenance": null, "stores": {"a": {"request": null, "knobs": null}}}"#,
+        r#"{"stores": {"a": {"knobs": {"page_bytes": null}}, "b": null}}"#,
+        r#"{"stores": {"a": {"unknown": null}}, "unknown": null}"#,
+    ] {
+        assert_eq!(Config::parse(text, Format::Json).unwrap(), plain, "{text}");
+        assert_eq!(serde_json::from_str::<Config>(text).unwrap(), plain, "{text}");
+    }
+    // And so nobody can come after it.
+    let text = r#"{"stores": {"a": {"after": ["b"]}, "b": null}}"#;
+    assert_eq!(told(text, Format::Json), ["line 1: stores.a.after: there is no store \"b\""]);
 }
 
 #[test]

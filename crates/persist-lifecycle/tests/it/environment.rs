@@ -128,6 +128,10 @@ fn wrong_variables_are_named() {
     let odd = (OsString::from("PERSIST__DATA_DIR"), OsString::from_vec(vec![0xFF]));
     let error = Config::load(&file, [odd]).unwrap_err();
     assert!(error.context().contains("data_dir: the value is not UTF-8"), "{error}");
+    std::fs::write(&file, r#"{"stores": {"b": null}}"#).unwrap();
+    let of_none = (OsString::from("PERSIST__STORES__B__PATH"), OsString::from("x"));
+    let error = Config::load(&file, [of_none]).unwrap_err();
+    assert!(error.context().contains("stores.b.path: there is no such store in the file"), "{error}");
 }
 
 fn drivers() -> Vec<Arc<dyn Driver>> {
