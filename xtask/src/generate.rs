@@ -99,8 +99,8 @@ checkpoint_after = "1 min"
   not there.
 - **Strict.** An unknown key, a value of another type, a name that refers to nothing: each is an error with line and key, and
   with the right name where one is near. All of them are told at once, and nothing is opened.
-- **Values.** Sizes are whole numbers of bytes, or texts with `B`, `KiB`, `MiB`, `GiB`, `TiB`. Times are texts with `ms`, `s`, `min`,
-  `h`, `d`. A number without a unit is no time.
+- **Values.** Sizes are whole numbers of bytes, or texts with `B`, `KiB`, `MiB`, `GiB`, `TiB`. Times are texts with `ns`, `us`, `ms`,
+  `s`, `min`, `h`, `d`. A number without a unit is no time.
 - **Environment.** A variable that begins with `PERSIST__` overrides one key: upper case, `__` for each dot. `stores.orders.close_wait` is
   `PERSIST__STORES__ORDERS__CLOSE_WAIT`. The text is read by the type of the key; lists have commas. A variable that names no key is an
   error, and so is one for a store that the file does not have. Other variables, as `PERSIST_STORE`, are none of these.

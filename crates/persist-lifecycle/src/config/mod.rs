@@ -15,6 +15,7 @@ mod setting;
 mod source;
 mod stores;
 mod tree;
+mod units;
 mod values;
 
 use std::collections::BTreeMap;
@@ -30,7 +31,8 @@ pub use outline::{reference, template};
 pub use problem::{ConfigError, Problem};
 pub use source::Format;
 pub use tree::Place;
-pub use values::{Bytes, Trigger, is_store_name};
+pub use units::Bytes;
+pub use values::{Trigger, is_store_name};
 
 use setting::{Reading, Row, Section, Setting, join, sections};
 use tree::{Node, Tree};

@@ -64,7 +64,9 @@ pub fn reference() -> String {
 }
 
 impl Config {
-    /// The whole configuration as TOML, defaults included. Reading it gives the same configuration.
+    /// The whole configuration as TOML, defaults included. Reading it gives the same configuration, unless a program made one
+    /// that no file can say: with a path that is empty or not UTF-8, a time beyond 2^64 - 1 milliseconds (which is written as
+    /// that), or what [`check`](Self::check) and [`check_engines`](Self::check_engines) refuse.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut text = String::new();

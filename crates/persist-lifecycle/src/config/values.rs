@@ -1,7 +1,6 @@
 //! The types that keys have.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,45 +8,7 @@ use persist_api::{Caps, Durability, OpenMode, REGISTRY, nearest};
 
 use super::setting::{NAME, Reading, Row, Section, Setting, join, shown};
 use super::tree::{Node, Tree};
-
-/// A number of bytes, written as a whole number or with a unit, as `"64 MiB"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Bytes(pub u64);
-
-const BYTE_UNITS: [(&str, u64); 5] =
-    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-const TIME_UNITS: [(&str, u64); 5] =
-    [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)];
-
-impl Bytes {
-    /// So many mebibytes.
-    #[must_use]
-    pub const fn mib(count: u64) -> Self {
-        Self(count.saturating_mul(1 << 20))
-    }
-}
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&with_unit(self.0, &BYTE_UNITS))
-    }
-}
-
-/// The number in the largest unit that gives a whole one.
-fn with_unit(number: u64, units: &[(&str, u64)]) -> String {
-    let exact = units.iter().find(|(_, unit)| number > 0 && number.is_multiple_of(*unit));
-    let (name, unit) = exact.or(units.last()).copied().unwrap_or(("", 1));
-    format!("{} {name}", number / unit.max(1))
-}
-
-/// A whole number and a unit, with or without a space between them.
-fn of_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
-    let (number, name) = text.split_at_checked(digits)?;
-    let name = name.strip_prefix(' ').unwrap_or(name);
-    let (_, unit) = units.iter().find(|(unit, _)| *unit == name)?;
-    number.parse::<u64>().ok()?.checked_mul(*unit)
-}
+use super::units::{Bytes, time, time_text};
 
 /// Implements [`Setting`] by a way there and a way back.
 macro_rules! setting {
@@ -111,15 +72,15 @@ setting!(
     "bytes, as 4096 or \"64 MiB\"",
     |node| match (whole(node), text(node)) {
         (Some(number), _) => number.try_into().ok().map(Bytes),
-        (None, text) => of_unit(text?, &BYTE_UNITS).map(Bytes),
+        (None, text) => Bytes::of_text(text?),
     },
     |value| Some(Tree::Text(value.to_string()))
 );
 setting!(
     Duration,
-    "a time with a unit (ms, s, min, h, d), as \"5 s\"",
-    |node| of_unit(text(node)?, &TIME_UNITS).map(Duration::from_millis),
-    |value| Some(Tree::Text(with_unit(u64::try_from(value.as_millis()).unwrap_or(u64::MAX), &TIME_UNITS)))
+    "a time with a unit (ns, us, ms, s, min, h, d), as \"5 s\"",
+    |node| time(text(node)?),
+    |value| Some(Tree::Text(time_text(*value)))
 );
 setting!(
     PathBuf,

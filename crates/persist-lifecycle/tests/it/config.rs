@@ -286,13 +286,42 @@ fn a_configuration_can_be_part_of_another_document() {
     assert!(wrong.to_string().contains("stores.a.egnine: unknown key; did you mean engine?"), "{wrong}");
 }
 
+#[test]
+fn times_are_written_in_the_largest_unit_that_gives_a_whole_number() {
+    let text = |time: Duration| {
+        let config = Config {
+            maintenance: UpkeepConfig { look_every: time, ..UpkeepConfig::default() },
+            ..Config::default()
+        };
+        let settings = config.settings();
+        settings
+            .into_iter()
+            .find(|(key, ..)| key == "maintenance.look_every")
+            .unwrap()
+            .1
+            .unwrap()
+            .replace('"', "")
+    };
+    assert_eq!(text(Duration::from_nanos(1)), "1 ns");
+    assert_eq!(text(Duration::from_nanos(1_500)), "1500 ns");
+    assert_eq!(text(Duration::from_micros(1_500)), "1500 us");
+    assert_eq!(text(Duration::from_millis(2)), "2 ms");
+    assert_eq!(text(Duration::from_secs(86_400)), "1 d");
+    assert_eq!(text(Duration::from_millis(86_400_001)), "86400001 ms");
+    assert_eq!(text(Duration::ZERO), "0 s");
+    // What is longer ends where the reader does.
+    assert_eq!(text(Duration::MAX), "18446744073709551615 ms");
+}
+
 proptest! {
     #[test]
-    fn times_and_sizes_are_written_as_they_are_read(bytes: u64, millis in 0..=u64::MAX / 86_400_000) {
+    fn times_and_sizes_are_written_as_they_are_read(bytes: u64, millis: u64, nanos in 0..=u64::MAX, digits in 0..20_u32) {
         let mut config = every_key();
         let orders = config.stores.get_mut("orders").unwrap();
         orders.cache_bytes = Some(Bytes(bytes));
         orders.close_wait = Duration::from_millis(millis);
+        // Of every order of magnitude.
+        orders.commit.gather = Duration::from_nanos(nanos / 10_u64.pow(digits));
         prop_assert_eq!(Config::parse(&config.to_toml(), Format::Toml).unwrap(), config);
     }
 

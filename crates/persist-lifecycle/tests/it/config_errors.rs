@@ -35,7 +35,9 @@ const TOML: &[(&str, &[&str])] = &[
     ),
     (
         "[maintenance]\nlook_every = 10",
-        &["line 2: maintenance.look_every: takes a time with a unit (ms, s, min, h, d), as \"5 s\", not 10"],
+        &[
+            "line 2: maintenance.look_every: takes a time with a unit (ns, us, ms, s, min, h, d), as \"5 s\", not 10",
+        ],
     ),
     (
         "[stores.Orders]\n[stores.a__b]\n[stores.1a]\n[stores.'']\n[stores.a-b]",
@@ -95,6 +97,11 @@ const TOML: &[(&str, &[&str])] = &[
     ("[stores.a]\nclose_wait = '5  s'", &["line 2: stores.a.close_wait: takes a time with a unit"]),
     ("[stores.a]\nclose_wait = '1.5 s'", &["line 2: stores.a.close_wait: takes a time with a unit"]),
     ("[stores.a]\nclose_wait = '213503982335 d'", &["line 2: stores.a.close_wait: takes a time with a unit"]),
+    ("[stores.a]\nclose_wait = '18446744073709551615001 us'", &["line 2: stores.a.close_wait: takes a time"]),
+    (
+        "[stores.a]\nclose_wait = '999999999999999999999999999999999999999 d'",
+        &["line 2: stores.a.close_wait: takes a time"],
+    ),
     ("[stores.a.knobs]\nx = true", &["line 2: stores.a.knobs.x: takes a text or a whole number, not true"]),
     (
         "[stores.a]\nknobs = 1",
