@@ -17,30 +17,42 @@ use super::store::Store;
 /// A store with files of every kind: two runs, one with range deletes and history; payload segments; a timeline segment with
 /// frames behind the runs, one prepared ahead; head, lock.
 pub(super) fn full() -> Store {
-    let acts = [
-        Act::Put(1),
-        Act::Large(0),
-        Act::Roll(0),
-        Act::DeleteRange(1),
-        Act::Overwrite(2),
-        Act::Checkpoint,
-        Act::Durable(3),
-        Act::LargeBuffered(2),
-        Act::Delete(2),
-        Act::Checkpoint,
-        Act::Durable(5),
-        Act::Large(1),
-        Act::DeleteRange(2),
-        Act::Buffered(1),
-    ];
-    let mut store = Store::new(&[], &acts);
+    closed(&ACTS)
+}
+
+/// The same files, with more beats in each: 64 KiB in all.
+fn of_64_kib() -> Store {
+    let (first, rest) = ACTS.split_at(6);
+    let acts = first.iter().copied().chain((1..12).map(Act::Roll)).chain((0..66).map(Act::Large));
+    closed(&acts.chain(rest.iter().copied()).collect::<Vec<_>>())
+}
+
+fn closed(acts: &[Act]) -> Store {
+    let mut store = Store::new(&[], acts);
     store.closed = true;
     store
 }
 
+const ACTS: [Act; 14] = [
+    Act::Put(1),
+    Act::Large(0),
+    Act::Roll(0),
+    Act::DeleteRange(1),
+    Act::Overwrite(2),
+    Act::Checkpoint,
+    Act::Durable(3),
+    Act::LargeBuffered(2),
+    Act::Delete(2),
+    Act::Checkpoint,
+    Act::Durable(5),
+    Act::Large(1),
+    Act::DeleteRange(2),
+    Act::Buffered(1),
+];
+
 #[test]
 fn every_damaged_bit_and_every_lost_byte_of_a_closed_store_is_reported_or_harmless() {
-    let store = full();
+    let store = of_64_kib();
     let disk = SimDisk::new(1);
     store.run(&disk).unwrap();
     let files = disk.files();
@@ -48,7 +60,7 @@ fn every_damaged_bit_and_every_lost_byte_of_a_closed_store_is_reported_or_harmle
         assert!(files.iter().any(|(path, _)| path.to_string_lossy().contains(kind)), "{kind}: {files:?}");
     }
     let bytes: u64 = files.iter().map(|(_, len)| len).sum();
-    assert!(bytes < 64 << 10, "{files:?}");
+    assert!((64 << 10..80 << 10).contains(&bytes), "{bytes}: {files:?}");
     // Spread over all files; more than there are bits means all.
     let damages_max = rounds(1).saturating_mul(1_500);
     let explorer = Explorer { damages_max, images_max: u64::MAX, ..Explorer::default() };
