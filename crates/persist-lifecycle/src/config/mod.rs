@@ -152,14 +152,14 @@ sections! {
         pub age_max: Trigger<Duration> = Trigger(ViewOptions::default().age_max),
     }
 
-    /// When a store is kept in shape. Times count from the opening.
+    /// When a store is kept in shape. Times count from the opening, or from a swap of the engine.
     pub struct MaintenanceConfig {
         /// A checkpoint is due when so many bytes were committed since the last one.
         pub checkpoint_bytes: Trigger<Bytes> = Trigger::at(Bytes::mib(64)),
         /// A checkpoint is due so long after the first commit that the last one does not hold.
         pub checkpoint_after: Trigger<Duration> = Trigger::at(Duration::from_secs(300)),
         /// A compaction is due when the store has grown on disk by so many hundredths since the last one, or since it was
-        /// opened.
+        /// opened or its engine swapped.
         pub compact_growth_percent: Trigger<u32> = Trigger::at(100),
         /// No compaction for growth below so many bytes on disk.
         pub compact_bytes_min: Bytes = Bytes::mib(64),
