@@ -30,7 +30,8 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
             if round_keys.0 != Some(round) {
                 round_keys = (Some(round), keys(session.data, &mut session.random, count));
             }
-            gets(session, entrant, &round_keys.1, present)
+            let floor_keys = [(); 2].map(|()| keys(session.data, &mut session.random, count));
+            gets(session, entrant, &round_keys.1, &floor_keys, present)
         });
     }
     own_views(session, &entrants);
@@ -54,15 +55,21 @@ fn timed(
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts of millions")]
-fn gets(session: &mut Session, entrant: &Entrant, keys: &[Key], present: bool) -> Result<Sample> {
+fn gets(
+    session: &mut Session,
+    entrant: &Entrant,
+    keys: &[Key],
+    [first, second]: &[Vec<Key>; 2],
+    present: bool,
+) -> Result<Sample> {
     session.store(entrant, Purpose::Reading)?;
-    let before = session.floor().gets(keys);
+    let before = session.floor().gets(first);
     let want = if present { keys.len() as u64 } else { 0 };
     let spent = timed(session, entrant, |reader| {
         let seen = reader.gets(keys)?;
         if seen.rows == want { Ok(()) } else { Err(format!("{} keys found instead of {want}", seen.rows)) }
     })?;
-    let after = session.floor().gets(keys);
+    let after = session.floor().gets(second);
     Ok(Sample::beside("ns", spent / keys.len() as f64, Raw::of_pair(before, after)))
 }
 
@@ -72,16 +79,16 @@ fn own_views(session: &mut Session, entrants: &[Entrant]) {
     let case = Case::new(session, "read", "get with a snapshot of its own");
     let count = session.plan.steps(OWN_VIEWS);
     interleave(session, &case, entrants, |session, entrant, _| {
-        let keys = session.data.uniform_keys(&mut session.random, count);
+        let [keys, first, second] = [(); 3].map(|()| session.data.uniform_keys(&mut session.random, count));
         session.store(entrant, Purpose::Reading)?;
-        let before = session.floor().gets(&keys);
+        let before = session.floor().gets(&first);
         let store = session.store(entrant, Purpose::Reading)?;
         let clock = Instant::now();
         for key in &keys {
             store.reader()?.gets(std::slice::from_ref(key))?;
         }
         let spent = nanoseconds(clock.elapsed());
-        let after = session.floor().gets(&keys);
+        let after = session.floor().gets(&second);
         Ok(Sample::beside("ns", spent / count as f64, Raw::of_pair(before, after)))
     });
 }
