@@ -1,6 +1,6 @@
 //! Bytes of a file that stay readable after the file handle is gone.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use memmap2::Mmap;
@@ -27,6 +27,18 @@ impl Mapping {
 
     pub(crate) fn of_map(map: Mmap) -> Self {
         Self(Held::Mapped(Arc::new(map)))
+    }
+
+    /// Asks the system for these bytes, all at once and no others: whoever reads a mapping without that waits for one page
+    /// after the other, and for many around each. A hint; it costs a system call, and nothing is read of what is in memory.
+    pub fn fetch(&self, range: Range<usize>) {
+        if let Held::Mapped(map) = &self.0
+            && range.start < range.end
+            && range.end <= map.len()
+        {
+            #[cfg(unix)]
+            let _ = map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
+        }
     }
 }
 

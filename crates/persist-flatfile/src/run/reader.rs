@@ -249,12 +249,22 @@ impl Run {
             return Ok(None);
         }
         let mut group = top.find(key, at).ok_or_else(|| self.malformed_top())?;
-        if !self.may_hold(&top, group, hash)? {
+        let place = GroupAt::of(&top, group).ok_or_else(|| self.malformed_top())?;
+        let filter_bit = self.group_bit(group);
+        if !self.is_checked(filter_bit) {
+            self.fetch(place.filter, place.index, place.index_len);
+        }
+        if !self.may_hold(&place, filter_bit, hash) {
             return Ok(None);
         }
-        let mut index = self.index(&top, group)?;
+        let mut index = self.index_at(&place, filter_bit)?;
         let mut child =
             index.fences.find(key, at).ok_or_else(|| self.malformed(index.offset, Kind::Index))?;
+        if let Some((offset, len)) = index.child(child)
+            && !self.is_checked(index.fences.first.wrapping_add(child as u64))
+        {
+            self.fetch(offset, offset, len);
+        }
         loop {
             let data = self.data(&index, child)?;
             match data.find(key, tag(hash), at) {
@@ -284,12 +294,9 @@ impl Run {
 
     /// False if the filter of the group is sure. A filter that does not verify is not asked: it could only save work.
     #[inline]
-    fn may_hold(&self, top: &Fences<'_>, group: usize, hash: u64) -> Result<bool> {
-        let at = GroupAt::of(top, group).ok_or_else(|| self.malformed_top())?;
-        let bit = self.group_bit(group);
-        Ok(self
-            .checked_payload(bit, at.filter, at.filter_len, Kind::Filter)
-            .is_none_or(|lines| may_hold(lines, hash)))
+    fn may_hold(&self, at: &GroupAt, bit: u64, hash: u64) -> bool {
+        self.checked_payload(bit, at.filter, at.filter_len, Kind::Filter)
+            .is_none_or(|lines| may_hold(lines, hash))
     }
 
     pub(super) fn floor(&self) -> u64 {
@@ -317,8 +324,13 @@ impl Run {
     #[inline]
     pub(super) fn index(&self, top: &Fences<'_>, group: usize) -> Result<Index<'_>> {
         let at = GroupAt::of(top, group).ok_or_else(|| self.malformed_top())?;
-        let payload =
-            self.payload(self.group_bit(group).wrapping_add(1), at.index, at.index_len, Kind::Index)?;
+        self.index_at(&at, self.group_bit(group))
+    }
+
+    /// The same, where the group is found already; `filter_bit` is that of its filter.
+    #[inline]
+    fn index_at(&self, at: &GroupAt, filter_bit: u64) -> Result<Index<'_>> {
+        let payload = self.payload(filter_bit.wrapping_add(1), at.index, at.index_len, Kind::Index)?;
         match Fences::parse(payload, INDEX_VALUE, self.floor()) {
             Some((fences, _)) if fences.count > 0 => Ok(Index { fences, offset: at.index }),
             _ => Err(self.malformed(at.index, Kind::Index)),
@@ -340,6 +352,21 @@ impl Run {
             Some(payload) => Ok(payload),
             None => Err(self.unchecked(offset, len, kind)),
         }
+    }
+
+    /// True if a block was read before through this handle.
+    #[inline]
+    fn is_checked(&self, bit: u64) -> bool {
+        let word = usize::try_from(bit / 64).ok().and_then(|at| self.checked.get(at));
+        word.is_some_and(|word| word.load(Ordering::Relaxed) & 1 << (bit % 64) != 0)
+    }
+
+    /// Has the blocks from one up to another, whose payload has `len` bytes, read at once. Scans need not: the system reads
+    /// ahead of them.
+    #[cold]
+    fn fetch(&self, from: u64, last: u64, len: usize) {
+        let end = usize::try_from(last).unwrap_or(usize::MAX).saturating_add(HEADER).saturating_add(len);
+        self.bytes.fetch(usize::try_from(from).unwrap_or(usize::MAX)..end);
     }
 
     /// A payload that verified before, or does now.

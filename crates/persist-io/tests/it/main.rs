@@ -192,6 +192,10 @@ fn mappings_show_the_file_and_outlive_it() {
     file.sync_data().unwrap();
     file.drop_cache().unwrap();
     let mapping = file.map(4097, 50_000).unwrap();
+    #[allow(clippy::reversed_empty_ranges, reason = "a hint may be about anything")]
+    for range in [0..0, 1..50_000, 49_999..50_000, 7..50_001, 9..usize::MAX, 5..2] {
+        mapping.fetch(range);
+    }
     let clone = mapping.clone();
     drop((mapping, file));
     RealDisk.remove_file(&path).unwrap();
