@@ -57,6 +57,24 @@ fn bytes_in(home: &Path) -> u64 {
 }
 
 #[test]
+fn v_06_a_view_lets_the_directory_go_before_it_counts_as_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (core, engine) = open_core(dir.path(), &options(&[]));
+    for _ in 0..500 {
+        let view = engine.view().unwrap();
+        std::thread::scope(|scope| {
+            // Somebody has to be told, which takes a moment, and in that moment the lock is looked at.
+            scope.spawn(|| core.ledger.wait_until_closed(std::time::Duration::from_secs(60)).unwrap());
+            scope.spawn(move || drop(view));
+            while core.ledger.count() > 0 {
+                std::hint::spin_loop();
+            }
+            assert_eq!(Arc::strong_count(&core.lock), 1, "the view holds it still");
+        });
+    }
+}
+
+#[test]
 fn l_02_the_ceiling_counts_what_a_beat_stages() {
     let dir = tempfile::tempdir().unwrap();
     let max = 8 << 20;

@@ -18,8 +18,9 @@ use crate::run::{Run, Stored};
 
 pub(crate) struct FlatfileView {
     reader: Reader,
-    _lease: ViewLease,
+    // Before the lease, at whose end a waiting close returns: then the directory is free.
     _lock: Arc<DirLock>,
+    _lease: ViewLease,
 }
 
 impl FlatfileView {

@@ -13,15 +13,15 @@ use crate::error::{Mapped, corrupt, map_error};
 use crate::live::{Live, ReadTxn, Table};
 
 pub(crate) struct LmdbView {
-    // The order matters: the transaction ends before the lease tells a waiting close or compaction, and the environment
-    // is let go before the directory is unlocked.
+    // The order matters: the environment is let go before the directory, and both before the lease tells a waiting close or
+    // compaction, for whoever is told may open again at once.
     txn: ReadTxn<'static>,
     records: Table,
     header: BeatHeader,
     /// Address behind the last page of the snapshot.
     map_end: usize,
-    _lease: ViewLease,
     _lock: Arc<DirLock>,
+    _lease: ViewLease,
 }
 
 impl LmdbView {

@@ -67,3 +67,30 @@ pub(crate) fn waits_for_a_view(fx: &dyn Fixture) -> CaseResult {
     check_eq!(closed.1, Some(b"=w".to_vec()), "the record read meanwhile");
     Ok(())
 }
+
+/// A `close` that had to wait for a view leaves the directory free, and not a moment later.
+pub(crate) fn leaves_the_directory_free(fx: &dyn Fixture) -> CaseResult {
+    const TURNS: u32 = 32;
+    let at = Stand::new(fx);
+    let engine = at.open()?;
+    for key in ["a", "b", "c"] {
+        put_keys(&*engine, [key])?;
+    }
+    close(engine)?;
+    for turn in 0..TURNS {
+        let engine = at.open_with(|options| options.close_wait = Duration::from_secs(60));
+        let engine = engine.map_err(|error| Failure::new(format!("open in turn {turn}: {error}")))?;
+        let view = engine.view()?;
+        let (closed, again) = std::thread::scope(|scope| {
+            scope.spawn(move || drop(view));
+            let closed = close(engine);
+            // Now, while the thread of the view may still be at it.
+            (closed, at.open())
+        });
+        closed?;
+        let again =
+            again.map_err(|error| Failure::new(format!("open after a close that waited: {error}")))?;
+        close(again)?;
+    }
+    Ok(())
+}

@@ -385,6 +385,7 @@ registry! { ($)
         hands_the_engine_back "V-6";
         without_views "V-6";
         waits_for_a_view "V-6";
+        leaves_the_directory_free "O-5 V-6";
     }
     history {
         at_an_earlier_beat "V-8" [HISTORY];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use persist_api::{BeatNo, ErrorKind, OpenOptions};
+use persist_api::{BeatNo, ErrorKind, OpenOptions, Quiet};
 
 use super::help::{altered, fault, found, liars};
 
@@ -123,10 +123,20 @@ liars! { VIEWS:
             inner.close()
         } }
     long_waits_overflow "A wait of a minute before closing overflows and is refused."
-        ["closing::waits_for_a_view"] Full
+        ["closing::leaves_the_directory_free" "closing::waits_for_a_view"] Full
         { close: |ctx, inner| {
             if ctx.options.close_wait > Duration::from_secs(30) { return Err((inner, fault(ErrorKind::Busy, "close"))); }
             inner.close()
+        } }
+    patient_closes_keep_the_lock "An engine that had views and may wait a minute for them keeps its directory locked when it closes."
+        ["closing::leaves_the_directory_free"] Full
+        { close: |ctx, inner| {
+            let waits = ctx.options.close_wait > Duration::from_secs(30) && ctx.notes().views_ever > 0;
+            inner.close()?;
+            if waits && let Ok(engine) = crate::liars::base(crate::liars::Base::Full).open(&ctx.path, &OpenOptions::default(), &Quiet) {
+                ctx.shared.keep(engine);
+            }
+            Ok(())
         } }
     scans_stop_the_writer "While a scan runs, no beat begins."
         ["views::writer_does_not_wait_for_a_scan"] Full
