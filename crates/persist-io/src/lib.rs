@@ -39,4 +39,4 @@ pub use disk::{Disk, DiskFile, Entry, EntryKind, FileMode};
 pub use lock::{DirLock, LOCK_FILE, lock_dir};
 pub use mapping::Mapping;
 pub use real::RealDisk;
-pub use whole::{create_dir_durably, read_file, remove_tree, replace, size_of_tree, sync_tree};
+pub use whole::{create_dir_durably, read_file, remove_tree, renew, replace, size_of_tree, sync_tree};

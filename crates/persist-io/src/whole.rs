@@ -59,6 +59,38 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     disk.sync_dir(parent_of(path))
 }
 
+/// Writes the first `bytes` bytes of a file again, as they are read, and makes them durable.
+///
+/// For what a process has left that died, or met a sync that failed. After such a sync the operating system shows bytes that
+/// never reached the disk and takes them for written, so that a further sync does nothing for them; only to write them
+/// again does. A crash in between leaves each byte as it was on the disk or as it was read. `step` is told before each piece how many
+/// bytes are done, and may stop it. Nobody else may write to the file meanwhile.
+///
+/// # Errors
+/// `Io`, `Full`, what `step` gives. It is then not known which of the bytes are durable.
+pub fn renew(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes: u64,
+    step: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<()> {
+    const PIECE: u64 = 1 << 20;
+    let file = disk.open(path, FileMode::Write)?;
+    let mut piece = vec![0; usize::try_from(bytes.min(PIECE)).unwrap_or(0)];
+    let mut done = 0;
+    while done < bytes {
+        step(done)?;
+        let most = usize::try_from(bytes - done).unwrap_or(usize::MAX).min(piece.len());
+        let got = file.read_at(done, piece.get_mut(..most).unwrap_or_default())?;
+        if got == 0 {
+            break;
+        }
+        file.write_at(done, piece.get(..got).unwrap_or_default())?;
+        done = done.saturating_add(got as u64);
+    }
+    file.sync_data()
+}
+
 /// Creates a directory and its missing parents, each name durable before the next is made. The name of a directory that
 /// is there already is made durable too: who created it may have died before.
 ///

@@ -54,26 +54,35 @@ impl Driver for LmdbDriver {
     }
 
     fn open(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
-        let settings = Settings::of(options)?;
-        let disk = RealDisk;
-        // Refuse before anything is touched, and once more when nobody else can change what is there.
-        admit(&disk, home, options.mode)?;
-        create_dir_durably(&disk, home)?;
-        let lock = Arc::new(lock_dir(&disk, home).map_err(|error| error.with_engine(SCHEME))?);
-        let exists = admit(&disk, home, options.mode)?;
-        if exists {
-            Draft::clear(&disk, home)?;
-        } else {
-            create(&disk, home, &settings)?;
-        }
-        check(&disk, home, &settings, seen)?;
-        let live = Live::open(home, &settings)?;
-        let header = {
-            let txn = live.env.read_txn().map_err(|error| crate::error::map_error("open", error))?;
-            live.header(&txn)?
-        };
-        Ok(Box::new(LmdbEngine::new(home.to_path_buf(), live, header, settings, options, lock)))
+        Ok(Box::new(open_engine(&RealDisk, home, options, seen)?))
     }
+}
+
+/// Opens a store, or makes one.
+pub(crate) fn open_engine(
+    disk: &dyn Disk,
+    home: &Path,
+    options: &OpenOptions,
+    seen: &dyn Observer,
+) -> Result<LmdbEngine> {
+    let settings = Settings::of(options)?;
+    // Refuse before anything is touched, and once more when nobody else can change what is there.
+    admit(disk, home, options.mode)?;
+    create_dir_durably(disk, home)?;
+    let lock = Arc::new(lock_dir(disk, home).map_err(|error| error.with_engine(SCHEME))?);
+    if admit(disk, home, options.mode)? {
+        Draft::clear(disk, home)?;
+    } else {
+        create(disk, home, &settings)?;
+    }
+    check(disk, home, &settings, seen)?;
+    let live = Live::open(home, &settings)?;
+    live.renew_metas(disk, home)?;
+    let header = {
+        let txn = live.env.read_txn().map_err(|error| crate::error::map_error("open", error))?;
+        live.header(&txn)?
+    };
+    Ok(LmdbEngine::new(home.to_path_buf(), live, header, settings, options, lock))
 }
 
 /// True if a store is there; an error if what is there does not go with the mode.

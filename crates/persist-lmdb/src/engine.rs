@@ -193,3 +193,6 @@ impl Engine for LmdbEngine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, RoTxn, WithoutTls};
 use persist_api::{BeatHeader, Durability, ErrorKind, Result};
-use persist_io::RealDisk;
+use persist_io::{Disk, RealDisk, renew};
 
 use crate::driver::SCHEME;
 use crate::error::{Mapped, corrupt, map_error};
@@ -98,6 +98,15 @@ impl Live {
         let page_bytes = env.unnamed_database_stat().page_size as usize;
         let map = Self::find_map(&env, main, dir)?;
         Ok(Self { env, main, records, page_bytes, map })
+    }
+
+    /// Makes the meta pages durable as they are read. After a sync that failed, the newest may be one that is not on the
+    /// disk, and that no later sync would write.
+    pub(crate) fn renew_metas(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
+        // LMDB's own lock keeps other LMDB programs from writing theirs meanwhile.
+        let _alone = self.env.write_txn().or_op("open")?;
+        let bytes = self.page_bytes().saturating_mul(2);
+        renew(disk, &dir.join(DATA), bytes, &mut |_| Ok(())).map_err(|error| error.with_engine(SCHEME))
     }
 
     /// LMDB does not say where its map begins, so look where it puts a value of which we know the place in the file.

@@ -4,14 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{Driver, Engine, Error, Observer, Offer, OpenMode, OpenOptions, Probe, Progress, Result};
-use persist_io::{Disk, FileMode, RealDisk, create_dir_durably, lock_dir};
+use persist_io::{Disk, FileMode, RealDisk, create_dir_durably, lock_dir, renew};
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::connection::{self, Role};
 use crate::core::Core;
 use crate::engine::SqliteEngine;
+use crate::error::during;
 use crate::home::{self, DATA, LiveMark};
-use crate::read;
 use crate::settings::{self, Settings};
+use crate::{read, sql};
 
 pub(crate) const SCHEME: &str = "sqlite";
 
@@ -40,7 +43,8 @@ impl Driver for SqliteDriver {
         let settings = Settings::of(options)?;
         // Absolute, so that a change of directory moves nothing and no name can be read as a URI.
         let home = std::path::absolute(home).map_err(|error| Error::io("open", home, error))?;
-        let core = open_core(&home, options, settings, seen).map_err(|error| error.with_engine(SCHEME))?;
+        let core = open_core(&RealDisk, &home, options, settings, seen)
+            .map_err(|error| error.with_engine(SCHEME))?;
         Ok(Box::new(SqliteEngine::new(Arc::new(core), options)))
     }
 }
@@ -51,32 +55,55 @@ fn check_mode(home: &Path, mode: OpenMode) -> Result<bool> {
 }
 
 pub(crate) fn open_core(
+    disk: &dyn Disk,
     home: &Path,
     options: &OpenOptions,
     settings: Settings,
     seen: &dyn Observer,
 ) -> Result<Core> {
     check_mode(home, options.mode)?;
-    create_dir_durably(&RealDisk, home)?;
-    let lock = lock_dir(&RealDisk, home)?;
+    create_dir_durably(disk, home)?;
+    let lock = lock_dir(disk, home)?;
     // Again under the lock: another process may have been here in between.
     if !check_mode(home, options.mode)? {
         home::create(home, &settings)?;
     }
     let wal_bytes = home::len_of(&home::wal_path(home))?;
-    if wal_bytes > 0 {
-        seen.step("open", Progress { phase: "recover", done: 0, total: Some(wal_bytes), unit: "bytes" })?;
-    }
     let live = LiveMark::new(&home.join(DATA))?;
     let writer = connection::open(&home.join(DATA), Role::Writer, &settings)?;
+    may_checkpoint_on_close(&writer, wal_bytes == 0)?;
     let page_bytes = connection::prepare_writer(&writer, &settings)?;
     // The first read recovers the WAL, or creates it; then its name is made durable before anything depends on it.
     read::header(&writer, "open")?;
-    let wal = RealDisk.open(&home::wal_path(home), FileMode::Read)?;
-    RealDisk.sync_dir(home)?;
     if wal_bytes > 0 {
-        let done = Progress { phase: "recover", done: wal_bytes, total: Some(wal_bytes), unit: "bytes" };
-        seen.step("open", done)?;
+        renew_wal(&writer, disk, home, seen)?;
+        may_checkpoint_on_close(&writer, true)?;
     }
+    let wal = disk.open(&home::wal_path(home), FileMode::Read)?;
+    disk.sync_dir(home)?;
     Core::new(writer, wal, (live, lock), home.to_path_buf(), settings, page_bytes)
 }
+
+/// Writes a WAL that was left again and syncs it, before anybody sees or builds on what it holds: after a sync that failed, the
+/// system shows frames that are not on the disk, and takes them for written. A checkpoint would not do: a power cut
+/// in the middle of it could leave pages in the database from frames that the WAL on the disk does not have.
+fn renew_wal(writer: &Connection, disk: &dyn Disk, home: &Path, seen: &dyn Observer) -> Result<()> {
+    // As long as this transaction is open no other program writes to the WAL.
+    connection::run(writer, sql::BEGIN_WRITE).map_err(during("open"))?;
+    let path = home::wal_path(home);
+    let bytes = home::len_of(&path)?;
+    let tell =
+        |done| seen.step("open", Progress { phase: "recover", done, total: Some(bytes), unit: "bytes" });
+    renew(disk, &path, bytes, &mut { tell })?;
+    connection::run(writer, sql::ROLLBACK).map_err(during("open"))?;
+    tell(bytes)
+}
+
+/// Whether the connection copies the WAL when it closes as the last one. A WAL that is not known to be durable must stay.
+fn may_checkpoint_on_close(writer: &Connection, may: bool) -> Result<()> {
+    let set = writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !may);
+    set.map(drop).map_err(during("open"))
+}
+
+#[cfg(test)]
+mod tests;

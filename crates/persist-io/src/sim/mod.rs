@@ -37,6 +37,7 @@
 //! no name; a sync of a directory makes its names durable and no bytes. Readers never see stale bytes, except after
 //! [`DiskFile::drop_cache`](crate::DiskFile::drop_cache) and a [sync that failed](Fault::SyncForgets).
 
+mod above;
 mod content;
 mod crash;
 mod disk;
@@ -55,6 +56,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use above::Above;
 pub use crash::{Crash, Fate, Lengths, Rest, Tear, Unit, UnitKind, every_choice};
 pub use fault::{Code, Fault, Forgot, When};
 pub use image::{Cut, CutPoint};

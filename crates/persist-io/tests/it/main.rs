@@ -4,6 +4,7 @@
 mod buffered;
 mod explore;
 mod journal;
+mod renew;
 mod sim;
 
 use std::ops::Deref;

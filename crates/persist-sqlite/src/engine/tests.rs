@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use persist_api::{BeatHeader, Durability, Engine as _, Error, ErrorKind, OpenOptions, Quiet, Result};
-use persist_io::DiskFile;
+use persist_io::{DiskFile, RealDisk};
 
 use super::SqliteEngine;
 use crate::driver::open_core;
@@ -42,7 +42,7 @@ fn a_failed_sync_is_never_tried_again() {
     let dir = tempfile::tempdir().unwrap();
     let options = OpenOptions::default();
     let settings = Settings::of(&options).unwrap();
-    let mut core = open_core(&dir.path().join("home"), &options, settings, &Quiet).unwrap();
+    let mut core = open_core(&RealDisk, &dir.path().join("home"), &options, settings, &Quiet).unwrap();
     let syncs = Arc::new(AtomicU32::new(0));
     core.wal = Box::new(Failing(Arc::clone(&syncs)));
     let engine = SqliteEngine::new(Arc::new(core), &options);
