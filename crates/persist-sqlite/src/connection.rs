@@ -28,6 +28,8 @@ pub(crate) enum Role {
     Reader {
         slot: Option<usize>,
     },
+    /// Reads what is in the files: no pages from before, and no map.
+    Checker,
 }
 
 /// Opens a connection to the database file at `path`, which exists.
@@ -40,10 +42,11 @@ pub(crate) fn open(path: &Path, role: Role, settings: &Settings) -> Result<Conne
     let cache_bytes = match role {
         Role::Writer => settings.writer_cache_bytes(),
         Role::Reader { slot } => settings.reader_cache_bytes(slot),
+        Role::Checker => settings.reader_cache_bytes(None),
     };
     // SQLite takes 32 bits, and none at all for a wish to have its default.
     let cache_kib = (cache_bytes / 1024).clamp(CACHE_KIB_MIN, u64::from(u32::MAX >> 1));
-    let mmap_bytes = settings.mmap_bytes;
+    let mmap_bytes = if role == Role::Checker { 0 } else { settings.mmap_bytes };
     // Checkpoints are ours alone (see upkeep.rs): SQLite's automatic ones hide a failed sync.
     let common = format!(
         "PRAGMA cache_size = -{cache_kib}; PRAGMA mmap_size = {mmap_bytes}; PRAGMA wal_autocheckpoint = 0; \
@@ -55,7 +58,7 @@ pub(crate) fn open(path: &Path, role: Role, settings: &Settings) -> Result<Conne
             let limit = settings.wal_bytes.saturating_mul(2).min(i64::MAX as u64);
             format!("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = {limit};")
         }
-        Role::Reader { .. } => "PRAGMA query_only = ON;".to_owned(),
+        Role::Reader { .. } | Role::Checker => "PRAGMA query_only = ON;".to_owned(),
     };
     conn.execute_batch(&own).map_err(&fail)?;
     Ok(conn)

@@ -237,11 +237,6 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// The connection, for work on another thread.
-    pub(crate) fn conn_mut(&mut self) -> Result<&mut Connection> {
-        self.conn.as_mut().ok_or_else(given_back)
-    }
-
     /// Notes the beat that its transaction shows.
     pub(crate) fn note_shows(&self, header: BeatHeader) {
         self.shows.set(Some(header));

@@ -1,12 +1,10 @@
 //! SQLite's own checker, then every record read back.
 
-use std::sync::Arc;
-
 use persist_api::{ErrorKind, Finding, FindingCode as Code, Observer, Progress, Result, VerifyStat};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use crate::connection;
+use crate::connection::{self, Role};
 use crate::core::Core;
 use crate::error::{corrupt, during};
 use crate::home::DATA;
@@ -20,29 +18,25 @@ const SCAN: &str = "SELECT key, value FROM record ORDER BY key";
 const ROWS_A_STEP: u64 = 1024;
 
 /// Checks the store at its newest beat.
-pub(crate) fn verify(
-    core: &Arc<Core>,
-    found: &mut dyn FnMut(Finding),
-    seen: &dyn Observer,
-) -> Result<VerifyStat> {
+pub(crate) fn verify(core: &Core, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {
     let mut stat = VerifyStat::default();
     let mut damage = |stat: &mut VerifyStat, code, what: String, place: &str| {
         stat.damaged += 1;
         found(Finding::damage(code, what, place));
     };
-    let mut reader = core.reader()?;
-    connection::run(reader.conn()?, sql::BEGIN_READ).map_err(during(OP))?;
-    if let Err(error) = read::header(reader.conn()?, OP) {
+    // The pool's connections keep pages as long as nobody writes, and what rots below them would go unseen.
+    let mut conn = connection::open(&core.home.join(DATA), Role::Checker, &core.settings)?;
+    connection::run(&conn, sql::BEGIN_READ).map_err(during(OP))?;
+    if let Err(error) = read::header(&conn, OP) {
         damage(&mut stat, Code::Header, only_damage(error)?, "table beat");
     }
     let progress = || Progress { phase: "check", done: 0, total: None, unit: "bytes" };
-    match watched(reader.conn_mut()?, OP, seen, &progress, check) {
+    match watched(&mut conn, OP, seen, &progress, check) {
         Ok(lines) => lines.into_iter().for_each(|line| damage(&mut stat, Code::Structure, line, DATA)),
         Err(error) => damage(&mut stat, Code::Structure, only_damage(error)?, DATA),
     }
-    let conn = reader.conn()?;
     let mut bodies = 0;
-    if let Err(error) = read_all(conn, &mut stat, &mut bodies, &mut damage, seen) {
+    if let Err(error) = read_all(&conn, &mut stat, &mut bodies, &mut damage, seen) {
         damage(&mut stat, Code::Structure, only_damage(error)?, "table record");
         return Ok(stat);
     }

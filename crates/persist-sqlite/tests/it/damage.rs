@@ -2,9 +2,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "damages files")]
 
+use std::os::unix::fs::FileExt as _;
+
 use persist_api::{Durability, ErrorKind, OpenOptions, Scan};
 
-use crate::kit::{Place, close, commit, open, put, rows, verify};
+use crate::kit::{Place, close, commit, open, options, put, rows, verify};
 
 /// A store of some hundred pages, closed.
 fn filled() -> Place {
@@ -129,5 +131,24 @@ fn records_that_we_never_wrote_are_findings_and_errors() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn m_04_what_rots_under_an_open_engine_is_found() {
+    let place = filled();
+    for knobs in [&[][..], &[("mmap_bytes", "1000000000")]] {
+        let path = place.home().join("data.db");
+        let whole = std::fs::read(&path).unwrap();
+        let engine = open(&place.home(), &options(knobs)).unwrap();
+        // Everything is read, and so in the cache of the reader that the next view would take.
+        assert_eq!(rows(engine.view().unwrap().as_ref(), Scan::all()).len(), 2000);
+        assert_eq!(verify(engine.as_ref()).1, []);
+        let at = whole.len() / 4096 / 2 * 4096;
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(&[0xa5; 40], at as u64).unwrap();
+        assert_ne!(verify(engine.as_ref()).1, [], "{knobs:?}");
+        file.write_all_at(&whole[at..at + 40], at as u64).unwrap();
+        assert_eq!(verify(engine.as_ref()).1, []);
     }
 }
