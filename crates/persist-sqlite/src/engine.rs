@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::{RwLock, RwLockReadGuard};
 use persist_api::{
     BackupStat, Beat, BeatGate, BeatHeader, BeatNo, CheckpointStat, CompactScope, CompactStat, Engine, Error,
-    Finding, Observer, Offer, OpenOptions, Result, Stats, VerifyStat, View, ViewLedger,
+    ErrorKind, Finding, Observer, Offer, OpenOptions, Result, Stats, VerifyStat, View, ViewLedger,
 };
 
 use crate::beat::SqliteBeat;
@@ -24,6 +25,8 @@ pub(crate) struct SqliteEngine {
     pub(crate) offer: Offer,
     pub(crate) gate: BeatGate,
     pub(crate) ledger: ViewLedger,
+    /// Held for reading by verbs that read the store for long without being views, for writing by the one that rewrites it.
+    pub(crate) in_use: RwLock<()>,
     importing: bool,
     close_wait: Duration,
 }
@@ -36,9 +39,16 @@ impl SqliteEngine {
             ledger: ViewLedger::new(offer.limits.views_max),
             offer,
             gate: BeatGate::default(),
+            in_use: RwLock::new(()),
             importing: options.importing,
             close_wait: options.close_wait,
         }
+    }
+
+    /// Never waits: the caller may be the observer of the very verb that is in the way.
+    fn use_for_long(&self, op: &'static str) -> Result<RwLockReadGuard<'_, ()>> {
+        let busy = || Error::new(ErrorKind::Busy, op, "a compaction is running");
+        self.in_use.try_read().ok_or_else(busy).map_err(ours)
     }
 }
 
@@ -82,6 +92,7 @@ impl Engine for SqliteEngine {
     }
 
     fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
+        let _in_use = self.use_for_long("backup")?;
         backup::backup(&self.core, into, seen).map_err(ours)
     }
 
@@ -91,6 +102,7 @@ impl Engine for SqliteEngine {
     }
 
     fn verify(&self, found: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<VerifyStat> {
+        let _in_use = self.use_for_long("verify")?;
         verify::verify(&self.core, found, seen).map_err(ours)
     }
 

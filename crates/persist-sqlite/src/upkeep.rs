@@ -45,6 +45,14 @@ fn wal(conn: &Connection, pragma: &'static str) -> rusqlite::Result<Wal> {
     })
 }
 
+/// Copies the WAL and empties it, unless somebody reads from it: nobody is waited for. True if it is empty.
+fn empty(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.busy_timeout(Duration::ZERO)?;
+    let done = wal(conn, TRUNCATE);
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(!done?.busy)
+}
+
 /// Called after each commit, which touched at most `frames` pages: checkpoints when the WAL has grown large. The beat is
 /// committed already, so a failure here is no failure of the beat; it poisons the engine.
 pub(crate) fn after_commit(core: &Core, writer: &Writer, frames: u64) {
@@ -84,18 +92,13 @@ pub(crate) fn checkpoint(core: &std::sync::Arc<Core>) -> Result<CheckpointStat> 
     read::header(conn, "checkpoint")?;
     let writer = core.writer.try_lock();
     let beat = core.last.lock().beat;
-    conn.busy_timeout(Duration::ZERO).map_err(&fail)?;
-    let done = wal(conn, NOOP).and_then(|before| {
-        let after = wal(conn, PASSIVE)?;
-        if let Some(writer) = &writer {
-            wal(conn, TRUNCATE)?;
-            writer.unseen_frames.set(0);
-            writer.seen_frames.set(0);
-        }
-        Ok((before, after))
-    });
-    conn.busy_timeout(BUSY_TIMEOUT).map_err(&fail)?;
-    let (before, after) = done.map_err(&fail)?;
+    let before = wal(conn, NOOP).map_err(&fail)?;
+    let after = wal(conn, PASSIVE).map_err(&fail)?;
+    if let Some(writer) = &writer {
+        empty(conn).map_err(&fail)?;
+        writer.unseen_frames.set(0);
+        writer.seen_frames.set(0);
+    }
     if after.is_copied() {
         core.checkpointed.fetch_max(beat.0, Ordering::Relaxed);
     }
@@ -109,6 +112,9 @@ pub(crate) fn checkpoint(core: &std::sync::Arc<Core>) -> Result<CheckpointStat> 
 pub(crate) fn compact(engine: &SqliteEngine, seen: &dyn Observer) -> Result<CompactStat> {
     let core = &engine.core;
     let _ticket = engine.gate.enter().map_err(|_| busy("a beat is open".to_owned()))?;
+    let _alone = engine.in_use.try_write().ok_or_else(|| {
+        busy("a backup or a verification is running and would hold the old pages".to_owned())
+    })?;
     let views = engine.ledger.count();
     if views > 0 {
         return Err(busy(format!("{views} views are open and would hold the old pages")));
@@ -123,11 +129,14 @@ pub(crate) fn compact(engine: &SqliteEngine, seen: &dyn Observer) -> Result<Comp
         let done = home::len_of(&wal_path).unwrap_or(0).min(total);
         Progress { phase: "rewrite", done, total: Some(total), unit: "bytes" }
     };
-    wal(&writer.conn, TRUNCATE).map_err(&fail)?;
+    if !empty(&writer.conn).map_err(&fail)? {
+        return Err(busy("somebody began to read and would hold the old pages".to_owned()));
+    }
     watched(&mut writer.conn, "compact", seen, &progress, |conn| {
         conn.execute_batch("VACUUM").map_err(during("compact"))
     })?;
-    wal(&writer.conn, TRUNCATE).map_err(&fail)?;
+    // A view that was opened meanwhile keeps the WAL; a commit after its end empties it.
+    empty(&writer.conn).map_err(&fail)?;
     writer.unseen_frames.set(u64::MAX);
     Ok(CompactStat { bytes_before, bytes_after: home::size_of(&core.home)? })
 }

@@ -160,3 +160,34 @@ fn views_that_come_and_go_leave_a_transaction_for_the_next_and_hold_nothing() {
     close(engine);
     assert_eq!(place.open().view().unwrap().header().beat.0, last + 1);
 }
+
+#[test]
+fn m_03_compaction_and_what_reads_for_long_refuse_each_other_at_once() {
+    let place = Place::new();
+    let engine = place.open();
+    commit(engine.as_ref(), Durability::Buffered, |beat| {
+        (0_u32..2000).try_for_each(|at| beat.put_record(&at.to_be_bytes(), &[3; 1500]))
+    })
+    .unwrap();
+    let refused = Cell::new(0);
+    let compact_beside = |_: Progress| {
+        let error = engine.compact(CompactScope::default(), &Quiet).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        refused.set(refused.get() + 1);
+        ControlFlow::Continue(())
+    };
+    engine.backup(&place.other("copy"), &compact_beside).unwrap();
+    let of_backup = refused.get();
+    engine.verify(&mut |_| {}, &compact_beside).unwrap();
+    assert!(of_backup > 0 && refused.get() > of_backup);
+    refused.set(0);
+    let read_beside = |_: Progress| {
+        assert_eq!(engine.backup(&place.other("two"), &Quiet).unwrap_err().kind(), ErrorKind::Busy);
+        assert_eq!(engine.verify(&mut |_| {}, &Quiet).unwrap_err().kind(), ErrorKind::Busy);
+        refused.set(refused.get() + 1);
+        ControlFlow::Continue(())
+    };
+    let stat = engine.compact(CompactScope::default(), &read_beside).unwrap();
+    assert!(refused.get() > 0 && stat.bytes_after <= stat.bytes_before, "{stat:?}");
+    assert_eq!(verify(engine.as_ref()).1, []);
+}
