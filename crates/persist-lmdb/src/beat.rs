@@ -9,7 +9,7 @@ use self_cell::self_cell;
 use crate::bounds::Span;
 use crate::driver::SCHEME;
 use crate::engine::LmdbEngine;
-use crate::error::{Mapped, map_write_error};
+use crate::error::{Mapped, map_write_error, write_failed};
 use crate::home::BEAT_KEY;
 use crate::live::{Live, Table};
 
@@ -47,7 +47,8 @@ impl<'e> LmdbBeat<'e> {
         Ok(Self { engine, txn, main, records, header, failed: false, _ticket: ticket })
     }
 
-    /// Runs one operation; its failure poisons the beat.
+    /// Runs one operation; its failure poisons the beat. A beat with too many changed pages writes some of them early, and where
+    /// that fails the engine is poisoned as by a failed commit.
     fn apply(
         &mut self,
         op: &'static str,
@@ -63,6 +64,9 @@ impl<'e> LmdbBeat<'e> {
         });
         done.map_err(|error| {
             self.failed = true;
+            if write_failed(&error) {
+                self.engine.health.poison();
+            }
             error.with_engine(SCHEME).with_beat(self.header.beat)
         })
     }

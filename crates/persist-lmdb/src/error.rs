@@ -52,6 +52,17 @@ pub(crate) fn map_write_error(op: &'static str, error: heed::Error, dir: &Path) 
     map_error(op, error)
 }
 
+/// True when an error of a verb that writes says that the medium refused, so that nobody knows what it holds. A full map is found
+/// before a byte is written.
+pub(crate) fn write_failed(error: &Error) -> bool {
+    let map_full = i64::from(heed::MdbError::MapFull.to_err_code());
+    match error.kind() {
+        ErrorKind::Io => true,
+        ErrorKind::Full => error.engine_code() != Some(map_full),
+        _ => false,
+    }
+}
+
 /// What a caller can do about each code that LMDB defines.
 fn kind_of(code: heed::MdbError) -> ErrorKind {
     use heed::MdbError as Code;

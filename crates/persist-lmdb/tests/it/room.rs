@@ -60,6 +60,28 @@ fn a_file_that_may_not_grow_is_full() {
     reads_go_on(&*open(home.path()), beats);
 }
 
+/// A value of more pages than a transaction keeps makes LMDB write the pages that were changed before it.
+#[test]
+fn d_05_a_write_that_fails_before_the_commit_poisons() {
+    if let Some(home) = here() {
+        let engine = open(&home);
+        let header = engine.view().unwrap().header().next(1, Durability::Durable, None).unwrap();
+        let mut beat = engine.begin_beat(header).unwrap();
+        let error = (0_u64..10_000)
+            .try_for_each(|n| beat.put_record(&n.to_be_bytes(), &[7; 1000]))
+            .and_then(|()| beat.put_record(b"spill", &vec![0; 131_072 * 4096]))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+        drop(beat);
+        let again = engine.begin_beat(header).err().unwrap();
+        assert_eq!(again.kind(), ErrorKind::Poisoned, "{again}");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let shell = "ulimit -f 2500; trap '' XFSZ;";
+    again("d_05_a_write_that_fails_before_the_commit_poisons", home.path(), &[], shell);
+}
+
 /// On a small file system of its own, where this machine lets us have one.
 #[test]
 fn a_full_disk_is_full_and_no_signal() {
