@@ -31,7 +31,7 @@ impl Swap {
         self.need(Stage::Copied)?;
         self.tell(SwapStep::Follow);
         let mut no_nearer = 0_u32;
-        let mut before = u64::MAX;
+        let mut nearest = u64::MAX;
         loop {
             let progress =
                 Progress { phase: "follow", done: self.figures.followed, total: None, unit: "commits" };
@@ -41,15 +41,14 @@ impl Swap {
             if lag <= self.options.lag_max {
                 return Ok(());
             }
-            if lag < before {
-                no_nearer = 0;
+            if lag < nearest {
+                (nearest, no_nearer) = (lag, 0);
             } else {
                 no_nearer = no_nearer.saturating_add(1);
                 if no_nearer >= self.options.rounds_max {
                     return Err(too_fast(lag, self.figures.rounds));
                 }
             }
-            before = lag;
             self.round(&|| Ok(()))?;
             self.target()?.sync()?;
             self.pass_hold()?;
