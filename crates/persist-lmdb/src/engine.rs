@@ -108,7 +108,12 @@ impl LmdbEngine {
 
     pub(crate) fn open_view(&self) -> Result<LmdbView> {
         let lease = self.ledger.open(self.last.lock().beat).map_err(|error| error.with_engine(SCHEME))?;
-        self.with_live("view", |live| LmdbView::open(live, lease, Arc::clone(&self.lock)))
+        self.with_live("view", |live| LmdbView::open(live, Some(lease), Arc::clone(&self.lock)))
+    }
+
+    /// A view of the engine's own, which no caller is counted for. Keep it no longer than `in_use`.
+    pub(crate) fn own_view(&self, op: &'static str) -> Result<LmdbView> {
+        self.with_live(op, |live| LmdbView::open(live, None, Arc::clone(&self.lock)))
     }
 }
 

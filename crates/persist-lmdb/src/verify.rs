@@ -60,7 +60,7 @@ pub(crate) fn verify(
 /// two beats commit between opening it and reading.
 fn snapshot(engine: &LmdbEngine, metas: impl Fn() -> Result<[Meta; 2]>) -> Result<(LmdbView, Meta)> {
     for _ in 0..TRIES {
-        let view = engine.open_view()?;
+        let view = engine.own_view("verify")?;
         if let Some(meta) = metas()?.into_iter().find(|meta| meta.txn == view.txn_id()) {
             return Ok((view, meta));
         }

@@ -21,14 +21,17 @@ pub(crate) struct LmdbView {
     /// Address behind the last page of the snapshot.
     map_end: usize,
     _lock: Arc<DirLock>,
-    _lease: ViewLease,
+    _lease: Option<ViewLease>,
 }
 
 impl LmdbView {
-    pub(crate) fn open(live: &Live, lease: ViewLease, lock: Arc<DirLock>) -> Result<Self> {
+    /// Opens a view at the newest beat. Without a lease it does not count as one.
+    pub(crate) fn open(live: &Live, lease: Option<ViewLease>, lock: Arc<DirLock>) -> Result<Self> {
         let txn = live.env.clone().static_read_txn().or_op("view")?;
         let header = live.header(&txn)?;
-        lease.pin(header.beat);
+        if let Some(lease) = &lease {
+            lease.pin(header.beat);
+        }
         let map_end = live.map_end();
         Ok(Self { txn, records: live.records, header, map_end, _lease: lease, _lock: lock })
     }
