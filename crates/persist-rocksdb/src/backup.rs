@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use persist_api::{BackupStat, Error, ErrorKind, Observer, Progress, Result};
 use persist_io::{Disk, FileMode, RealDisk, create_dir_durably};
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{DB, ReadOptions};
+use rocksdb::{DB, ReadOptions, properties};
 
 use crate::core::read_header;
 use crate::engine::RocksEngine;
 use crate::error::map_error;
-use crate::home;
+use crate::{home, maintain};
 
 const OP: &str = "backup";
 const CHUNK: usize = 1 << 20;
@@ -35,8 +35,17 @@ pub(crate) fn backup(engine: &RocksEngine, into: &Path, seen: &dyn Observer) -> 
 fn write(engine: &RocksEngine, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
     let new = home::new_dir(into);
     let fail = |error| map_error(OP, error).with_path(into);
+    // A checkpoint begins with a flush. Done before, its failure is known to be the store's and not the target's; what is committed
+    // until the checkpoint's own is told by what RocksDB counts.
+    engine.flush(OP)?;
+    let errors_before = maintain::figure(&engine.core.db, properties::BACKGROUND_ERRORS)?;
     let made = Checkpoint::new(&engine.core.db).and_then(|made| made.create_checkpoint(&new));
-    made.map_err(fail)?;
+    if let Err(error) = made {
+        if maintain::figure(&engine.core.db, properties::BACKGROUND_ERRORS)? > errors_before {
+            engine.health.poison();
+        }
+        return Err(fail(error));
+    }
     separate(&new, seen)?;
     // Writers went on meanwhile: only the copy knows its beat.
     let copy = DB::open_for_read_only(&engine.settings.for_checking()?, &new, false).map_err(fail)?;

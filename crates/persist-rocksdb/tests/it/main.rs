@@ -9,6 +9,7 @@
 
 mod beats;
 mod damage;
+mod failures;
 mod kit;
 mod maintain;
 mod open;
