@@ -1,9 +1,8 @@
 //! `verify`: reads everything and counts right.
 
 use std::cell::RefCell;
-use std::ops::ControlFlow;
 
-use persist_api::{Engine, Error, ErrorKind, Finding, Progress, Quiet, Severity, VerifyStat};
+use persist_api::{Engine, Error, ErrorKind, Finding, Quiet, Severity, VerifyStat};
 
 use super::laid::{expected, goes_on, laid, stopping, watched};
 use crate::kit::{Stand, begin, close, put_keys};
@@ -103,25 +102,5 @@ pub(crate) fn stops_when_asked(fx: &dyn Fixture) -> CaseResult {
         "verify under a stopping observer",
     )?;
     put_keys(&*engine, ["after"])?;
-    Ok(())
-}
-
-/// A verification is no view: it needs no room for one, and does not count as one.
-pub(crate) fn is_no_view(fx: &dyn Fixture) -> CaseResult {
-    let at = Stand::new(fx);
-    close(laid(&at)?)?;
-    let engine = at.open_with(|options| options.views_max = Some(1))?;
-    let only = engine.view()?;
-    let counted = RefCell::new(Vec::new());
-    let count = |_: Progress| {
-        counted.borrow_mut().push(engine.stats().map(|stats| stats.views_open));
-        ControlFlow::Continue(())
-    };
-    let verified = engine.verify(&mut |_| {}, &count);
-    check!(verified.is_ok(), "verify while all views are taken: {:?}", verified.err());
-    drop(only);
-    for views in counted.into_inner() {
-        check_eq!(views?, 1, "open views that stats counts during a verification");
-    }
     Ok(())
 }

@@ -515,7 +515,6 @@ registry! { ($)
         is_harmless "M-4";
         beside_an_open_beat "M-4";
         after_reopening "M-4";
-        is_no_view "M-4 M-5 V-5";
         progress_goes_on "M-6";
         stops_when_asked "M-6";
     }

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-use persist_api::{CompactScope, Durability, ErrorKind, KeyRange, Progress, Quiet, Severity};
+use persist_api::{CompactScope, Durability, ErrorKind, KeyRange, OpenOptions, Progress, Quiet, Severity};
 
 use crate::support::*;
 
@@ -144,4 +144,22 @@ fn a_long_value_made_shorter_is_no_damage() {
         drop(engine);
         assert_eq!(all(&*open(home.path()))[0].1.len(), bytes);
     }
+}
+
+#[test]
+fn m_05_verify_needs_no_room_for_a_view_and_is_not_counted_as_one() {
+    let home = tempfile::tempdir().unwrap();
+    let engine =
+        open_with(home.path(), &OpenOptions { views_max: Some(1), ..OpenOptions::default() }).unwrap();
+    fill(&*engine, 0, 100, 100);
+    let only = engine.view().unwrap();
+    let counted = RefCell::new(Vec::new());
+    let count = |_: Progress| {
+        counted.borrow_mut().push(engine.stats().unwrap().views_open);
+        ControlFlow::Continue(())
+    };
+    assert_eq!(engine.verify(&mut |_| {}, &count).unwrap().records, 100);
+    drop(only);
+    let counted = counted.into_inner();
+    assert!(!counted.is_empty() && counted.iter().all(|views| *views == 1), "{counted:?}");
 }

@@ -244,12 +244,6 @@ liars! { MAINTENANCE:
             let staged = if ctx.elsewhere() { 0 } else { ctx.notes().staged };
             inner.verify(found, seen).map(|stat| VerifyStat { records: stat.records + staged, ..stat })
         } }
-    verify_takes_a_view "verify takes one of the views that a caller may have."
-        ["verify::is_no_view"] Full
-        { verify: |_, inner, found, seen| {
-            let _taken = inner.view()?;
-            inner.verify(found, seen)
-        } }
     verify_trusts_what_it_opened "After reopening, verify reads nothing."
         ["verify::after_reopening"] Full
         { verify: |ctx, inner, found, seen| inner.verify(found, seen).map(|stat| if ctx.reopened { VerifyStat::default() } else { stat }) }
