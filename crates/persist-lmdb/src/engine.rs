@@ -147,7 +147,7 @@ impl Engine for LmdbEngine {
     }
 
     fn checkpoint(&self) -> Result<CheckpointStat> {
-        // There is no log: opening is reading two meta pages, whatever happened before.
+        // There is no log: opening is reading and writing two meta pages, whatever happened before.
         self.sync().map(|beat| CheckpointStat { beat, bytes: 0 })
     }
 
