@@ -147,7 +147,8 @@ impl Opened {
         let codec = Arc::new(codec.map_err(|error| error.with_path(&self.home))?);
         drop(view);
         let engine = Box::new(Layered::new(engine, Arc::clone(&codec)));
-        let feed = FeedState::load(engine.view()?.as_ref()).map_err(|error| error.with_path(&self.home))?;
+        let feed =
+            FeedState::load(&engine.layered_view()?, &codec).map_err(|error| error.with_path(&self.home))?;
         let home: Option<PathBuf> = stamp.as_ref().map(|_| self.home.clone());
         let running = Running { engine, lock };
         let terms = Arc::new(Terms { grant, codec });

@@ -145,10 +145,10 @@ fn check_format(terms: &Terms, view: &dyn View, findings: &mut Findings<'_>) {
 }
 
 /// A record that could not be opened: damaged, or sealed with a key that nobody gave.
-fn unread(error: &Error, key: &[u8]) -> Finding {
+pub(crate) fn unread(error: &Error, place: String) -> Finding {
     match error.kind() {
-        ErrorKind::Refused => Finding::unchecked(FindingCode::NotRead, error.context(), show_key(key)),
-        _ => Finding::damage(FindingCode::Record, error.context(), show_key(key)),
+        ErrorKind::Refused => Finding::unchecked(FindingCode::NotRead, error.context(), place),
+        _ => Finding::damage(FindingCode::Record, error.context(), place),
     }
 }
 
@@ -186,7 +186,7 @@ fn read_back(
                     Ok(place) => digest.add(user, place.of(stored, &scratch)),
                     Err(error) => {
                         whole = false;
-                        findings.add(unread(&error, user));
+                        findings.add(unread(&error, show_key(user)));
                     }
                 }
             }

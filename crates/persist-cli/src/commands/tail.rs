@@ -19,6 +19,7 @@ const SLICE: Duration = Duration::from_millis(50);
 
 /// What to print. Commits are kept from the first `--hold` on; without one there is nothing to print.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// Only commits after this number; without it, all that holds keep
     #[arg(long, value_name = "COMMIT", conflicts_with = "hold")]
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// Give the hold up when all is printed
     #[arg(long, requires = "hold", conflicts_with = "follow")]
     release: bool,
+    /// Give up all holds where their table cannot be read, and print nothing: every reader then has to start over
+    #[arg(long, conflicts_with_all = ["after", "hold", "follow"])]
+    forget_holds: bool,
     /// Go on until Ctrl-C: look again and again, and leave the store to others in between
     #[arg(long, short)]
     follow: bool,
@@ -103,8 +107,12 @@ fn paused(time: Duration) -> bool {
 
 /// Prints what is there, and notes how far it came.
 fn look(args: &Args, store: &Store, after: &mut Option<CommitNo>, out: &mut Out) -> Result<()> {
+    if args.forget_holds {
+        return Ok(store.forget_holds()?);
+    }
     let Some(name) = &args.hold else {
-        let oldest = || store.holds().iter().filter(|hold| !hold.stale).map(|hold| hold.position).min();
+        let holds = store.holds()?;
+        let oldest = || holds.iter().filter(|hold| !hold.stale).map(|hold| hold.position).min();
         let start = after.or_else(oldest).ok_or_else(nobody_holds)?;
         *after = Some(start);
         let mut feed = store.feed(start)?;
@@ -116,7 +124,7 @@ fn look(args: &Args, store: &Store, after: &mut Option<CommitNo>, out: &mut Out)
         return Ok(());
     };
     let bounds = store
-        .find_hold(name)
+        .find_hold(name)?
         .map_or_else(|| Ok(HoldOptions::default()), |hold| hold.stat().map(|stat| stat.options))?;
     let hold = store.hold(name, bounds)?;
     let done = pass(args, &hold, out);

@@ -31,6 +31,11 @@ fn commits_are_printed_from_the_first_hold_on_and_once() {
             "commit 5, beat 5: 0 operations\ncommit 6, beat 6: 1 operation\n  put\tother\t0x01\n"
         );
         place.run(&["tail"]).fails(12, "nobody holds");
+        // Only a table that cannot be read is given up.
+        place.run(&["tail", "--hold", "mirror"]).ok();
+        assert_eq!(place.run(&["tail", "--forget-holds"]).ok().text(), "");
+        place.run(&["put", "more", "x"]).ok();
+        assert!(place.run(&["tail"]).ok().text().contains("more"));
         place.run(&["verify"]).ok();
     }
 }

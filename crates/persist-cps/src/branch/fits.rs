@@ -32,7 +32,9 @@ impl Extra {
             grant.format.layers.iter().map(bytes).fold(0, u64::saturating_add)
         };
         let (key, value) = (sum(|layer| layer.key_overhead), sum(|layer| layer.value_overhead));
-        Self { key, value, feeding: store.holds().iter().any(|hold| !hold.stale) }
+        // Where it is not known who holds, nothing is kept for anybody.
+        let feeding = store.holds().is_ok_and(|holds| holds.iter().any(|hold| !hold.stale));
+        Self { key, value, feeding }
     }
 }
 

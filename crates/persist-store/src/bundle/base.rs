@@ -28,7 +28,7 @@ pub(crate) fn base_at(store: &Store, beat: BeatNo, seen: &dyn Observer) -> Resul
 /// `Stale` when the first of them is not among those.
 fn last_commit_of(store: &Store, beat: BeatNo) -> Result<CommitNo> {
     let view = store.0.with_running("export", |_, running| running.engine.view())?;
-    let kept = store.holds().into_iter().filter(|hold| !hold.stale).map(|hold| hold.position.0).min();
+    let kept = store.holds()?.into_iter().filter(|hold| !hold.stale).map(|hold| hold.position.0).min();
     let kept = kept.ok_or_else(|| not_kept(beat, "no hold keeps any"))?;
     let beat_of = |commit| -> Result<(BeatNo, CommitNo)> {
         let read = read_commit(view.as_ref(), commit)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use persist_api::{Beat, Error, ErrorKind, Result, View};
 
-use super::record::{Head, cost, put_key, read_head};
+use super::record::{Head, cost, keys_of, put_key, read_head};
 use super::state::{FeedState, Loaded, load_table};
 use super::table::{Row, TABLE_KEY, Table};
 use super::{FeedCommit, HoldOptions};
@@ -83,22 +83,20 @@ impl Carry {
     /// # Errors
     /// Those of the view and the beat.
     pub(crate) fn free(&mut self, target: &dyn View, beat: &mut dyn Beat, bytes_max: u64) -> Result<bool> {
-        let (mut staged, mut key) = (0, Vec::new());
+        let mut staged = 0_u64;
         self.dirty = true;
         while let Some(commit) = self.table.first_unneeded() {
             if staged >= bytes_max {
                 return Ok(false);
             }
-            let is_split = commit <= self.table.split_last;
-            let head = if is_split { read_head(target, commit) } else { Ok(None) };
-            let pieces = match head {
-                Ok(head) => head.map_or(1, |head| head.pieces),
-                // A damaged head says nothing; what it leaves behind is found by `verify`.
-                Err(error) if error.kind() == ErrorKind::Corrupt => 1,
-                Err(error) => return Err(error),
+            let keys = if commit <= self.table.split_last {
+                keys_of(target, commit)?
+            } else {
+                let mut key = Vec::new();
+                put_key(commit, 0, &mut key);
+                vec![key]
             };
-            for piece in 0..pieces {
-                put_key(commit, piece, &mut key);
+            for key in keys {
                 beat.delete_record(&key)?;
                 staged = staged.saturating_add(key.len() as u64);
             }
@@ -221,6 +219,7 @@ impl FeedState {
             }
         }
         state.table = table;
+        state.outdated = false;
         state.engines = state.engines.wrapping_add(1);
     }
 }

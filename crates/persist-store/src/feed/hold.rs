@@ -192,7 +192,7 @@ impl Shared {
     }
 
     /// Makes a beat that changes the holds, at the best durability that there is.
-    fn commit_change(self: &Arc<Self>, change: Option<Change>) -> Result<()> {
+    pub(super) fn commit_change(self: &Arc<Self>, change: Option<Change>) -> Result<()> {
         let active = self.active();
         let durability = active.terms.grant.session.durability;
         let work = Work { change, ..Work::new(BeatLog::new(), durability, active.epoch) };
@@ -230,6 +230,7 @@ impl Store {
     /// ```
     ///
     /// # Errors
+    /// `Corrupt` or `Refused` when it is not known who holds ([`forget_holds`](Self::forget_holds)).
     /// `Stale` when it is there and was left too far behind: release it ([`find_hold`](Self::find_hold)) and start over.
     /// `Invalid` for a name that is empty, longer than 64 bytes or has control characters, and for `persist.swap`, which
     /// belongs to swaps; `Unsupported` without SNAPSHOT,
@@ -251,13 +252,13 @@ impl Store {
             let context = format!("the feed needs values of at least {HEAD_LEN} bytes");
             return Err(Error::new(ErrorKind::Unsupported, "hold", context));
         }
-        let found = self.holds().into_iter().find(|stat| stat.name == name);
+        let found = self.holds()?.into_iter().find(|stat| stat.name == name);
         match found {
             Some(stat) if stat.stale => return Err(left_behind(&stat)),
             Some(stat) if stat.options == options => {}
             _ => self.0.commit_change(Some(Change::Keep { name: name.into(), options }))?,
         }
-        match self.find_hold(name) {
+        match self.find_hold(name)? {
             Some(hold) => {
                 hold.stat().and_then(|stat| if stat.stale { Err(left_behind(&stat)) } else { Ok(hold) })
             }
@@ -266,16 +267,23 @@ impl Store {
     }
 
     /// A hold that is there, also a stale one.
-    #[must_use]
-    pub fn find_hold(&self, name: &str) -> Option<Hold> {
-        let born = self.0.feed.lock().table.row(name)?.born;
-        Some(Hold { shared: Arc::clone(&self.0), name: name.into(), born })
+    ///
+    /// # Errors
+    /// `Corrupt`, or `Refused` without a key of encryption, when the table of holds cannot be read: see
+    /// [`forget_holds`](Self::forget_holds).
+    pub fn find_hold(&self, name: &str) -> Result<Option<Hold>> {
+        self.0.feed.check_known("find_hold")?;
+        let born = self.0.feed.lock().table.row(name).map(|row| row.born);
+        Ok(born.map(|born| Hold { shared: Arc::clone(&self.0), name: name.into(), born }))
     }
 
     /// All holds, by the order in which they were made.
-    #[must_use]
-    pub fn holds(&self) -> Vec<HoldStat> {
-        self.0.hold_stats(|_| true)
+    ///
+    /// # Errors
+    /// As [`find_hold`](Self::find_hold).
+    pub fn holds(&self) -> Result<Vec<HoldStat>> {
+        self.0.feed.check_known("holds")?;
+        Ok(self.0.hold_stats(|_| true))
     }
 }
 

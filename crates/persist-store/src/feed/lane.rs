@@ -7,7 +7,7 @@ use std::task::Waker;
 use persist_api::{Beat, BeatHeader, ErrorKind, Result, View};
 
 use super::HoldOptions;
-use super::record::{HEAD_LEN, Head, Totals, cost, put_key, read_head};
+use super::record::{HEAD_LEN, Head, Totals, cost, keys_of, put_key};
 use super::state::{Advance, FeedState};
 use super::table::{HOLDS_MAX, RUNS_MAX, Row, TABLE_KEY, Table};
 use crate::log::BeatLog;
@@ -23,6 +23,8 @@ pub(crate) enum Change {
     Keep { name: Arc<str>, options: HoldOptions },
     /// Takes away the hold that this commit made.
     Release { name: Arc<str>, born: u64 },
+    /// Gives up all holds of a table that cannot be read.
+    Forget,
 }
 
 /// What the next beat does to the feed, beside its commits.
@@ -34,6 +36,8 @@ pub(crate) struct Plan {
     freed: Vec<Vec<u8>>,
     /// The table is written anew, or goes.
     dirty: bool,
+    /// What was lost is given up.
+    forgets: bool,
 }
 
 /// A commit of the beat that is stored.
@@ -63,11 +67,16 @@ impl FeedState {
         logs: impl Iterator<Item = &'l BeatLog> + Clone,
         changes: &[(u64, &Change)],
     ) -> Result<Option<Plan>> {
+        let forgets = changes.iter().any(|(_, change)| matches!(change, Change::Forget));
         let state = self.lock();
-        if state.table.is_empty() && changes.is_empty() {
-            return Ok(None);
-        }
-        let (before, advances) = (state.table.clone(), state.advances.clone());
+        let before = match &state.lost {
+            Some(lost) if forgets => lost.rest.clone(),
+            // What cannot be read stays as it is until somebody gives it up.
+            Some(_) => return Ok(None),
+            None if state.table.is_empty() && changes.is_empty() => return Ok(None),
+            None => state.table.clone(),
+        };
+        let (advances, outdated) = (state.advances.clone(), state.outdated);
         drop(state);
         let terms = active.terms.as_ref();
         let mut draft = Draft::new(terms, before, &advances);
@@ -77,9 +86,10 @@ impl FeedState {
         let staged = staged.saturating_add(draft.stored_bytes()).saturating_add(draft.table_bytes());
         let room = terms.limits().beat_bytes_max;
         let left = room.checked_sub(staged).ok_or_else(|| too_large(staged, room))?;
+        let left = if outdated { draft.renew(left) } else { left };
         let freed = draft.free(active, header.commits, left)?;
         let Draft { next, stored, dirty, .. } = draft;
-        Ok(Some(Plan { next, advances, stored, freed, dirty }))
+        Ok(Some(Plan { next, advances, stored, freed, dirty, forgets }))
     }
 
     /// Takes a beat over that was committed: what its plan said is so from now on, and threads that wait for it are woken.
@@ -92,6 +102,10 @@ impl FeedState {
             if let Some(plan) = plan {
                 self.note_reserve(&plan.next);
                 state.table = plan.next;
+                state.outdated &= !plan.dirty;
+                if plan.forgets {
+                    state.lost = None;
+                }
                 state.advances.retain(|name, advance| plan.advances.get(name) != Some(advance));
             }
         })
@@ -211,6 +225,8 @@ impl<'t> Draft<'t> {
                 return next.rows.retain(|row| row.name != *name || row.born != *born);
             }
             Change::Keep { name, options } => (name, *options),
+            // The table that goes on without them is there already.
+            Change::Forget => return,
         };
         if let Some(row) = next.row_mut(name) {
             // A stale one stays as it is: its reader has to notice.
@@ -249,7 +265,19 @@ impl<'t> Draft<'t> {
     }
 
     fn table_bytes(&self) -> u64 {
-        if self.dirty { self.next.bytes_soon().saturating_add(self.terms.codec.value_overhead()) } else { 0 }
+        if self.dirty { self.whole_table_bytes() } else { 0 }
+    }
+
+    fn whole_table_bytes(&self) -> u64 {
+        self.next.bytes_soon().saturating_add(self.terms.codec.value_overhead())
+    }
+
+    /// Writes the table anew, for its own sake, if there is room: without a hold that lives none is kept for it, and a later
+    /// beat does it. Gives the room that is left.
+    fn renew(&mut self, room: u64) -> u64 {
+        let left = room.checked_sub(self.whole_table_bytes()).filter(|_| !self.dirty);
+        self.dirty |= left.is_some();
+        left.unwrap_or(room)
     }
 
     /// Takes out what nobody needs any more, as much as one beat should and as `room` allows.
@@ -258,24 +286,14 @@ impl<'t> Draft<'t> {
         let most = commits.saturating_mul(2).saturating_add(FREED_PER_BEAT);
         let (mut view, runs) = (None, self.next.runs.len());
         if !self.dirty {
-            let table = self.next.bytes_soon().saturating_add(self.terms.codec.value_overhead());
-            let Some(left) = room.checked_sub(table) else { return Ok(keys) };
+            let Some(left) = room.checked_sub(self.whole_table_bytes()) else { return Ok(keys) };
             room = left;
         }
         for _ in 0..most {
             let Some(commit) = self.next.first_unneeded() else { break };
-            let pieces = if commit > self.next.split_last {
-                1
-            } else {
-                let Some(pieces) = self.pieces(active, &mut view, commit)? else { break };
-                pieces
-            };
+            let Some(stored) = self.keys(active, &mut view, commit)? else { break };
             let before = keys.len();
-            for piece in 0..pieces {
-                let mut key = Vec::new();
-                put_key(commit, piece, &mut key);
-                keys.push(key);
-            }
+            keys.extend(stored);
             let bytes = keys.iter().skip(before).map(|key| key.len() as u64).sum();
             let Some(left) = room.checked_sub(bytes) else {
                 keys.truncate(before);
@@ -292,11 +310,23 @@ impl<'t> Draft<'t> {
         Ok(keys)
     }
 
-    /// In how many records a commit is stored. `None` when that cannot be read now.
-    fn pieces(&self, active: &Active, view: &mut Option<Box<dyn View>>, commit: u64) -> Result<Option<u32>> {
+    /// The keys under which a commit is stored. `None` when that cannot be read now.
+    fn keys(
+        &self,
+        active: &Active,
+        view: &mut Option<Box<dyn View>>,
+        commit: u64,
+    ) -> Result<Option<Vec<Vec<u8>>>> {
         // One that this very beat was to store.
-        if let Some(stored) = self.stored.iter().find(|stored| stored.commit == commit) {
-            return Ok(Some(stored.pieces));
+        let new = self.stored.iter().find(|stored| stored.commit == commit).map(|stored| stored.pieces);
+        let pieces = new.or_else(|| (commit > self.next.split_last).then_some(1));
+        if let Some(pieces) = pieces {
+            let key_of = |piece| {
+                let mut key = Vec::new();
+                put_key(commit, piece, &mut key);
+                key
+            };
+            return Ok(Some((0..pieces).map(key_of).collect()));
         }
         let view = match view {
             Some(view) => view,
@@ -307,11 +337,6 @@ impl<'t> Draft<'t> {
                 Err(error) => return Err(error),
             },
         };
-        match read_head(view.as_ref(), commit) {
-            Ok(head) => Ok(Some(head.map_or(1, |head| head.pieces))),
-            // A damaged head says nothing; what it leaves behind is found by `verify`.
-            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Some(1)),
-            Err(error) => Err(error),
-        }
+        keys_of(view.as_ref(), commit).map(Some)
     }
 }

@@ -11,6 +11,7 @@
 mod carry;
 mod hold;
 mod lane;
+mod lost;
 mod reader;
 mod record;
 mod state;

@@ -40,6 +40,7 @@ impl fmt::Debug for Feed {
 impl Feed {
     pub(super) fn open(shared: &Shared, after: CommitNo) -> Result<Self> {
         shared.active().terms.need("feed", Caps::SNAPSHOT)?;
+        shared.feed.check_known("feed")?;
         let core = Arc::clone(&shared.0);
         let mut feed = Self { core, position: after, page: VecDeque::new(), task: None };
         // What cannot be read is said at once.

@@ -1,12 +1,14 @@
 //! The stored form of a commit in the feed. Format: `docs/format.md`.
 
-use persist_api::{BeatHeader, CommitNo, Error, ErrorKind, Result, View};
+use std::ops::ControlFlow;
+
+use persist_api::{BeatHeader, CommitNo, Error, ErrorKind, Result, Scan, View};
 
 use super::FeedCommit;
 use crate::log::BeatLog;
 
 /// Start of the keys of the feed; the number of the commit follows, so that they stand in its order.
-const FEED_KEY: &[u8] = b"\x00feed";
+pub(super) const FEED_KEY: &[u8] = b"\x00feed";
 /// Bytes of the key of a commit's first piece.
 pub(super) const KEY_LEN: usize = FEED_KEY.len() + 8;
 /// Bytes of the key of any further piece.
@@ -122,6 +124,20 @@ pub(crate) fn read_head(view: &dyn View, commit: u64) -> Result<Option<Head>> {
     put_key(commit, 0, &mut key);
     let Some(value) = view.get_record(&key)? else { return Ok(None) };
     Head::decode(commit, &value).map(Some)
+}
+
+/// The keys under which a commit is stored, without reading what: also where that is damaged.
+///
+/// # Errors
+/// Those of the view.
+pub(super) fn keys_of(view: &dyn View, commit: u64) -> Result<Vec<Vec<u8>>> {
+    let (mut first, mut keys) = (Vec::new(), Vec::new());
+    put_key(commit, 0, &mut first);
+    view.scan(Scan::prefix(&first).keys_only(), &mut |key, _| {
+        keys.push(key.to_vec());
+        ControlFlow::Continue(())
+    })?;
+    Ok(keys)
 }
 
 /// Reads a commit; `None` when the feed does not have it.

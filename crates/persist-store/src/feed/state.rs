@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use persist_api::{BeatHeader, BeatNo, CommitNo, ErrorKind, Result, View};
+use persist_api::{BeatHeader, BeatNo, CommitNo, Result, View};
 
+use super::lost::{Lost, is_lost};
 use super::record::read_head;
 use super::table::{TABLE_KEY, Table};
 use crate::group::sync::{Budget, Condvar, Mutex, MutexGuard, lock, wait_for};
 use crate::group::wake_all;
+use crate::layers::{Codec, LayeredView};
 use crate::shared::closed;
 
 /// The feed of a store.
@@ -26,6 +28,10 @@ pub(crate) struct FeedState {
 pub(super) struct State {
     /// Changed by the holder of the lane only.
     pub(super) table: Table,
+    /// Why the stored table is not `table`, which is empty then.
+    pub(super) lost: Option<Lost>,
+    /// The stored table is sealed with an older key than the one that seals: it is written anew.
+    pub(super) outdated: bool,
     /// How far readers came since the table was written.
     pub(super) advances: BTreeMap<Arc<str>, Advance>,
     /// The newest commit that can be read.
@@ -51,9 +57,11 @@ pub(super) struct Advance {
 }
 
 impl FeedState {
-    fn new(table: Table, newest: &BeatHeader) -> Self {
+    fn new(table: Table, lost: Option<Lost>, outdated: bool, newest: &BeatHeader) -> Self {
         let state = State {
             table,
+            lost,
+            outdated,
             advances: BTreeMap::new(),
             last: newest.last_commit(),
             beat: newest.beat,
@@ -68,18 +76,34 @@ impl FeedState {
         feed
     }
 
-    /// Reads the state back from an engine. Damage in the feed costs the holds, never the store: they are stale then, and
-    /// `verify` says why.
+    /// Reads the state back from an engine. Damage in the feed costs the holds, never the store: they are stale then, or
+    /// lost with their table, and `verify` says why. So does a key of encryption that nobody gave.
     ///
     /// # Errors
-    /// `Corrupt` for a table that cannot be read; `Io`.
-    pub(crate) fn load(view: &dyn View) -> Result<Self> {
+    /// `Io`, `Stale`.
+    pub(crate) fn load(view: &LayeredView, codec: &Codec) -> Result<Self> {
         let newest = view.header();
-        let Loaded { mut table, damaged } = load_table(view, newest)?;
+        let Loaded { mut table, damaged } = match load_table(view, newest) {
+            Err(error) if is_lost(&error) => {
+                let lost = Lost::of(&error, view)?;
+                return Ok(Self::new(Table::default(), Some(lost), false, newest));
+            }
+            loaded => loaded?,
+        };
         if damaged {
             table.rows.iter_mut().for_each(|row| row.stale = true);
         }
-        Ok(Self::new(table, newest))
+        let stored = view.below().get_record(TABLE_KEY)?;
+        let outdated = stored.is_some_and(|stored| !codec.seals_like(&stored));
+        Ok(Self::new(table, None, outdated, newest))
+    }
+
+    /// Checks that it is known who holds the feed.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Refused` when the table of holds could not be read.
+    pub(super) fn check_known(&self, op: &'static str) -> Result<()> {
+        self.lock().lost.as_ref().map_or(Ok(()), |lost| Err(lost.error(op)))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -182,7 +206,7 @@ pub(super) struct Loaded {
 /// The table as it is at the newest beat: what was stored since it was written is added.
 ///
 /// # Errors
-/// `Corrupt`, `Io`, `Stale`.
+/// `Corrupt`, `Refused` when it was sealed with a key that is missing, `Io`, `Stale`.
 pub(super) fn load_table(view: &dyn View, newest: &BeatHeader) -> Result<Loaded> {
     let mut table = match view.get_record(TABLE_KEY)? {
         Some(stored) => Table::decode(&stored)?,
@@ -193,7 +217,7 @@ pub(super) fn load_table(view: &dyn View, newest: &BeatHeader) -> Result<Loaded>
         return Ok(Loaded { table, damaged: false });
     }
     let head = match read_head(view, newest) {
-        Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+        Err(error) if !is_lost(&error) => return Err(error),
         head => head.ok().flatten(),
     };
     if let Some(head) = head {

@@ -5,6 +5,7 @@ use persist_api::{
 };
 
 use super::FeedCommit;
+use super::lost::is_lost;
 use super::record::{read_commit, read_head, read_key};
 use super::state::load_table;
 use super::table::{TABLE_KEY, Table};
@@ -12,10 +13,12 @@ use crate::digest::ROWS_PER_STEP;
 use crate::layers::show_key;
 use crate::merkle::beat_root;
 use crate::shared::{Active, Core};
+use crate::verify::unread;
 
 /// What a check of the feed came to.
 pub(crate) struct FeedCheck {
-    table: Table,
+    /// `None` when it cannot be read: then nothing that is stored is anybody's.
+    table: Option<Table>,
     /// True when the root of the newest beat was computed again.
     pub(crate) newest_root: bool,
 }
@@ -56,13 +59,12 @@ impl FeedCheck {
     /// # Errors
     /// `Cancelled`.
     pub(crate) fn run(view: &dyn View, add: &mut dyn FnMut(Finding), seen: &dyn Observer) -> Result<Self> {
-        let mut damage = |what: &str, place: String| add(Finding::damage(FindingCode::Record, what, place));
         let newest = view.header();
         let table = match load_table(view, newest) {
             Ok(loaded) => loaded.table,
             Err(error) => {
-                damage(error.context(), show_key(TABLE_KEY));
-                Table::default()
+                add(unread(&error, show_key(TABLE_KEY)));
+                return Ok(Self { table: None, newest_root: false });
             }
         };
         let mut newest_root = false;
@@ -82,19 +84,24 @@ impl FeedCheck {
                 match read {
                     Ok(Some(read)) => match follower.take(&read) {
                         Ok(right) => newest_root |= right && read.header.beat == newest.beat,
-                        Err(what) => damage(what, place()),
+                        Err(what) => add(Finding::damage(FindingCode::Record, what, place())),
                     },
-                    Ok(None) => damage("a commit that is kept for a hold is missing", place()),
-                    Err(error) => damage(error.context(), place()),
+                    Ok(None) => {
+                        let what = "a commit that is kept for a hold is missing";
+                        add(Finding::damage(FindingCode::Record, what, place()));
+                    }
+                    Err(error) => add(unread(&error, place())),
                 }
             }
         }
-        Ok(Self { table, newest_root })
+        Ok(Self { table: Some(table), newest_root })
     }
 
     /// True for keys of the feed that have a reason to be there.
     pub(crate) fn knows(&self, key: &[u8]) -> bool {
-        key == TABLE_KEY || read_key(key).is_some_and(|(commit, _)| self.table.has(commit.0))
+        key == TABLE_KEY
+            || read_key(key)
+                .is_some_and(|(commit, _)| self.table.as_ref().is_none_or(|table| table.has(commit.0)))
     }
 }
 
@@ -104,7 +111,7 @@ impl Core {
         let state = self.feed.lock();
         let (beat, split_last) = (state.beat, state.table.split_last);
         let first = state.table.first();
-        let plain = state.table.plain_records();
+        let plain = state.lost.as_ref().map_or_else(|| state.table.plain_records(), |lost| lost.records);
         drop(state);
         let checks = match active.terms.codec.count_key_checks(engine) {
             Ok(checks) => checks,
@@ -129,11 +136,14 @@ impl Core {
     }
 }
 
-/// The records of the feed where some commits are stored in several.
+/// The records of the feed where some commits are stored in several. `None` when that cannot be read.
 fn split_records(view: &dyn View) -> Result<Option<u64>> {
     let table = load_table(view, view.header())?.table;
     let Some(first) = table.first() else { return Ok(Some(table.plain_records())) };
-    let head = read_head(view, first)?;
+    let head = match read_head(view, first) {
+        Err(error) if is_lost(&error) => None,
+        head => head?,
+    };
     Ok(head.map(|head| {
         let later = table.totals.records.saturating_sub(head.totals.records);
         later.saturating_add(u64::from(head.pieces)).saturating_add(1)

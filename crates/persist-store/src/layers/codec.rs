@@ -163,6 +163,11 @@ impl Codec {
         Ok(count)
     }
 
+    /// True if a stored value is sealed with the key that seals now.
+    pub(crate) fn seals_like(&self, stored: &[u8]) -> bool {
+        self.cipher.as_ref().is_none_or(|cipher| cipher.seals_like(stored))
+    }
+
     /// The value as the engine stores it under `key`: packed, then encrypted, then with its checksum.
     ///
     /// # Errors

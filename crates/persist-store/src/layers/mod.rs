@@ -20,8 +20,8 @@ use persist_api::{Caps, Durability, Layer, LayerGrant, Limits, Request};
 
 pub(crate) use codec::{Codec, Scratch};
 pub use keys::{KeyId, KeyProvider, KeyRing, SecretKey};
-pub(crate) use layered::Layered;
 pub use layered::LayeredDriver;
+pub(crate) use layered::{Layered, LayeredView};
 pub(crate) use seal::new_parameter;
 pub(crate) use space::{
     FORMAT_KEY, KEY_CHECKS, OWN, USER, enforced_limits, format_record, logical_key, read_format_record,

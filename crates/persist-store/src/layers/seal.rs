@@ -285,6 +285,12 @@ impl Cipher {
         sealing.close(self.associated(key, spare), start, out)
     }
 
+    /// True if a value is sealed with the key that seals now.
+    pub(super) fn seals_like(&self, sealed: &[u8]) -> bool {
+        let id = sealed.first_chunk::<4>().map(|id| KeyId(u32::from_le_bytes(*id)));
+        self.keys.first().map(|sealing| sealing.id) == id
+    }
+
     /// Makes `out` the value.
     ///
     /// # Errors

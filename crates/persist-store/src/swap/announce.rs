@@ -99,7 +99,7 @@ impl Store {
         seen: &dyn Observer,
     ) -> Result<Swap> {
         let keep = HoldOptions { bytes_max: options.feed_bytes_max, commits_max: u64::MAX };
-        if let Some(old) = self.find_hold(HOLD_NAME)
+        if let Some(old) = self.find_hold(HOLD_NAME)?
             && old.stat()?.stale
         {
             old.release()?;

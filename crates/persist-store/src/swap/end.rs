@@ -141,7 +141,7 @@ impl Store {
         let active = self.0.active();
         let mark = flipped(&active)?;
         self.0.close_retired()?;
-        let kept = self.holds().into_iter().find(|hold| hold.name == HOLD_NAME && !hold.stale);
+        let kept = self.holds()?.into_iter().find(|hold| hold.name == HOLD_NAME && !hold.stale);
         if mark.place != SwapPlace::Here || kept.is_none() {
             self.finish()?;
             drop(guard);
@@ -158,7 +158,8 @@ impl Store {
     }
 
     fn release_swap_hold(&self) -> Result<()> {
-        self.find_hold(HOLD_NAME).map_or(Ok(()), crate::Hold::release)
+        // One that was lost with the table of holds needs no release.
+        self.find_hold(HOLD_NAME).ok().flatten().map_or(Ok(()), crate::Hold::release)
     }
 }
 

@@ -289,7 +289,7 @@ fn the_feed_of_the_copy_gives_the_same_commits() {
     let chain = chain();
     let (mut writer, copied) = open_default(&chain.copy);
     let whole = check(&chain.whole).unwrap().manifest.as_base();
-    let hold = chain.store.find_hold("bundles").unwrap();
+    let hold = chain.store.find_hold("bundles").unwrap().unwrap();
     let mut feed = hold.feed().unwrap();
     apply(&mut writer, &chain.since).unwrap();
     let mut commits = 0;

@@ -19,15 +19,15 @@ fn key(byte: u8) -> SecretKey {
     SecretKey::new([byte; 32])
 }
 
-fn ring(keys: &[(u32, u8)]) -> KeyRing {
+pub fn ring(keys: &[(u32, u8)]) -> KeyRing {
     keys.iter().fold(KeyRing::new(), |ring, (id, byte)| ring.with(KeyId(*id), key(*byte)))
 }
 
-fn open_with(home: &Path, request: &Request, keys: KeyRing) -> Result<(Writer, Store)> {
+pub fn open_with(home: &Path, request: &Request, keys: KeyRing) -> Result<(Writer, Store)> {
     Ok(look(&toy(), home)?.keys(Arc::new(keys)).negotiate(request)?)
 }
 
-fn open(home: &Path, keys: &[(u32, u8)]) -> Result<(Writer, Store)> {
+pub fn open(home: &Path, keys: &[(u32, u8)]) -> Result<(Writer, Store)> {
     open_with(home, &encrypted(default_request()), ring(keys))
 }
 
@@ -38,7 +38,7 @@ fn checked(mut request: Request) -> Request {
 }
 
 /// A store with one record under key 1.
-fn with_one() -> Place {
+pub fn with_one() -> Place {
     let place = place();
     let (mut writer, _store) = open(&place.home, &[(1, 1)]).unwrap();
     put(&mut writer, &[(b"first", b"plain as day")]);

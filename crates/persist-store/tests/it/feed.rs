@@ -73,7 +73,7 @@ fn nothing_is_stored_while_nobody_holds_and_nothing_stays_when_all_is_passed() {
         put(&mut writer, &[(b"a", &[n])]);
     }
     assert_eq!(store.stats().unwrap().engine.records, Some(1));
-    let stat = store.holds().remove(0);
+    let stat = store.holds().unwrap().remove(0);
     assert_eq!((stat.position.0, stat.commits, stat.stale), (2, 100, false));
     // Head 108, log 12 + 9 + 1 + 1, key 13, checksum 4.
     assert_eq!(stat.bytes, 100 * (108 + 23 + 13 + 4));
@@ -81,13 +81,13 @@ fn nothing_is_stored_while_nobody_holds_and_nothing_stays_when_all_is_passed() {
     assert_eq!(content(&view).len(), 1, "users see their own records only");
     drop(view);
     hold.advance(CommitNo(60)).unwrap();
-    assert_eq!(store.holds().remove(0).commits, 42);
+    assert_eq!(store.holds().unwrap().remove(0).commits, 42);
     hold.flush().unwrap();
     fails(store.feed(CommitNo(59)), ErrorKind::Stale, &["commit 60"]);
     assert_eq!(numbers(&drain(&mut store.feed(CommitNo(60)).unwrap())), (61..=103).collect::<Vec<_>>());
     hold.release().unwrap();
     fails(store.feed(CommitNo(103)), ErrorKind::Stale, &["commit 104"]);
-    assert!(store.holds().is_empty());
+    assert!(store.holds().unwrap().is_empty());
     store.close().unwrap();
     drop((writer, store));
     assert_eq!(own_keys(&toy(), &place.home), [b"\x00format".to_vec()]);
@@ -108,7 +108,7 @@ fn a_hold_is_found_again_after_a_reopening() {
     let (mut writer, store) = open_default(&place.home);
     let hold = hold_all(&store, "mirror");
     assert_eq!(hold.position().unwrap(), CommitNo(4), "what was not flushed is seen again");
-    assert_eq!(store.holds().len(), 1);
+    assert_eq!(store.holds().unwrap().len(), 1);
     put(&mut writer, &[(b"new", b"v")]);
     let commits = drain(&mut hold.feed().unwrap());
     assert_eq!(numbers(&commits), (5..=13).collect::<Vec<_>>());
@@ -166,7 +166,7 @@ fn a_hold_that_falls_too_far_behind_goes_stale_and_the_store_stays_bounded() {
         assert_eq!(drain(&mut feed).len(), 21, "what another hold keeps can still be read");
         quick.release().unwrap();
         fails(store.feed(CommitNo(2)), ErrorKind::Stale, &["commit 3"]);
-        store.find_hold("slow").unwrap().release().unwrap();
+        store.find_hold("slow").unwrap().unwrap().release().unwrap();
         let again = store.hold("slow", options).unwrap();
         put(&mut writer, &[(b"key", b"cd")]);
         assert_eq!(drain(&mut again.feed().unwrap()).len(), 1);

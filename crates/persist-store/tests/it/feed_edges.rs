@@ -136,7 +136,7 @@ fn a_commit_and_its_copy_are_both_there_or_neither() {
         let stopping = Toy::new(Arc::clone(&disk) as Arc<dyn Disk>);
         let (writer, store) = open(&stopping, &place.home, &default_request()).unwrap();
         disk.stop_after(steps);
-        let hold = store.find_hold("h").unwrap();
+        let hold = store.find_hold("h").unwrap().unwrap();
         hold.advance(CommitNo(3)).unwrap();
         let second = store.hold("second", ALL).is_ok();
         let commit = queue(&store, b"k", b"3").wait().is_ok();
@@ -145,12 +145,13 @@ fn a_commit_and_its_copy_are_both_there_or_neither() {
 
         let (mut writer, store) = open_default(&place.home);
         let last = store.stats().unwrap().commit.0;
-        let names: Vec<_> = store.holds().into_iter().map(|stat| (stat.name, stat.position.0)).collect();
+        let names: Vec<_> =
+            store.holds().unwrap().into_iter().map(|stat| (stat.name, stat.position.0)).collect();
         assert!(!second || names.len() == 2, "step {steps}");
         assert!(!commit || last == 5);
         assert_eq!(names[0], ("h".to_owned(), if names.len() == 2 { 3 } else { 2 }), "advanced by that beat");
         assert_eq!(names.len() == 2, last >= 4);
-        let kept = drain(&mut store.find_hold("h").unwrap().feed().unwrap());
+        let kept = drain(&mut store.find_hold("h").unwrap().unwrap().feed().unwrap());
         assert_eq!(numbers(&kept), (names[0].1 + 1..=last).collect::<Vec<_>>(), "step {steps}");
         let value = content(&store.view().unwrap())[b"k".as_slice()].clone();
         assert_eq!(value, if last == 5 { b"3" } else { b"2" });
@@ -160,7 +161,7 @@ fn a_commit_and_its_copy_are_both_there_or_neither() {
             without += 1;
         }
         put(&mut writer, &[(b"k", b"4")]);
-        assert_eq!(drain(&mut store.find_hold("h").unwrap().feed().unwrap()).len(), kept.len() + 1);
+        assert_eq!(drain(&mut store.find_hold("h").unwrap().unwrap().feed().unwrap()).len(), kept.len() + 1);
         if done {
             break;
         }
@@ -168,7 +169,7 @@ fn a_commit_and_its_copy_are_both_there_or_neither() {
     assert!(with > 0 && without > 4, "{with} {without}");
 }
 
-fn findings(store: &Store) -> Vec<String> {
+pub fn findings(store: &Store) -> Vec<String> {
     let mut found = Vec::new();
     let report = store.verify(
         &mut |finding| {
@@ -182,12 +183,12 @@ fn findings(store: &Store) -> Vec<String> {
     found
 }
 
-fn key(commit: u64) -> Vec<u8> {
+pub fn key(commit: u64) -> Vec<u8> {
     [b"\x00feed".as_slice(), &commit.to_be_bytes()].concat()
 }
 
 /// Commits 1 to 6; a hold is at 1.
-fn held(home: &std::path::Path) {
+pub fn held(home: &std::path::Path) {
     let (mut writer, store) = open_default(home);
     store.hold("h", ALL).unwrap();
     for n in 2..=6_u8 {
@@ -221,7 +222,7 @@ fn without_a_checksum_a_record_under_another_number_is_noticed() {
     let (mut writer, store) = open_memory(&only(persist_api::Caps::SNAPSHOT));
     store.hold("h", ALL).unwrap();
     writer.commit(&log(&[(b"k", b"v")]), Durability::Volatile).unwrap();
-    assert_eq!(store.holds()[0].bytes, 13 + 108 + 23, "no layer, no checksum");
+    assert_eq!(store.holds().unwrap()[0].bytes, 13 + 108 + 23, "no layer, no checksum");
     assert_eq!(drain(&mut store.feed(CommitNo(1)).unwrap()).len(), 1);
     drop((writer, store));
     let place = place();
@@ -242,17 +243,17 @@ fn damage_in_the_feed_costs_the_holds_never_the_store() {
     // The raw beat makes commit 7 without a copy: the newest commit is missing from the feed.
     change_raw(&toy(), &place.home, &[(b"\x01k", &raw_value(&toy(), &place.home, b"\x01k"))]);
     let (mut writer, store) = open_default(&place.home);
-    assert!(store.holds()[0].stale);
+    assert!(store.holds().unwrap()[0].stale);
     fails(store.hold("h", ALL), ErrorKind::Stale, &["start over"]);
     let found = findings(&store);
     assert!(found.iter().any(|what| what.contains("missing (feed, commit 7)")), "{found:?}");
     put(&mut writer, &[(b"k", b"on")]);
-    store.find_hold("h").unwrap().release().unwrap();
+    store.find_hold("h").unwrap().unwrap().release().unwrap();
     assert!(findings(&store).iter().all(|what| !what.contains("feed")), "nothing is left to be wrong");
     store.hold("h", ALL).unwrap();
     put(&mut writer, &[(b"k", b"on")]);
     assert_eq!(
-        store.find_hold("h").unwrap().feed().unwrap().pull().unwrap().unwrap().log,
+        store.find_hold("h").unwrap().unwrap().feed().unwrap().pull().unwrap().unwrap().log,
         log(&[(b"k", b"on")])
     );
 }
@@ -265,21 +266,6 @@ fn a_sound_feed_verifies_and_lets_the_root_be_computed() {
     let mut found = Vec::new();
     let report = store.verify(&mut |finding| found.push(finding), &Quiet).unwrap();
     assert_eq!((found.len(), report.unchecked, report.records), (0, 0, 1), "{found:?}");
-}
-
-#[test]
-fn a_table_that_cannot_be_read_is_corrupt() {
-    let whole = place();
-    held(&whole.home);
-    let table = raw_value(&toy(), &whole.home, b"\x00holds");
-    for at in 0..table.len() {
-        let place = place();
-        held(&place.home);
-        let mut changed = table.clone();
-        changed[at] ^= 1;
-        change_raw(&toy(), &place.home, &[(b"\x00holds", &changed)]);
-        fails(open(&toy(), &place.home, &default_request()), ErrorKind::Corrupt, &["holds"]);
-    }
 }
 
 #[test]
@@ -300,7 +286,7 @@ fn names_and_numbers_of_holds_are_bounded() {
     store.hold(holds[3].name(), bounds).unwrap();
     assert_eq!(holds[3].stat().unwrap().options, bounds);
     let (name, first) = (holds[0].name().to_owned(), holds[0].position().unwrap());
-    store.find_hold(&name).unwrap().release().unwrap();
+    store.find_hold(&name).unwrap().unwrap().release().unwrap();
     fails(holds[0].stat(), ErrorKind::Stale, &["released"]);
     let again = store.hold(&name, ALL).unwrap();
     fails(holds[0].advance(first), ErrorKind::Stale, &["released"]);

@@ -61,7 +61,7 @@ impl World<'_> {
     }
 
     fn hold(&self, who: usize) -> Option<Hold> {
-        self.store().find_hold(NAMES[who])
+        self.store().find_hold(NAMES[who]).unwrap()
     }
 
     /// Empty commits that holds have made come between the others.
@@ -155,7 +155,7 @@ impl World<'_> {
     /// What is true at any time.
     fn check(&self) {
         let last = self.store().stats().unwrap().commit;
-        for stat in self.store().holds() {
+        for stat in self.store().holds().unwrap() {
             assert_eq!(stat.commits, last.0 - stat.position.0);
             if stat.stale {
                 continue;
@@ -191,7 +191,7 @@ fn run(steps: &[Step], value_bytes_max: u64) {
     world.store().verify(&mut found, &persist_api::Quiet).unwrap();
     assert_eq!(damaged, 0);
     for name in NAMES {
-        if let Some(hold) = world.store().find_hold(name) {
+        if let Some(hold) = world.store().find_hold(name).unwrap() {
             hold.release().unwrap();
         }
     }
@@ -235,7 +235,7 @@ proptest! {
         // The hold's own commit, which is not in the feed.
         copy.commit(&BeatLog::new(), Durability::Durable).unwrap();
         let mut beat = Vec::new();
-        for commit in drain(&mut world.store().find_hold("mirror").unwrap().feed().unwrap()) {
+        for commit in drain(&mut world.store().find_hold("mirror").unwrap().unwrap().feed().unwrap()) {
             let ends = commit.ends_beat();
             beat.push(commit.log);
             if ends {

@@ -31,6 +31,7 @@ mod encryption;
 mod faulty;
 mod feed;
 mod feed_edges;
+mod feed_lost;
 mod feed_model;
 mod fussy;
 mod futures;

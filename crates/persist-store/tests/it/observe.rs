@@ -252,7 +252,7 @@ fn an_error_counts_once_however_many_doors_it_passes() {
         fails(store.hold("", HoldOptions::default()).map(drop), ErrorKind::Invalid, &[]);
         fails(store.hold("persist.swap", HoldOptions::default()).map(drop), ErrorKind::Invalid, &["swaps"]);
         fails(hold.advance(CommitNo(99)), ErrorKind::Invalid, &[]);
-        store.find_hold("h").unwrap().release().unwrap();
+        store.find_hold("h").unwrap().unwrap().release().unwrap();
         fails(hold.feed().map(drop), ErrorKind::Stale, &[]);
         fails(store.export(&here.home.join("inside"), &Quiet), ErrorKind::Invalid, &[]);
         let missing = here.home.with_file_name("missing");

@@ -101,7 +101,7 @@ fn what_all_have_passed_is_freed() {
         fails(store.feed(CommitNo(passed - 1)), ErrorKind::Stale, &["no hold kept it"]);
         drop((hold, writer, store));
         let (_writer, store) = place.open().unwrap();
-        let hold = store.find_hold("mirror").unwrap();
+        let hold = store.find_hold("mirror").unwrap().unwrap();
         assert_eq!(hold.position().unwrap(), CommitNo(passed), "{}", place.scheme);
         assert_eq!(
             drain(&mut hold.feed().unwrap()).len(),
@@ -110,7 +110,7 @@ fn what_all_have_passed_is_freed() {
             place.scheme
         );
         hold.release().unwrap();
-        assert!(store.holds().is_empty());
+        assert!(store.holds().unwrap().is_empty());
         assert_eq!(store.verify(&mut |_| {}, &Quiet).unwrap().damaged, 0, "{}", place.scheme);
     }
 }
@@ -126,9 +126,9 @@ fn a_hold_beyond_its_bound_is_stale_after_a_reopening_too() {
         fails(slow.feed(), ErrorKind::Stale, &["slow"]);
         drop((slow, writer, store));
         let (_writer, store) = place.open().unwrap();
-        let stat = store.holds().remove(0);
+        let stat = store.holds().unwrap().remove(0);
         assert_eq!((stat.stale, stat.bytes), (true, 0), "{}", place.scheme);
-        store.find_hold("slow").unwrap().release().unwrap();
+        store.find_hold("slow").unwrap().unwrap().release().unwrap();
     }
 }
 

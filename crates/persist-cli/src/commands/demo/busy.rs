@@ -88,7 +88,7 @@ impl Busy {
     /// Starts the threads.
     pub(super) fn start(store: &Store) -> Result<Self, Error> {
         let seen = Arc::new(Seen::default());
-        if let Some(left) = store.find_hold(HOLD) {
+        if let Some(left) = store.find_hold(HOLD)? {
             left.release()?;
         }
         let hold = store.hold(HOLD, HoldOptions::default())?;
@@ -121,7 +121,7 @@ impl Busy {
                 return Err(wrong("a thread of the demo panicked".to_owned()));
             }
         }
-        if let Some(hold) = self.store.find_hold(HOLD) {
+        if let Some(hold) = self.store.find_hold(HOLD)? {
             hold.release()?;
         }
         let (commits, followed) =
@@ -236,7 +236,7 @@ fn follow(store: &Store, seen: &Seen, start: CommitNo) {
                 last = last.max(number);
                 seen.followed.fetch_add(1, Ordering::AcqRel);
                 if number % HOLD_STEP == 0
-                    && let Some(hold) = store.find_hold(HOLD)
+                    && let Some(hold) = store.find_hold(HOLD)?
                 {
                     hold.advance(commit.commit)?;
                 }

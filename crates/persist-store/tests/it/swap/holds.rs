@@ -59,7 +59,7 @@ fn swp_11_a_hold_that_moves_while_following() {
         drop((writer, swap, store));
         let (_writer, store) = stand.open(None, HOME).unwrap();
         assert_eq!(all(&store), before);
-        assert!(!store.find_hold("h").unwrap().stat().unwrap().stale);
+        assert!(!store.find_hold("h").unwrap().unwrap().stat().unwrap().stale);
         is_clean(&store);
     }
 }

@@ -119,7 +119,7 @@ pub fn bytes_of_stamp(stand: &Stand) -> Vec<u8> {
 pub fn no_trace(stand: &Stand, store: &persist_store::Store, stamp: &[u8]) {
     assert_eq!(bytes_of_stamp(stand), stamp, "the stamp is as before");
     assert!(names(&stand.disk).iter().all(|name| !name.starts_with(format!("{HOME}/engine-2"))));
-    assert!(store.holds().is_empty() && store.swap_status().is_none());
+    assert!(store.holds().unwrap().is_empty() && store.swap_status().is_none());
     is_clean(store);
 }
 
