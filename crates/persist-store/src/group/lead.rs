@@ -81,7 +81,7 @@ fn renew(core: &Core, seat: &Seat, group: &[Arc<Entry>]) -> bool {
 
 /// Writes commits as one beat, or as several where the engine refuses some.
 fn write_all(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) {
-    if let Err(error) = by_halves(core, seat, group) {
+    if let Err(error) = by_halves(core, seat, group, &mut None) {
         let mut open = group.iter().filter(|entry| entry.is_open());
         let first = open.next();
         open.for_each(|entry| entry.decide(Err(Failure::Error(copy_of(&error)))));
@@ -91,11 +91,13 @@ fn write_all(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) {
     }
 }
 
-/// Writes commits as one beat; when the engine refuses them, each half by itself, in order.
+/// Writes commits as one beat; when the engine refuses them, each half by itself, in order. `refused` is why it did last, if
+/// no beat was made since.
 ///
 /// # Errors
-/// What ends all writing: it belongs to every commit that is still open.
-fn by_halves(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) -> Result<()> {
+/// What ends all writing: it belongs to every commit that is still open. Where a refusal has poisoned the engine, as a disk
+/// that is full does, that is the refusal.
+fn by_halves(core: &Core, seat: &mut Seat, group: &[Arc<Entry>], refused: &mut Option<Error>) -> Result<()> {
     let Some(asked) = group.iter().map(|entry| entry.work.durability).max() else { return Ok(()) };
     let durability = seat.active.terms.durability(asked)?;
     let changes: Vec<_> =
@@ -106,20 +108,24 @@ fn by_halves(core: &Core, seat: &mut Seat, group: &[Arc<Entry>]) -> Result<()> {
             for (index, entry) in (0_u64..).zip(group) {
                 entry.decide(Ok(done.receipt(index)));
             }
+            *refused = None;
             return Ok(());
         }
         Err(error) => error,
     };
     if !lies_with_a_commit(&error) {
-        return Err(error);
+        let cause = refused.take().filter(|_| error.kind() == ErrorKind::Poisoned);
+        return Err(cause.unwrap_or(error));
     }
     if let [only] = group {
+        *refused = Some(copy_of(&error));
         only.decide(Err(Failure::Error(error)));
         return Ok(());
     }
+    *refused = Some(error);
     let (left, right) = group.split_at(group.len() / 2);
-    by_halves(core, seat, left)?;
-    by_halves(core, seat, right)
+    by_halves(core, seat, left, refused)?;
+    by_halves(core, seat, right, refused)
 }
 
 /// True for errors that a smaller or another group might not meet. After any other the engine may be poisoned, or the beat

@@ -37,6 +37,8 @@ pub enum Fate {
     Committed,
     /// Fails with `Io` and poisons the engine.
     Poisoned,
+    /// Fails with `Full`, and the last of so many also poisons the engine.
+    Full(u64),
     /// Panics.
     Panics,
 }
@@ -89,7 +91,11 @@ impl Mind {
         if let Some(passes) = &mut state.passes {
             *passes -= 1;
         }
-        state.fate
+        let fate = state.fate;
+        if let Fate::Full(beats) = &mut state.fate {
+            *beats -= 1;
+        }
+        fate
     }
 }
 
@@ -100,6 +106,8 @@ struct Fussy {
 
 /// Keys that begin with this are refused with `Full`.
 pub const REFUSED: &[u8] = b"refused";
+/// Keys that begin with this poison the engine.
+pub const DEADLY: &[u8] = b"deadly";
 
 /// A store over the engine, and its mind.
 pub fn fussy() -> (Writer, Store, Arc<Mind>) {
@@ -184,6 +192,10 @@ impl Beat for FussyBeat<'_> {
         if key.get(1..).is_some_and(|key| key.starts_with(REFUSED)) {
             return Err(Error::new(ErrorKind::Full, "put_record", "refused"));
         }
+        if key.get(1..).is_some_and(|key| key.starts_with(DEADLY)) {
+            self.engine.health.poison();
+            return Err(Error::new(ErrorKind::Poisoned, "put_record", "deadly"));
+        }
         self.inner.put_record(key, value)
     }
 
@@ -206,6 +218,13 @@ impl Beat for FussyBeat<'_> {
             Fate::Poisoned => {
                 engine.health.poison();
                 Err(Error::new(ErrorKind::Io, "commit_beat", "the disk is gone").with_engine("fussy"))
+            }
+            Fate::Full(beats) => {
+                if beats == 1 {
+                    engine.health.poison();
+                }
+                Err(Error::new(ErrorKind::Full, "commit_beat", "no space is left")
+                    .with_path(Path::new("disk")))
             }
             Fate::Panics => panic!("the engine panics, as told"),
         }

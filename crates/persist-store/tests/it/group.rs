@@ -1,14 +1,18 @@
 //! Group commit.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use persist_api::{Caps, Durability, ErrorKind, KeyRange};
+use persist_io::sim::SimDisk;
 use persist_store::{BeatLog, CommitOptions, Pending, Receipt, Store, default_request};
 
-use crate::fussy::{Fate, REFUSED, fussy};
+use crate::fussy::{DEADLY, Fate, REFUSED, fussy};
 use crate::futures::block_on;
 use crate::kit::{content, fails, memory, only, open, open_memory, place, put, toy};
+use crate::toy::Toy;
 
 pub fn log(records: &[(&[u8], &[u8])]) -> BeatLog {
     let mut log = BeatLog::new();
@@ -187,6 +191,50 @@ fn an_error_that_poisons_the_engine_is_everybodys_and_nothing_is_tried_again() {
     fails(queue(&store, b"k", b"").wait(), ErrorKind::Poisoned, &[]);
     fails(writer.commit(&log(&[]), Durability::Durable), ErrorKind::Poisoned, &[]);
     assert!(content(&store.view().unwrap()).is_empty());
+}
+
+/// As a disk that is full does.
+#[test]
+fn a_refusal_that_poisons_the_engine_is_what_everybody_hears() {
+    for (beats, attempts) in [(1, vec![4]), (2, vec![4, 2]), (3, vec![4, 2, 1]), (4, vec![4, 2, 1, 1])] {
+        let (_writer, store, mind) = fussy();
+        let pending: Vec<_> = (0..4_u8).map(|n| queue(&store, &[n], b"")).collect();
+        mind.set_fate(Fate::Full(beats));
+        for pending in pending {
+            let error = fails(pending.wait(), ErrorKind::Full, &["no space is left"]);
+            assert_eq!((error.op(), error.path()), ("commit_beat", Some(Path::new("disk"))));
+        }
+        assert_eq!(mind.attempts(), attempts);
+        fails(queue(&store, b"k", b"").wait(), ErrorKind::Poisoned, &[]);
+    }
+}
+
+/// What was refused before a beat that was made has nothing to do with it.
+#[test]
+fn an_engine_that_is_poisoned_later_is_not_full() {
+    let (_writer, store, mind) = fussy();
+    let keys: [&[u8]; 4] = [REFUSED, b"good", b"unlucky", DEADLY];
+    let pending = keys.map(|key| queue(&store, key, b""));
+    let kinds =
+        pending.map(|pending| pending.wait().map_err(|error| error.kind()).map(|receipt| receipt.commit.0));
+    assert_eq!(kinds, [Err(ErrorKind::Full), Ok(1), Err(ErrorKind::Poisoned), Err(ErrorKind::Poisoned)]);
+    assert_eq!(mind.attempts(), [4, 2, 1, 1, 2]);
+}
+
+#[test]
+fn a_full_disk_is_told_to_all_whose_commits_wait() {
+    let disk = SimDisk::new(7);
+    let toy = Toy::new(Arc::new(disk.clone()));
+    let (_writer, store) = open(&toy, Path::new("/home"), &default_request()).unwrap();
+    queue(&store, b"before", b"").wait().unwrap();
+    let pending = [queue(&store, b"a", &[1; 5000]), queue(&store, b"b", &[2; 5000])];
+    disk.limit_space(Some(disk.files().iter().map(|(_, bytes)| bytes).sum()));
+    for pending in pending {
+        let error = fails(pending.wait(), ErrorKind::Full, &[]);
+        assert!(error.path().is_some(), "it says where: {error}");
+    }
+    disk.limit_space(None);
+    fails(queue(&store, b"k", b"").wait(), ErrorKind::Poisoned, &[]);
 }
 
 #[test]
