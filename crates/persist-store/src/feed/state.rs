@@ -171,6 +171,8 @@ impl FeedState {
     /// # Errors
     /// `Closed`.
     pub(super) fn poll_after(&self, at: CommitNo, task: &mut Option<u64>, waker: &Waker) -> Result<bool> {
+        // Before the lock, so that both this one and the one that it replaces are dropped after it.
+        let mut waker = waker.clone();
         let mut state = self.lock();
         if state.last > at {
             return Ok(true);
@@ -180,19 +182,23 @@ impl FeedState {
         }
         let known = task.and_then(|task| state.tasks.iter_mut().find(|(other, _)| *other == task));
         if let Some((_, old)) = known {
-            old.clone_from(waker);
+            std::mem::swap(old, &mut waker);
             return Ok(false);
         }
         let new = state.next_task;
         state.next_task = new.wrapping_add(1);
-        state.tasks.push((new, waker.clone()));
+        state.tasks.push((new, waker));
         *task = Some(new);
         Ok(false)
     }
 
     /// Forgets a task that does not wait any more.
     pub(super) fn forget(&self, task: u64) {
-        self.lock().tasks.retain(|(other, _)| *other != task);
+        let mut state = self.lock();
+        let place = state.tasks.iter().position(|(other, _)| *other == task);
+        let gone = place.map(|place| state.tasks.remove(place));
+        drop(state);
+        drop(gone);
     }
 }
 

@@ -8,7 +8,7 @@ use shuttle::{future, thread};
 
 use super::{Feed, HoldOptions};
 use crate::CommitOptions;
-use crate::group::tests::{LEVEL, explore, log, open, queue};
+use crate::group::tests::{LEVEL, explore, log, open, queue, waits};
 
 const LONG: Duration = Duration::from_secs(1 << 20);
 
@@ -61,6 +61,21 @@ fn a_follower_that_is_polled_misses_no_wake_up() {
         for follower in followers {
             follower.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn a_waker_that_uses_the_feed_when_dropped_meets_no_lock() {
+    explore(|| {
+        let (_writer, store) = open(CommitOptions::default());
+        let hold = store.hold("h", HoldOptions::default()).unwrap();
+        let mut feed = hold.feed().unwrap();
+        let mut ready = Box::pin(feed.ready());
+        assert!(waits(ready.as_mut(), &store, 1));
+        // The first waker commits when the second takes its place, and that when the future is dropped.
+        waits(ready.as_mut(), &store, 2);
+        drop(ready);
+        follow(feed, 3, |feed| assert!(feed.wait(LONG).unwrap()));
     });
 }
 

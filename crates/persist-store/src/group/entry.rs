@@ -65,6 +65,15 @@ pub(crate) enum Care {
     Alone,
 }
 
+/// What became of saying who looks after a commit.
+#[must_use]
+pub(crate) struct CareChange {
+    /// It was somebody else, or in another way.
+    pub(crate) is_new: bool,
+    /// The waker that nobody needs any more: to be dropped without a lock.
+    pub(crate) dropped: Option<Waker>,
+}
+
 /// A commit in the queue. Its state changes under the lock of the queue, but for the outcome: that may come earlier.
 pub(crate) struct Entry {
     pub(crate) work: Work,
@@ -109,17 +118,13 @@ impl Entry {
         self.state().care
     }
 
-    /// Says who looks after it from now on. True if that is new.
-    pub(crate) fn set_care(&self, care: Care, waker: Option<&Waker>) -> bool {
+    /// Says who looks after it from now on.
+    pub(crate) fn set_care(&self, care: Care, waker: Option<Waker>) -> CareChange {
         let mut state = self.state();
-        match (waker, &mut state.waker) {
-            (Some(new), Some(old)) => old.clone_from(new),
-            (Some(new), none) => *none = Some(new.clone()),
-            // Who was told to wake a task does that, also when it is started once more.
-            (None, _) if care == Care::Polled => {}
-            (None, old) => *old = None,
-        }
-        std::mem::replace(&mut state.care, care) != care
+        // Who was told to wake a task does that, also when it is started once more.
+        let keeps = waker.is_none() && care == Care::Polled;
+        let dropped = if keeps { None } else { std::mem::replace(&mut state.waker, waker) };
+        CareChange { is_new: std::mem::replace(&mut state.care, care) != care, dropped }
     }
 
     /// How long it may still wait behind the writer; `None` when its time is up.

@@ -60,10 +60,15 @@ impl Pending {
 
     /// Leaves the commit to the helper.
     fn hand_over(&self, care: Care, waker: Option<&Waker>) {
+        let waker = waker.cloned();
         let queue = self.shared.group.lock();
-        if self.entry.set_care(care, waker) && self.entry.is_open() {
+        let change = self.entry.set_care(care, waker);
+        if change.is_new && self.entry.is_open() {
             drop(self.shared.0.wake_helper(queue));
+        } else {
+            drop(queue);
         }
+        drop(change);
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use persist_api::{Driver, Durability, Error, ErrorKind, OpenOptions, Scan};
@@ -60,6 +60,26 @@ pub(crate) fn queue(store: &Store, key: u8) -> Pending {
     store.commit(log(key), LEVEL).unwrap()
 }
 
+/// A waker that uses the store when nobody needs it any more.
+struct Parting(Store, u8);
+
+impl Wake for Parting {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        drop(queue(&self.0, self.1));
+        self.0.holds().unwrap();
+    }
+}
+
+/// True when a future is not ready. The waker that it gets uses the store when it drops it, and commits this key then.
+pub(crate) fn waits(future: Pin<&mut impl Future>, store: &Store, key: u8) -> bool {
+    let waker = Waker::from(Arc::new(Parting(store.clone(), key)));
+    future.poll(&mut Context::from_waker(&waker)).is_pending()
+}
+
 /// The keys of the store; each has its twin.
 fn keys(store: &Store) -> BTreeSet<u8> {
     let (mut single, mut double) = (BTreeSet::new(), BTreeSet::new());
@@ -98,6 +118,26 @@ fn threads_that_wait_are_each_told_once() {
         let receipts: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         check(&store, &receipts, 6);
         assert_eq!(keys(&store).len(), 6);
+    });
+}
+
+#[test]
+fn a_waker_that_uses_the_store_when_dropped_meets_no_lock() {
+    explore(|| {
+        let (mut writer, store) = open(CommitOptions::default());
+        let beat = writer.begin(LEVEL).unwrap();
+        let [mut replaced, mut left, mut blocked] = [1, 2, 3].map(|key| Box::pin(queue(&store, key)));
+        assert!(waits(replaced.as_mut(), &store, 4) && waits(replaced.as_mut(), &store, 5));
+        assert!(waits(left.as_mut(), &store, 6) && waits(blocked.as_mut(), &store, 7));
+        drop(left);
+        let blocked = thread::spawn(move || Pin::into_inner(blocked).wait().unwrap());
+        beat.commit().unwrap();
+        blocked.join().unwrap();
+        future::block_on(replaced).unwrap();
+        while store.0.last_commit().0 < 8 {
+            thread::yield_now();
+        }
+        assert_eq!(keys(&store), (1..=7).collect());
     });
 }
 

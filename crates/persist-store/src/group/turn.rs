@@ -69,7 +69,14 @@ impl Core {
                 queue = self.group.lock();
                 continue;
             }
-            entry.set_care(Care::Blocked, None);
+            let dropped = entry.set_care(Care::Blocked, None).dropped;
+            if dropped.is_some() {
+                drop(queue);
+                drop(dropped);
+                // Everything may be different now.
+                queue = self.group.lock();
+                continue;
+            }
             if !queue.is_held() {
                 queue = wait(&entry.turn, queue);
             } else if let Some(left) = entry.patience(queue.options.wait) {

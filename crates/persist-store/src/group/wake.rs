@@ -1,5 +1,5 @@
-//! Waking tasks. A waker is code of a user: it may use the store, so that nobody calls one under a lock or with the lane; and
-//! it may panic, which must not keep those behind it from being woken.
+//! Waking tasks. A waker is code of a user: it may use the store, so that nobody calls, clones or drops one under a lock or with
+//! the lane; and it may panic, which must not keep those behind it from being woken.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
