@@ -27,6 +27,8 @@ pub(crate) struct Running {
 pub(crate) struct Terms {
     pub(crate) grant: Grant,
     pub(crate) codec: Arc<Codec>,
+    /// The engine's copy of the format grant could not be read: the next beat writes it again.
+    pub(crate) format_lost: bool,
 }
 
 /// What commits may stage in the next beat.
@@ -150,10 +152,14 @@ impl Terms {
         cost(log_bytes, self.limits().value_bytes_max, self.codec.value_overhead()).bytes
     }
 
-    /// What the runtime itself adds to a beat, at most; the format only to a store's first.
+    /// What the runtime itself adds to a beat, at most; the format only to a store's first and where it was lost.
     pub(crate) fn own_bytes(&self, is_first: bool) -> u64 {
         let check = self.codec.new_key_check().map_or(0, |(key, check)| key.len() + check.len());
-        let format = if is_first { FORMAT_KEY.len() + format_record(&self.grant.format).len() } else { 0 };
+        let format = if is_first || self.format_lost {
+            FORMAT_KEY.len() + format_record(&self.grant.format).len()
+        } else {
+            0
+        };
         (check + format) as u64
     }
 }

@@ -137,21 +137,28 @@ impl Opened {
             return Err(Error::new(ErrorKind::Mismatch, "open", context).with_engine(self.offer.engine));
         }
         let view = engine.view()?;
-        let stored = stored_format(view.as_ref()).map_err(|error| error.with_path(&self.home))?;
-        if stored.is_some_and(|stored| stored != grant.format) {
-            let context = "the engine's copy of the format grant is not the stamped one: these files belong to another store";
-            return Err(Error::new(ErrorKind::Corrupt, "open", context).with_path(&self.home));
-        }
+        let format_lost = match format_copy(view.as_ref()).map_err(|error| self.named(error))? {
+            FormatCopy::Stored(stored) if stored != grant.format => {
+                let context = "the engine's copy of the format grant is not the stamped one: these files belong to another store";
+                return Err(Error::new(ErrorKind::Corrupt, "open", context).with_path(&self.home));
+            }
+            FormatCopy::Stored(_) | FormatCopy::NoBeat => false,
+            // The stamp says the same, and decides.
+            FormatCopy::Damaged(error) if stamp.is_some() => {
+                tracing::warn!(name: "persist.format_lost", %error, "the engine's copy of the format grant is damaged; the stamp has it");
+                true
+            }
+            FormatCopy::Damaged(error) => return Err(self.named(error)),
+        };
         let header = *view.header();
         let codec = Codec::of(&grant.format, self.keys.as_deref(), Some(view.as_ref()));
-        let codec = Arc::new(codec.map_err(|error| error.with_path(&self.home))?);
+        let codec = Arc::new(codec.map_err(|error| self.named(error))?);
         drop(view);
         let engine = Box::new(Layered::new(engine, Arc::clone(&codec)));
-        let feed =
-            FeedState::load(&engine.layered_view()?, &codec).map_err(|error| error.with_path(&self.home))?;
+        let feed = FeedState::load(&engine.layered_view()?, &codec).map_err(|error| self.named(error))?;
         let home: Option<PathBuf> = stamp.as_ref().map(|_| self.home.clone());
         let running = Running { engine, lock };
-        let terms = Arc::new(Terms { grant, codec });
+        let terms = Arc::new(Terms { grant, codec, format_lost });
         let active = Active::new(running, self.offer.engine, home, stamp, terms);
         let setup = Setup {
             disk: Arc::clone(&self.disk),
@@ -165,6 +172,20 @@ impl Opened {
         let writer = Writer::new(Arc::clone(&shared));
         Ok(Place { shared, writer })
     }
+
+    /// Names the home, unless the error names a file.
+    fn named(&self, error: Error) -> Error {
+        if error.path().is_some() { error } else { error.with_path(&self.home) }
+    }
+}
+
+/// The engine's own copy of the format grant.
+enum FormatCopy {
+    /// It comes with the first beat.
+    NoBeat,
+    Stored(FormatGrant),
+    /// It cannot be read, or not whole.
+    Damaged(Error),
 }
 
 /// The engine's own copy of the format grant; `None` before the first beat.
@@ -172,9 +193,25 @@ impl Opened {
 /// # Errors
 /// `Corrupt` when it is damaged or missing from a store that has beats.
 pub(crate) fn stored_format(view: &dyn View) -> Result<Option<FormatGrant>> {
-    match view.get_record(FORMAT_KEY)? {
-        Some(record) => read_format_record(&record).map(Some),
-        None if view.header().beat.0 == 0 => Ok(None),
+    match format_copy(view)? {
+        FormatCopy::NoBeat => Ok(None),
+        FormatCopy::Stored(format) => Ok(Some(format)),
+        FormatCopy::Damaged(error) => Err(error),
+    }
+}
+
+/// Looks at the engine's own copy of the format grant.
+///
+/// # Errors
+/// `Corrupt` when it is missing from a store that has beats; those of the view that are no damage.
+fn format_copy(view: &dyn View) -> Result<FormatCopy> {
+    let record = match view.get_record(FORMAT_KEY) {
+        Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(FormatCopy::Damaged(error)),
+        record => record?,
+    };
+    match record {
+        Some(record) => Ok(read_format_record(&record).map_or_else(FormatCopy::Damaged, FormatCopy::Stored)),
+        None if view.header().beat.0 == 0 => Ok(FormatCopy::NoBeat),
         None => {
             let context =
                 "the engine has beats but no copy of the format grant: they were not written by this runtime";

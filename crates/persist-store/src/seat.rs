@@ -24,8 +24,8 @@ pub(crate) struct Seat {
     pub(crate) following: Vec<Waker>,
     key: Vec<u8>,
     feed: Buffers,
-    /// The engine has the check of the key that seals.
-    key_is_proved: bool,
+    /// The engine has the check of the key that seals, and a copy of the format grant that can be read.
+    has_own_records: bool,
 }
 
 /// A beat that was made.
@@ -51,7 +51,7 @@ impl Done {
 impl Seat {
     pub(crate) fn new(last: BeatHeader, active: Arc<Active>) -> Self {
         let (batch, feed) = (Vec::new(), Buffers::default());
-        Self { active, last, batch, following: Vec::new(), key: Vec::new(), feed, key_is_proved: false }
+        Self { active, last, batch, following: Vec::new(), key: Vec::new(), feed, has_own_records: false }
     }
 
     /// Writes checked commits as one beat, at a durability that is active. `changes` says, in order, which of them change
@@ -77,10 +77,10 @@ impl Seat {
             tracing::debug_span!("persist.beat", beat = header.beat.0, commits = header.commits).entered();
         let engine = active.engine("commit")?;
         let mut beat = engine.begin_beat(header)?;
-        if self.last.beat.0 == 0 {
+        if self.last.beat.0 == 0 || (terms.format_lost && !self.has_own_records) {
             beat.put_record(FORMAT_KEY, &format_record(&terms.grant.format))?;
         }
-        if !self.key_is_proved
+        if !self.has_own_records
             && let Some((key, check)) = terms.codec.new_key_check()
         {
             beat.put_record(&key, check)?;
@@ -96,7 +96,7 @@ impl Seat {
         let sync = (reached == Durability::Durable).then(|| core.setup.clock.now().saturating_sub(began));
         drop(engine);
         self.last = header;
-        self.key_is_proved = true;
+        self.has_own_records = true;
         let bytes = logs.clone().map(|log| log.canonical_bytes().len() as u64).sum();
         // What is committed is known to everybody before code of others is called, as a recorder of metrics is.
         self.following.append(&mut core.note_beat(&header, plan, logs));

@@ -24,9 +24,9 @@ pub(super) fn treat(args: &Args, global: &Global, patient: &Patient, out: &mut O
     let (wanted, accept_loss) = args.wanted();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let dir = &patient.dir;
-    let losses = if accept_loss { Losses::GiveUp(&patient.known) } else { Losses::Keep };
+    let losses = if accept_loss { Losses::GiveUp } else { Losses::Keep };
     let (diagnosis, repaired) = if wanted {
-        let repaired = repair(&disk, dir, losses, &watch)?;
+        let repaired = repair(&disk, dir, losses, &patient.known, &watch)?;
         (repaired.after.clone(), Some(repaired))
     } else {
         (examine(&*disk, dir, &watch)?, None)

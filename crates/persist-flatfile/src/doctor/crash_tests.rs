@@ -73,7 +73,7 @@ fn a_repair_that_is_cut_short_is_repeated() {
         let damaged = damage(&sim, kinds);
         sim.keep_cut_points();
         let disk: Arc<dyn Disk> = Arc::new(sim.clone());
-        let repaired = repair(&disk, Path::new(HOME), Losses::GiveUp(&known), &Quiet).unwrap();
+        let repaired = repair(&disk, Path::new(HOME), Losses::GiveUp, &known, &Quiet).unwrap();
         assert!(repaired.before.verdict > Verdict::Whole && repaired.after.verdict == Verdict::Whole);
         let points = sim.cut_points();
         let expected = records(&sim);
@@ -88,7 +88,7 @@ fn a_repair_that_is_cut_short_is_repeated() {
                 let disk: Arc<dyn Disk> = Arc::new(after.clone());
                 let case =
                     format!("{kinds:?} before operation {} ({:?}), {crash:?}", point.after, point.next);
-                let again = repair(&disk, Path::new(HOME), Losses::GiveUp(&known), &Quiet);
+                let again = repair(&disk, Path::new(HOME), Losses::GiveUp, &known, &Quiet);
                 let again = again.unwrap_or_else(|error| panic!("{case}: {error}"));
                 assert_eq!(again.after.verdict, Verdict::Whole, "{case}: {:#?}", again.after);
                 assert_eq!(records(&after), expected, "{case}");

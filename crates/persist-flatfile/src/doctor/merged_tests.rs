@@ -123,7 +123,7 @@ fn a_damaged_merged_run_gives_way_to_the_runs_it_was_made_of() {
             assert_eq!(engine.verify(&mut |_| {}, &Quiet).unwrap().damaged, 0, "{case}");
             close(engine);
 
-            let repaired = repair(&disk(), dir.path(), Losses::GiveUp(&[]), &Quiet).unwrap();
+            let repaired = repair(&disk(), dir.path(), Losses::GiveUp, &[], &Quiet).unwrap();
             assert_eq!(repaired.given_up, [], "{case}");
             let engine = open(dir.path()).unwrap();
             assert_eq!(scan(&*engine), store.records, "{case}");

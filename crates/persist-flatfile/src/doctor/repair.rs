@@ -22,12 +22,11 @@ use crate::timeline::head::{Head, HeadWriter, read_head};
 
 /// What becomes of records that are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Losses<'k> {
+pub enum Losses {
     /// Reads of them go on failing with `Corrupt`.
     Keep,
-    /// They are given up. Those among them that the caller knows all the same, key and value, are written again, in the
-    /// newest beat.
-    GiveUp(&'k [(Vec<u8>, Vec<u8>)]),
+    /// They are given up: reads show the newest that is left.
+    GiveUp,
 }
 
 /// What a repair did.
@@ -53,6 +52,8 @@ pub struct Repaired {
 /// where `losses` says so gives up what is lost. Reads that met a loss then no longer fail: they show the newest that is left,
 /// so an older value may come back, and a deleted key too; a key whose newest value is a lost large one is gone.
 ///
+/// Lost records that the caller knows all the same (`known`, key and value) are written again, in the newest beat.
+///
 /// Every file that is not as it should be is first copied to `damaged/<n>/`, durably. A store without damage is left as it is,
 /// byte for byte. A crash in between leaves a store that can be examined and repaired again.
 ///
@@ -61,17 +62,19 @@ pub struct Repaired {
 pub fn repair(
     disk: &Arc<dyn Disk>,
     home: &Path,
-    losses: Losses<'_>,
+    losses: Losses,
+    known: &[(Vec<u8>, Vec<u8>)],
     seen: &dyn Observer,
 ) -> Result<Repaired> {
     let named = |error: Error| error.with_engine(SCHEME);
-    try_repair(disk, home, losses, seen).map_err(named)
+    try_repair(disk, home, losses, known, seen).map_err(named)
 }
 
 fn try_repair(
     disk: &Arc<dyn Disk>,
     home: &Path,
-    losses: Losses<'_>,
+    losses: Losses,
+    known: &[(Vec<u8>, Vec<u8>)],
     seen: &dyn Observer,
 ) -> Result<Repaired> {
     let exam = look(&**disk, home, seen)?;
@@ -94,16 +97,16 @@ fn try_repair(
     }
     let mut rebuilt = make_anew(&exam)?;
     drop(exam);
-    let (mut given_up, mut restored) = (Vec::new(), 0);
     let in_frames = |complaint: &Complaint| matches!(complaint.trouble, Trouble::Frames | Trouble::Value);
     // The engine takes the lock itself. Who comes in between finds a store that it can open.
     drop(lock);
     settle(disk, home, before.damage().any(in_frames), seen)?;
-    if let Losses::GiveUp(known) = losses {
-        // Before the losses are forgotten, so that a crash in between leaves them to be found again.
-        restored = restore(disk, home, known, seen)?;
-        given_up = give_up(disk, home, &mut kept, seen)?;
-    }
+    // Before the losses are forgotten, so that a crash in between leaves them to be found again.
+    let restored = restore(disk, home, known, seen)?;
+    let given_up = match losses {
+        Losses::Keep => Vec::new(),
+        Losses::GiveUp => give_up(disk, home, &mut kept, seen)?,
+    };
     rebuilt.sort();
     let kept_in = Some(kept.dir.clone());
     let kept = kept.into_names();

@@ -190,7 +190,7 @@ fn case(sample: &Sample, name: &str, bytes: Option<&[u8]>, at: u64, case: &str) 
     let place = place.unwrap_or_else(|| panic!("{case}: the file is not named: {:#?}", told.complaints));
     assert!(place.offset <= at, "{case}: {place:?}");
 
-    let repaired = match repair(&disk(), home, Losses::Keep, &Quiet) {
+    let repaired = match repair(&disk(), home, Losses::Keep, &[], &Quiet) {
         Ok(repaired) => repaired,
         Err(error) => panic!("{case}: {error} {told:#?}"),
     };
@@ -210,7 +210,7 @@ fn case(sample: &Sample, name: &str, bytes: Option<&[u8]>, at: u64, case: &str) 
     assert!(lossy || failed == 0, "{case}: {failed}: {:#?}", repaired.after);
 
     let repaired =
-        repair(&disk(), home, Losses::GiveUp(&[]), &Quiet).unwrap_or_else(|error| panic!("{case}: {error}"));
+        repair(&disk(), home, Losses::GiveUp, &[], &Quiet).unwrap_or_else(|error| panic!("{case}: {error}"));
     assert_eq!(repaired.after.verdict, Verdict::Whole, "{case}: {:#?}", repaired.after);
     // Opening may have dropped an old version that was lost.
     assert!(repaired.given_up.is_empty() || lossy, "{case}");
@@ -229,8 +229,8 @@ fn a_whole_store_is_left_as_it_is_byte_for_byte() {
         assert_eq!((told.verdict, told.complaints, told.closed), (Verdict::Whole, Vec::new(), true));
         assert_eq!((told.beat.0, told.left_out), (222, 0));
         assert!(told.runs >= 2 && told.frames == 12 && told.values > 5 && told.records > 500);
-        for losses in [Losses::Keep, Losses::GiveUp(&[])] {
-            let repaired = repair(&disk(), dir.path(), losses, &Quiet).unwrap();
+        for losses in [Losses::Keep, Losses::GiveUp] {
+            let repaired = repair(&disk(), dir.path(), losses, &[], &Quiet).unwrap();
             assert_eq!((repaired.kept_in, repaired.kept.len()), (None, 0));
         }
         assert_eq!(files(dir.path()), before);
@@ -294,7 +294,7 @@ fn every_part_of_a_run_but_its_records_is_made_anew_without_loss() {
             let mut bytes = whole.clone();
             bytes[at + 30] ^= 1;
             let dir = damaged(&sample, name, Some(&bytes));
-            let repaired = repair(&disk(), dir.path(), Losses::Keep, &Quiet).unwrap();
+            let repaired = repair(&disk(), dir.path(), Losses::Keep, &[], &Quiet).unwrap();
             assert_eq!(repaired.before.verdict, Verdict::Repairable, "kind {kind}");
             assert!(repaired.before.damage().all(|complaint| complaint.trouble == Trouble::RunStructure));
             assert_eq!((repaired.after.verdict, repaired.rebuilt), (Verdict::Whole, vec![name.clone()]));
@@ -322,7 +322,7 @@ fn a_store_that_does_not_open_is_saved_as_far_as_can_be() {
     let told = examine(&RealDisk, dir.path(), &Quiet).unwrap();
     assert_eq!(told.verdict, Verdict::Lossy);
     assert!(told.damage().any(|complaint| complaint.trouble == Trouble::Run && complaint.file == *name));
-    let repaired = repair(&disk(), dir.path(), Losses::GiveUp(&[]), &Quiet).unwrap();
+    let repaired = repair(&disk(), dir.path(), Losses::GiveUp, &[], &Quiet).unwrap();
     assert_eq!(repaired.after.verdict, Verdict::Whole, "{:#?}", repaired.after);
     let kept = files(&repaired.kept_in.unwrap());
     assert_eq!(kept[name], run);
@@ -343,11 +343,41 @@ fn where_nothing_can_be_read_nothing_is_touched() {
     let told = examine(&RealDisk, dir.path(), &Quiet).unwrap();
     assert_eq!(told.verdict, Verdict::Unreadable, "{told:#?}");
     assert!(told.damage().all(|complaint| complaint.remedy == Remedy::Backup));
-    for losses in [Losses::Keep, Losses::GiveUp(&[])] {
-        let error = repair(&disk(), dir.path(), losses, &Quiet).unwrap_err();
+    for losses in [Losses::Keep, Losses::GiveUp] {
+        let error = repair(&disk(), dir.path(), losses, &[], &Quiet).unwrap_err();
         assert_eq!((error.kind(), error.path()), (ErrorKind::Corrupt, Some(dir.path())));
     }
     assert_eq!(files(dir.path()), before);
+}
+
+#[test]
+fn what_the_caller_knows_is_written_again_though_losses_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path()).unwrap();
+    let mut header = BeatHeader::default();
+    (0..5).for_each(|n| beat(&*engine, &mut header, n));
+    let records = scan(&*engine);
+    close(engine);
+    let segment = dir.path().join("branch.idx.00000001");
+    let mut bytes = fs::read(&segment).unwrap();
+    // In the frame of the first beat.
+    bytes[120] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+
+    let known: Vec<_> = records.into_iter().take(1).collect();
+    let read = || {
+        let engine = open(dir.path()).unwrap();
+        let view = engine.view().unwrap();
+        let known = view.get_record(&known[0].0).map(|found| found.unwrap().into_vec());
+        let other = view.get_record(b"key/0001").map(drop).map_err(|error| error.kind());
+        drop(view);
+        close(engine);
+        (known.map_err(|error| error.kind()), other)
+    };
+    assert_eq!(read(), (Err(ErrorKind::Corrupt), Err(ErrorKind::Corrupt)));
+    let repaired = repair(&disk(), dir.path(), Losses::Keep, &known, &Quiet).unwrap();
+    assert_eq!((repaired.restored, repaired.after.verdict), (1, Verdict::Lossy));
+    assert_eq!(read(), (Ok(known[0].1.clone()), Err(ErrorKind::Corrupt)));
 }
 
 #[test]
@@ -368,7 +398,7 @@ fn a_torn_tail_is_a_note_and_left_to_the_opening() {
     let [torn] = told.complaints.as_slice() else { panic!("{told:#?}") };
     assert_eq!((torn.trouble, torn.remedy), (Trouble::TornTail, Remedy::Opening));
     assert_eq!((torn.offset, torn.len, torn.beats.clone()), (end as u64, Some(100), Some(6..=6)));
-    assert_eq!(repair(&disk(), dir.path(), Losses::GiveUp(&[]), &Quiet).unwrap().kept_in, None);
+    assert_eq!(repair(&disk(), dir.path(), Losses::GiveUp, &[], &Quiet).unwrap().kept_in, None);
     close(open(dir.path()).unwrap());
     let told = examine(&RealDisk, dir.path(), &Quiet).unwrap();
     assert_eq!(told.complaints, []);
@@ -384,7 +414,7 @@ fn only_a_closed_store_of_this_engine_is_examined() {
     let home = dir.path().join("home");
     let engine = open(&home).unwrap();
     assert_eq!(kind(home.clone()).unwrap_err(), ErrorKind::Locked);
-    assert_eq!(repair(&disk(), &home, Losses::GiveUp(&[]), &Quiet).unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(repair(&disk(), &home, Losses::GiveUp, &[], &Quiet).unwrap_err().kind(), ErrorKind::Locked);
     close(engine);
     assert_eq!(kind(home.clone()).unwrap().verdict, Verdict::Whole, "without a beat");
     fs::write(home.join("letter"), "not ours").unwrap();

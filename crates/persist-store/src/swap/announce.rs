@@ -214,7 +214,7 @@ fn open_engine(
     drop(view);
     Ok(Target {
         engine: Box::new(Layered::new(engine, Arc::clone(&codec))),
-        terms: Arc::new(Terms { grant, codec }),
+        terms: Arc::new(Terms { grant, codec, format_lost: false }),
         scheme: plan.offer.engine,
         engine_format: plan.offer.format,
         epoch: plan.epoch,

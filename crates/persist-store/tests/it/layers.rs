@@ -1,6 +1,6 @@
 //! The layers, seen from below: what is stored, and what happens when stored bytes change.
 
-use persist_api::{Caps, ErrorKind, Request, Scan};
+use persist_api::{Caps, ErrorKind, Finding, FindingCode, Quiet, Request, Scan, Severity};
 use persist_store::default_request;
 use std::ops::ControlFlow;
 
@@ -175,15 +175,44 @@ fn without_the_layer_values_are_stored_as_they_are() {
 }
 
 #[test]
-fn a_missing_or_damaged_copy_of_the_grant_is_corrupt() {
+fn a_damaged_copy_of_the_grant_is_told_and_written_again_by_the_next_beat() {
     let place = place();
     let (mut writer, store) = open_default(&place.home);
     put(&mut writer, &[(b"a", b"1")]);
     drop((writer, store));
-    let mut format = raw_value(&toy(), &place.home, b"\0format");
-    format[40] ^= 1;
-    change_raw(&toy(), &place.home, &[(b"\0format", &format)]);
-    fails(open(&toy(), &place.home, &default_request()), ErrorKind::Corrupt, &["format grant"]);
+    let whole = raw_value(&toy(), &place.home, b"\0format");
+    let mut damaged = whole.clone();
+    damaged[40] ^= 1;
+    change_raw(&toy(), &place.home, &[(b"\0format", &damaged)]);
+
+    let (mut writer, store) = open_default(&place.home);
+    assert_eq!(store.view().unwrap().get(b"a").unwrap().as_deref(), Some(b"1".as_slice()));
+    let told = damage(&store);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].code == FindingCode::Header && told[0].place.contains("format"), "{told:?}");
+    put(&mut writer, &[(b"b", b"2")]);
+    assert_eq!(damage(&store), []);
+    drop((writer, store));
+    assert_eq!(raw_value(&toy(), &place.home, b"\0format"), whole);
+}
+
+fn damage(store: &persist_store::Store) -> Vec<Finding> {
+    let mut told = Vec::new();
+    store.verify(&mut |finding| told.push(finding), &Quiet).unwrap();
+    told.retain(|finding| finding.severity == Severity::Damage);
+    told
+}
+
+#[test]
+fn a_copy_of_the_grant_that_is_missing_or_another_is_corrupt() {
+    let place = place();
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"a", b"1")]);
+    drop((writer, store));
+    let other = b"persist-format-grant 1\nlayer prefix/1 key+1 value+0 provides -\n";
+    let other = [other.as_slice(), blake3::hash(other).as_bytes()].concat();
+    change_raw(&toy(), &place.home, &[(b"\0format", &other)]);
+    fails(open(&toy(), &place.home, &default_request()), ErrorKind::Corrupt, &["another store"]);
 
     let bare = crate::kit::place();
     drop(open_default(&bare.home));
