@@ -351,20 +351,16 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cannot give what is required:", self.engine)?;
-        if !self.missing.is_empty() {
-            write!(f, " missing {};", self.missing.names())?;
-        }
-        for limit in &self.limits {
-            write!(f, " {} {} of {} asked;", limit.name, limit.available, limit.asked)?;
-        }
-        if let Some((asked, offered)) = self.durability {
-            write!(f, " durability {offered} instead of {asked};")?;
-        }
-        for layer in &self.layers {
-            write!(f, " layer {layer} is not in this build;")?;
-        }
-        Ok(())
+        let missing = (!self.missing.is_empty()).then(|| format!("missing {}", self.missing.names()));
+        let limits = self
+            .limits
+            .iter()
+            .map(|limit| format!("{} {} of {} asked", limit.name, limit.available, limit.asked));
+        let durability =
+            self.durability.map(|(asked, offered)| format!("durability {offered} instead of {asked}"));
+        let layers = self.layers.iter().map(|layer| format!("layer {layer} is not in this build"));
+        let all: Vec<_> = missing.into_iter().chain(limits).chain(durability).chain(layers).collect();
+        write!(f, "{} cannot give what is required: {}", self.engine, all.join("; "))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::{Caps, Durability, Error, ErrorKind, Limits, Result, nearest};
+use crate::{Advice, Caps, Durability, Error, ErrorKind, Limits, Result, nearest};
 
 /// What an engine can do. Engines offer rows of the registry that engines own; layers and services are none of theirs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,10 @@ impl OpenMode {
     pub fn check(self, exists: bool) -> Result<bool> {
         match (exists, self) {
             (false, Self::MustExist) => Err(Error::new(ErrorKind::Invalid, "open", "there is no store here")),
-            (true, Self::MustCreate) => Err(Error::new(ErrorKind::Conflict, "open", "a store exists here")),
+            (true, Self::MustCreate) => {
+                let error = Error::new(ErrorKind::Conflict, "open", "a store exists here");
+                Err(error.with_advice(Advice::FixPath))
+            }
             (exists, _) => Ok(exists),
         }
     }

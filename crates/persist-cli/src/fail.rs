@@ -32,8 +32,57 @@ pub(crate) enum Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Error(error)
+        Self::Error(for_people(error))
     }
+}
+
+/// Says what a library cannot know to be wanted: what helps somebody who typed a command.
+fn for_people(error: Error) -> Error {
+    match (error.kind(), error.engine()) {
+        (ErrorKind::Corrupt, Some("flatfile")) if !matches!(error.op(), "doctor" | "import") => {
+            let context = format!("{}; `persist doctor` says what is lost", error.context());
+            with_context(error, context)
+        }
+        (ErrorKind::Io, _) if error.advice() == Advice::Reopen => wrong_path(error),
+        _ => error,
+    }
+}
+
+/// Where the path itself is the trouble, says so: to close and open again would not help.
+fn wrong_path(error: Error) -> Error {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+    let (Some(kind), Some(path)) = (source.map(io::Error::kind), error.path()) else { return error };
+    match kind {
+        io::ErrorKind::NotADirectory => {
+            let part = if path.is_file() { "this is" } else { "a part of this path is" };
+            let context = format!("{part} a file, not a directory");
+            with_context(error, context).with_advice(Advice::FixPath)
+        }
+        io::ErrorKind::NotFound
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::PermissionDenied
+        | io::ErrorKind::ReadOnlyFilesystem
+        | io::ErrorKind::InvalidFilename => error.with_advice(Advice::FixPath),
+        _ => error,
+    }
+}
+
+/// The same error with another sentence.
+pub(crate) fn with_context(error: Error, context: String) -> Error {
+    let mut new = Error::new(error.kind(), error.op(), context).with_advice(error.advice());
+    if let Some(engine) = error.engine() {
+        new = new.with_engine(engine);
+    }
+    if let Some(code) = error.engine_code() {
+        new = new.with_engine_code(code);
+    }
+    if let Some(path) = error.path() {
+        new = new.with_path(path);
+    }
+    if let Some(beat) = error.beat() {
+        new = new.with_beat(beat);
+    }
+    new.with_source(error)
 }
 
 /// A file that the command line names and that cannot be read.

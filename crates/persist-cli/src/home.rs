@@ -58,6 +58,13 @@ fn open_target(target: &Target, watch: &Watch) -> Result<(Writer, Store)> {
 
 /// Opens what was looked at.
 pub(crate) fn negotiate(target: &Target, opened: Opened, watch: &Watch) -> Result<(Writer, Store)> {
+    if opened.offer().durability_max() == Durability::Volatile {
+        let engine = opened.offer().engine;
+        let context = format!(
+            "the engine {engine} keeps nothing when its process ends, and every command is one: name another engine"
+        );
+        return Err(Error::new(ErrorKind::Refused, "open", context).with_engine(engine).into());
+    }
     check_keys(target, &opened)?;
     let (writer, store) = opened.negotiate_watched(&target.request, watch).map_err(Error::from)?;
     target.tell(&store);

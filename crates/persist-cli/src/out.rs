@@ -81,12 +81,17 @@ impl Out {
         }
         match done {
             _ if self.to.is_none() && self.needs_reader => Err(Failure::Pipe),
-            Err(error) if self.to.is_some() => {
-                Err(Error::new(ErrorKind::Io, "write", format!("standard output: {error}")).into())
-            }
+            Err(error) if self.to.is_some() => Err(unwritten(error).into()),
             _ => Ok(()),
         }
     }
+}
+
+/// What keeps results from standard output: a full disk, say.
+fn unwritten(error: io::Error) -> Error {
+    let context = format!("standard output: {error}");
+    let kind = Error::io("write", Path::new(""), error).kind();
+    Error::new(kind, "write", context)
 }
 
 /// Puts bytes in the place of a file, whole and durably (`--out`).

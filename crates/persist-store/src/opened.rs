@@ -331,7 +331,7 @@ fn keyless(refusal: Refusal) -> Error {
     if !refusal.missing.contains(Caps::AEAD) {
         return refusal.into();
     }
-    let context = format!("{refusal} AEAD needs a key, and none was given");
+    let context = format!("{refusal}; AEAD needs a key, and none was given");
     Error::new(ErrorKind::Refused, "negotiate", context).with_engine(refusal.engine).with_source(refusal)
 }
 

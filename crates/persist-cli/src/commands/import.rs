@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use persist::{BundleLimits, Durability, OpenMode, RealDisk};
+use persist::{Advice, BundleLimits, Durability, Error, ErrorKind, OpenMode, RealDisk};
 use serde::Serialize;
 
 use crate::args::{Global, Layers};
 use crate::commands::bundle::{BundleJson, unreadable};
 use crate::commands::init;
-use crate::fail::Result;
+use crate::fail::{Result, with_context};
 use crate::home;
 use crate::out::Out;
 use crate::target::Target;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let limits = BundleLimits { file_bytes, ..BundleLimits::default() };
     let json = if args.dry_run {
         let report = persist::read_bundle(&RealDisk, &args.file, &limits, &watch);
-        let report = report.map_err(|error| unreadable(&args.file, error))?;
+        let report = report.map_err(|error| args.unread(error))?;
         ImportJson::of(BundleJson::of(&args.file, &report))
     } else if args.apply {
         args.apply(global, &limits, &watch)?
@@ -92,6 +92,19 @@ impl Args {
         Global { store: self.home.clone().or_else(|| global.store.clone()), ..global.clone() }
     }
 
+    /// What a bundle that cannot be read means. One that is too long for `--max-bundle` is not the data's fault.
+    fn unread(&self, error: Error) -> Error {
+        let too_long = |mebibytes: u64| {
+            let len = std::fs::metadata(&self.file).map_or(0, |facts| facts.len());
+            len > mebibytes.saturating_mul(1 << 20)
+        };
+        if error.kind() == ErrorKind::TooLarge && self.max_bundle.is_some_and(too_long) {
+            let context = format!("{}: raise --max-bundle", error.context());
+            return with_context(error, context).with_advice(Advice::FixCode);
+        }
+        unreadable(&self.file, error)
+    }
+
     /// Makes a new store.
     fn import(&self, global: &Global, limits: &BundleLimits, watch: &Watch) -> Result<ImportJson> {
         let target = self.layers.ask(Target::of(&self.place(global))?)?;
@@ -99,7 +112,7 @@ impl Args {
         let opened = persist::open_with(&url, &target.options(OpenMode::MustCreate))?;
         let home = opened.describe().home.map(|home| home.display().to_string());
         let done = opened.import(&self.file, &target.request, limits, watch);
-        let done = done.map_err(|error| unreadable(&self.file, error))?;
+        let done = done.map_err(|error| self.unread(error))?;
         let store_id = done.store.map(|store| store.to_string());
         let bundle = BundleJson::of(&self.file, &done.bundle);
         Ok(ImportJson { home, engine: Some(done.engine), store_id, ..ImportJson::of(bundle) })
@@ -109,7 +122,7 @@ impl Args {
     fn apply(&self, global: &Global, limits: &BundleLimits, watch: &Watch) -> Result<ImportJson> {
         home::with(&self.place(global), watch, |writer, store| {
             let done = writer.apply(&self.file, Durability::Durable, limits, watch);
-            let done = done.map_err(|error| unreadable(&self.file, error))?;
+            let done = done.map_err(|error| self.unread(error))?;
             Ok(ImportJson {
                 home: store.home().map(|home| home.display().to_string()),
                 engine: Some(store.engine_name()),

@@ -140,7 +140,10 @@ fn what_is_refused_leaves_everything_as_it_was() {
     place.run(&["import", "a.bundle"]).fails(14, "belongs to engine sqlite");
     place.run(&["import", "a.bundle", "nosuch:copy"]).fails(7, "nosuch");
     place.run(&["import", "a.bundle", "lmdb:copy", "--engine", "sqlite"]).fails(2, "two engines");
-    place.run(&["import", "a.bundle", "copy", "--max-bundle", "0"]).fails(9, "at most 0");
+    place
+        .run(&["import", "a.bundle", "copy", "--max-bundle", "0"])
+        .fails(9, "at most 0")
+        .fails(9, "raise --max-bundle");
     assert_eq!(names(&place), before);
     let told = place.run(&["import", "a.bundle", "copy", "--engine", "lmdb"]).ok();
     assert!(told.text().starts_with("imported into copy (lmdb)\n"), "{}", told.text());

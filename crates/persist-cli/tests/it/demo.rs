@@ -60,7 +60,7 @@ fn the_demo_says_what_it_did_and_where() {
         assert!(text.text().contains(part), "{part}: {}", text.text());
     }
     place.run(&["demo", "--dir", "here", "--engine", "lmdb"]).fails(14, "choose another --dir");
-    place.run(&["demo", "--dir", "there", "--engine", "memory"]).fails(4, "volatile");
+    place.run(&["demo", "--dir", "there", "--engine", "memory"]).fails(4, "keeps nothing");
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn damage_that_costs_nothing_is_told_and_repaired() {
 fn a_loss_is_given_up_only_when_told() {
     let place = patient();
     let name = flip(&place, "branch.dat.", 50_000);
-    place.run(&["get", "large"]).fails(5, "checksum");
+    place.run(&["get", "large"]).fails(5, "checksum").fails(5, "`persist doctor` says what is lost");
     let run = place.run(&["doctor"]);
     assert_eq!(run.code, 5);
     for part in [name.as_str(), "key large", "--repair --accept-loss", "something is lost"] {

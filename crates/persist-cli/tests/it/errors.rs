@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Place, assert_fields};
+use crate::kit::{Place, Run, assert_fields};
 
 fn error(stderr: &str) -> Value {
     let error: Value = serde_json::from_str(stderr).unwrap();
@@ -71,6 +71,49 @@ fn writing_a_file_harms_no_other() {
 }
 
 #[test]
+fn where_a_path_is_the_trouble_another_one_is_asked_for() {
+    let place = Place::with("flatfile");
+    place.write("file", b"text");
+    let path = |args: &[&str], code: i32, what: &str| {
+        place.run(args).fails(code, what).fails(code, "; choose another path");
+    };
+    for args in [
+        &["get", "a"][..],
+        &["init"],
+        &["stats"],
+        &["stats", "--watch"],
+        &["doctor"],
+        &["verify"],
+        &["import", "a.bundle"],
+    ] {
+        path(&[args, &["--store", "file"]].concat(), 3, "this is a file, not a directory");
+    }
+    path(&["demo", "--dir", "file"], 3, "this is a file, not a directory");
+    path(&["init", "--store", "file/below"], 3, "a file, not a directory");
+    path(&["init"], 6, "a store exists here");
+    path(&["get", "a", "--key-file", "nokey"], 3, "nokey");
+    path(&["import", "file", "--dry-run"], 14, "this is no bundle");
+    path(&["import", "file", "copy"], 14, "this is no bundle");
+    path(&["export", "b.bundle", "--since", "file"], 14, "this is no bundle");
+    place.write("conf.toml", b"[stores.a]\npath = \"a\"\nengine = \"flatfile\"\nkey_file = \"nokey\"\n");
+    path(&["get", "a", "--config", "conf.toml"], 3, "nokey");
+    if cfg!(target_os = "linux") {
+        path(&["init", "--store", "/proc/x"], 3, "/proc/x");
+    }
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_wants_space() {
+    let place = Place::with("flatfile");
+    place.run(&["put", "a", "b"]).ok();
+    for args in [&["get", "a"][..], &["scan", "--json"], &["stats"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let run = Run::of(place.command(args).stdout(full).output().unwrap());
+        run.fails(11, "standard output").fails(11, "free space, then repeat");
+    }
+}
+
+#[test]
 fn wrong_command_lines_give_2() {
     let place = Place::with("sqlite");
     for args in [
@@ -98,7 +141,9 @@ fn engines_that_are_not_here_are_named_with_their_feature() {
         place.run(&["demo", "--engine", "rocksdb"]).fails(7, "enable feature `rocksdb`");
     }
     place.run(&["init", "--engine", "nonsense"]).fails(7, "nonsense");
-    place.run(&["init", "--engine", "memory"]).fails(4, "durability volatile");
+    place.run(&["init", "--engine", "memory"]).fails(4, "memory keeps nothing when its process ends");
+    place.run(&["demo", "--engine", "memory"]).fails(4, "memory keeps nothing when its process ends");
+    place.run(&["put", "a", "b", "--store", "memory:"]).fails(4, "name another engine");
     for engine in ["flatfile", "sqlite", "lmdb"] {
         place.run(&["init", "--engine", engine, "--knob", "nonsense=1"]).fails(1, "unknown knob");
     }

@@ -27,7 +27,7 @@ fn engines_are_swapped_finished_and_rolled_back() {
     assert_eq!(report["records"], 1);
     assert_eq!(place.run(&["get", "key"]).ok().text(), "value\n");
     place.run(&["put", "later", "1"]).ok();
-    place.run(&["swap", "--to", "sqlite"]).fails(6, "finish it first");
+    place.run(&["swap", "--to", "sqlite"]).fails(6, "finish it first").fails(6, "change the call");
     let back = place.run(&["swap", "--rollback", "--json"]).ok().objects().remove(0);
     assert_eq!(
         (&back["to_engine"], &back["records_now"], &back["to_epoch"]),

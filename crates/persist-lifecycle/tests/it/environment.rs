@@ -167,12 +167,12 @@ fn engines_are_asked_about_knobs_and_sizes_without_opening() {
         ),
         (
             "engine = 'memory'",
-            "line 1: stores.a.request: memory cannot give what is required: durability volatile instead of durable;",
+            "line 1: stores.a.request: memory cannot give what is required: durability volatile instead of durable",
         ),
         ("mode = 'must_create'", "line 1: stores.a.engine: a store that is created needs an engine"),
         (
             "engine = 'sqlite'\nrequest.required = ['FEED']",
-            "line 3: stores.a.request: sqlite cannot give what is required: missing FEED;",
+            "line 3: stores.a.request: sqlite cannot give what is required: missing FEED",
         ),
     ] {
         let told = told(&format!("[stores.a]\n{text}"));

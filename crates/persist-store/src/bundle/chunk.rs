@@ -1,6 +1,6 @@
 //! Chunks: what a bundle's file is made of, so that a reader can check as it goes and never needs more than one in memory.
 
-use persist_api::{Error, ErrorKind, Result};
+use persist_api::{Advice, Error, ErrorKind, Result};
 use persist_io::DiskFile;
 
 /// The first line of every bundle.
@@ -108,7 +108,7 @@ impl ChunkReader {
         let mut reader = Self { file, len, read: 0, buffer: vec![0; READ_BYTES], from: 0, to: 0 };
         if reader.fill(MAGIC.len())? != Some(MAGIC) {
             let context = "this is no bundle, or not one of a version that this build reads";
-            return Err(Error::new(ErrorKind::Mismatch, "read_bundle", context));
+            return Err(Error::new(ErrorKind::Mismatch, "read_bundle", context).with_advice(Advice::FixPath));
         }
         reader.from = MAGIC.len();
         Ok(reader)

@@ -100,7 +100,8 @@ impl Opened {
             }
             Found::Store(_) => {
                 let context = "a store exists here; a bundle is only imported where there is none";
-                Err(Error::new(ErrorKind::Conflict, "import", context).with_path(&self.home))
+                let error = Error::new(ErrorKind::Conflict, "import", context).with_path(&self.home);
+                Err(error.with_advice(Advice::FixPath))
             }
         }
     }
@@ -209,9 +210,8 @@ impl Import<'_> {
         let engine = self.open_engine(self.home(), OpenMode::OpenOrCreate, true)?;
         if engine.view()?.header().beat.0 > 0 {
             let context = "a store exists here; a bundle is only imported where there is none";
-            return Err(
-                Error::new(ErrorKind::Conflict, "import", context).with_engine(self.opened.offer.engine)
-            );
+            let error = Error::new(ErrorKind::Conflict, "import", context).with_advice(Advice::FixPath);
+            return Err(error.with_engine(self.opened.offer.engine));
         }
         self.copy(&engine)?;
         self.check_content(&engine)?;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{
-    Caps, Driver, Durability, Engine as _, Error, ErrorKind, Grant, Offer, OpenMode, OpenOptions, Probe,
-    Request, Result,
+    Advice, Caps, Driver, Durability, Engine as _, Error, ErrorKind, Grant, Offer, OpenMode, OpenOptions,
+    Probe, Request, Result,
 };
 
 use super::mark::{SwapPlace, SwapState};
@@ -57,7 +57,7 @@ pub(super) fn check(
             SwapState::Flipped => "finish it first, or roll it back",
         };
         let context = format!("the swap {} is not finished: {what}", mark.id);
-        return Err(Error::new(ErrorKind::Conflict, "swap", context));
+        return Err(Error::new(ErrorKind::Conflict, "swap", context).with_advice(Advice::FixCode));
     }
     let mut plan = plan(core, active, target, options)?;
     match &plan.place {
