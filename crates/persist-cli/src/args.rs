@@ -47,6 +47,15 @@ pub(crate) struct Global {
     pub(crate) quiet: bool,
 }
 
+impl Global {
+    /// True if `--store` was typed. The variable is meant for whatever command has a use for it.
+    pub(crate) fn is_store_typed(&self) -> bool {
+        self.store
+            .as_ref()
+            .is_some_and(|store| std::env::var_os("PERSIST_STORE").is_none_or(|var| var != store.as_str()))
+    }
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

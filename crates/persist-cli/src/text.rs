@@ -47,23 +47,21 @@ pub(crate) fn show(bytes: &[u8], as_hex: bool) -> Cow<'_, str> {
     }
 }
 
-/// A number of bytes, short.
+/// A number of bytes, short, and never more than they are.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut amount = bytes as f64 / 1024.0;
-    let mut unit = UNITS[0];
+    let (mut tenths, mut unit) = (u128::from(bytes) * 10 / 1024, UNITS[0]);
     for bigger in UNITS.into_iter().skip(1).take_while(|_| bytes >= 1024 * 1024) {
-        if amount < 1024.0 {
+        if tenths < 10_240 {
             break;
         }
-        amount /= 1024.0;
+        tenths /= 1024;
         unit = bigger;
     }
-    format!("{amount:.1} {unit}")
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]
@@ -97,6 +95,7 @@ mod tests {
         assert_eq!(size(1023), "1023 B");
         assert_eq!(size(1536), "1.5 KiB");
         assert_eq!(size(3 << 20), "3.0 MiB");
-        assert_eq!(size(u64::MAX), "16384.0 PiB");
+        assert_eq!(size((1 << 30) - 1), "1023.9 MiB");
+        assert_eq!(size(u64::MAX), "16383.9 PiB");
     }
 }

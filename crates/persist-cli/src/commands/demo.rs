@@ -131,6 +131,9 @@ impl Args {
 
 /// Creates the store, or goes on with the one that is there.
 fn open(args: &Args, dir: &str, global: &Global, watch: &Watch) -> Result<(Writer, Store, bool)> {
+    if global.is_store_typed() {
+        return Err(Failure::Usage("the demo takes --dir, not --store".to_owned()));
+    }
     let here = Global { store: Some(dir.to_owned()), ..global.clone() };
     let target = Target::of(&here)?;
     let exists = persist::Stamp::read(&persist::RealDisk, Path::new(dir))?.is_some();

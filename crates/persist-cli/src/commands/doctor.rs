@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use persist::{Address, Error, ErrorKind, KNOWN_ENGINES, RealDisk, Stamp};
 
 use crate::args::Global;
-use crate::fail::Result;
+use crate::fail::{Result, with_context};
 use crate::out::Out;
 use crate::target::Target;
 
@@ -27,6 +27,9 @@ pub(super) struct Patient {
     /// Records that can be written again when they are lost.
     #[cfg_attr(not(feature = "flatfile"), allow(dead_code, reason = "there is nothing to repair then"))]
     pub(super) known: Vec<(Vec<u8>, Vec<u8>)>,
+    /// It lies in a home whose stamp is missing or damaged.
+    #[cfg_attr(not(feature = "flatfile"), allow(dead_code, reason = "nothing is told then"))]
+    pub(super) unstamped: bool,
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
@@ -62,22 +65,69 @@ impl Args {
 fn find(url: &str) -> Result<Patient> {
     let present: Vec<&str> = KNOWN_ENGINES.iter().map(|engine| engine.scheme).collect();
     let home = Address::parse(url, &present)?.path;
-    let patient = |stamp: Stamp, dir: PathBuf| Patient { dir, known: stamp.records(), engine: stamp.engine };
-    if let Some(stamp) = Stamp::read(&RealDisk, home)? {
+    let patient = |stamp: Stamp, dir: PathBuf| {
+        let (known, unstamped) = (stamp.records(), false);
+        Patient { dir, known, engine: stamp.engine, unstamped }
+    };
+    let stamp = Stamp::read(&RealDisk, home).map_err(|error| match error.kind() {
+        ErrorKind::Corrupt => {
+            let context = format!("{}{}", error.context(), look_inside(home));
+            with_context(error, context)
+        }
+        _ => error,
+    })?;
+    if let Some(stamp) = stamp {
         let dir = home.join(format!("engine-{}", stamp.epoch));
         return Ok(patient(stamp, dir));
     }
     if is_flatfile(home) {
-        let named = |stamp: &Stamp| home.file_name() == Some(format!("engine-{}", stamp.epoch).as_ref());
+        let is_engine = |name: &str| home.file_name() == Some(name.as_ref());
         // Whose stamp is lost or damaged has none to ask.
         let stamp = home.parent().and_then(|parent| Stamp::read(&RealDisk, parent).ok().flatten());
-        return Ok(match stamp.filter(named) {
-            Some(stamp) => patient(stamp, home.to_path_buf()),
-            None => Patient { engine: "flatfile".to_owned(), dir: home.to_path_buf(), known: Vec::new() },
-        });
+        let unstamped = stamp.is_none() && engine_of(home).is_some();
+        let stamp = stamp.filter(|stamp| is_engine(&format!("engine-{}", stamp.epoch)));
+        let (engine, known, dir) = ("flatfile".to_owned(), Vec::new(), home.to_path_buf());
+        return Ok(
+            stamp.map_or(Patient { engine, dir, known, unstamped }, |stamp| patient(stamp, home.into()))
+        );
+    }
+    if let Some(error) = stampless("doctor", home) {
+        return Err(error.into());
     }
     let what = "there is no store here; name its directory, or the engine-<n> in it if its stamp is lost";
     Err(Error::new(ErrorKind::Invalid, "doctor", what).with_path(home).into())
+}
+
+/// What to say of a home that holds engines and has no stamp.
+pub(super) fn stampless(op: &'static str, home: &Path) -> Option<Error> {
+    let engine = engines(home).pop()?;
+    let engine = engine.file_name().unwrap_or_default().to_string_lossy();
+    let context = format!(
+        "{engine} is here but persist.stamp is missing: put the stamp back, or restore the home{}",
+        look_inside(home)
+    );
+    Some(Error::new(ErrorKind::Corrupt, op, context).with_path(home))
+}
+
+/// Says how to look at an engine of flatfile without the stamp of its home; nothing where there is none.
+fn look_inside(home: &Path) -> String {
+    let engine = engines(home).into_iter().rfind(|dir| is_flatfile(dir));
+    engine.map_or_else(String::new, |dir| {
+        format!("; `persist doctor --store {}` examines what is there", dir.display())
+    })
+}
+
+/// The directories of engines in a home, oldest first.
+fn engines(home: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(home).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found: Vec<_> = entries.filter_map(|path| Some((engine_of(&path)?, path))).collect();
+    found.sort();
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// The epoch in the name of an engine's directory.
+fn engine_of(dir: &Path) -> Option<u64> {
+    dir.file_name()?.to_str()?.strip_prefix("engine-")?.parse().ok()
 }
 
 fn is_flatfile(dir: &Path) -> bool {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::ops::{Bound, RangeInclusive};
-use std::path::Path;
 use std::sync::Arc;
 
 use persist::{Disk, ErrorKind, RealDisk};
@@ -39,7 +38,7 @@ pub(super) fn treat(args: &Args, global: &Global, patient: &Patient, out: &mut O
     } else {
         each("found", &diagnosis.complaints, out)?;
     }
-    summary(dir, &diagnosis, repaired.as_ref(), out)?;
+    summary(patient, &diagnosis, repaired.as_ref(), out)?;
     match diagnosis.verdict {
         Verdict::Empty | Verdict::Whole => Ok(()),
         Verdict::Repairable | Verdict::Lossy | Verdict::Unreadable => Err(Failure::Told(ErrorKind::Corrupt)),
@@ -195,7 +194,13 @@ fn advice(remedy: Remedy) -> &'static str {
     }
 }
 
-fn summary(dir: &Path, diagnosis: &Diagnosis, repaired: Option<&Repaired>, out: &mut Out) -> Result<()> {
+fn summary(
+    patient: &Patient,
+    diagnosis: &Diagnosis,
+    repaired: Option<&Repaired>,
+    out: &mut Out,
+) -> Result<()> {
+    let dir = &patient.dir;
     let Diagnosis { verdict, beat, runs, frames, records, values, closed, left_out, .. } = *diagnosis;
     let kept_in = repaired.and_then(|repaired| repaired.kept_in.as_ref());
     if out.is_json() {
@@ -229,6 +234,10 @@ fn summary(dir: &Path, diagnosis: &Diagnosis, repaired: Option<&Repaired>, out: 
     out.field("newest beat", format_args!("{beat}{}", if closed { ", closed" } else { ", not closed" }))?;
     out.field("runs", format_args!("{runs}, and {frames} frames behind them"))?;
     out.field("verified", format_args!("{records} versions of records, {values} large values"))?;
+    if patient.unstamped {
+        let what = "persist.stamp beside it is missing or damaged: no store opens without, put it back or restore the home";
+        out.field("stamp", what)?;
+    }
     if !diagnosis.aside.is_empty() {
         out.field("moved aside", format_args!("damaged/: {}", diagnosis.aside.join(", ")))?;
     }

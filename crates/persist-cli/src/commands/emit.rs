@@ -46,8 +46,12 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
 fn give(args: &Args, store: &Store, out: &mut Out) -> Result<()> {
     let view = store.view()?;
     let beat = BeatNo(args.beat);
-    let missing =
-        || Error::new(ErrorKind::Invalid, "emit", "no frame arrived with this beat").with_beat(beat);
+    let missing = || {
+        let context = format!(
+            "beat {beat} brought no frame; `persist scan --prefix frame/ --keys-only` lists those that did"
+        );
+        Error::new(ErrorKind::Invalid, "emit", context)
+    };
     let kept = persist_cps::frame(&view, beat)?.ok_or_else(missing)?;
     let bytes = if args.bare { kept.reassemble()? } else { kept.reassemble_received()? };
     let Some(path) = &args.out else { return out.bytes(&bytes) };

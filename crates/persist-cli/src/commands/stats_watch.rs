@@ -79,11 +79,13 @@ pub(crate) fn run(period: Duration, global: &Global, out: &mut Out) -> Result<()
 
 impl Look {
     fn take(home: &Path, at: Duration) -> Result<Self> {
-        let stamp = Stamp::read(&RealDisk, home)?.ok_or_else(|| {
+        let none = || {
             let context =
                 "there is no store here, or one that keeps nothing on disk; `persist init` creates one";
             Error::new(ErrorKind::Invalid, "stats", context).with_path(home)
-        })?;
+        };
+        let stamp = Stamp::read(&RealDisk, home)?
+            .ok_or_else(|| super::doctor::stampless("stats", home).unwrap_or_else(none))?;
         let lock = home.join("lock");
         let held = is_held(&lock);
         let holder = std::fs::read_to_string(&lock).ok().filter(|_| held == Some(true));

@@ -88,24 +88,43 @@ struct StatusJson {
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
+    let mut removed = None;
     let report = home::with(global, &watch, |_, store| {
+        let other =
+            || store.swap_status().map(|status| format!("{} ({})", status.engine, place_name(&status.place)));
         if args.status {
             return Ok(None);
         }
         if args.abort {
+            let other = other();
             store.abort_swap()?;
+            removed =
+                other.map(|other| format!("gave up the swap to {other}; what was copied there is removed"));
             return Ok(None);
         }
         if args.finish {
+            let other = other();
             store.finish_swap()?;
+            removed = other.map(|other| format!("removed {other}"));
             return Ok(None);
         }
         swap(args, store, &watch).map(Some)
     })?;
+    if let Some(removed) = removed.filter(|_| !out.is_json()) {
+        out.line(removed)?;
+    }
     match report {
         Some(report) => tell(&report, out),
         // What is told was not changed since by us; a home that moved is opened where it is.
         None => home::with(global, &watch, |_, store| tell_status(store, out)),
+    }
+}
+
+fn place_name(place: &SwapPlace) -> String {
+    match place {
+        SwapPlace::Here => "here".to_owned(),
+        SwapPlace::Nowhere => "nowhere".to_owned(),
+        SwapPlace::Home(home) => home.display().to_string(),
     }
 }
 
@@ -199,11 +218,7 @@ pub(super) fn tell(report: &SwapReport, out: &mut Out) -> Result<()> {
 
 fn tell_status(store: &Store, out: &mut Out) -> Result<()> {
     let status = store.swap_status();
-    let place = status.as_ref().map(|status| match &status.place {
-        SwapPlace::Here => "here".to_owned(),
-        SwapPlace::Nowhere => "nowhere".to_owned(),
-        SwapPlace::Home(home) => home.display().to_string(),
-    });
+    let place = status.as_ref().map(|status| place_name(&status.place));
     let json = StatusJson {
         swap_id: status.as_ref().map(|status| status.id.to_string()),
         state: status.as_ref().map_or("none", |status| status.state.name()),

@@ -148,10 +148,12 @@ fn print(outcome: &Outcome, out: &mut Out) -> Result<()> {
     out.field("records", format_args!("{} read back, {}", report.records, size(report.engine.bytes)))?;
     let FrameVerifyStat { records, cells, .. } = frames;
     let whole = frames.frames.saturating_add(frames.imported);
-    out.field(
-        "frames",
-        format_args!("{whole} with {records} records and {cells} cells; roots computed anew"),
-    )?;
+    if whole > 0 || *cells > 0 {
+        out.field(
+            "frames",
+            format_args!("{whole} with {records} records and {cells} cells; roots computed anew"),
+        )?;
+    }
     if let Some(digest) = report.digest {
         out.field("digest", digest)?;
     }

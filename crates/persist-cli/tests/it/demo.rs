@@ -92,3 +92,15 @@ fn a_demo_to_an_engine_that_is_not_there_says_so() {
     place.run(&["demo", "--records", "10", "--swap", "flatfile,nosuch"]).fails(7, "nosuch");
     assert!(!place.path().join("demo-store").exists(), "nothing is made for it");
 }
+
+#[test]
+fn the_demo_has_a_directory_of_its_own() {
+    let place = Place::new();
+    place.run(&["demo", "--store", "mine"]).fails(2, "the demo takes --dir, not --store");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    let run = place.command(&["demo", "--records", "10"]).env("PERSIST_STORE", "mine").output().unwrap();
+    assert_eq!(run.status.code(), Some(0));
+    let names: Vec<_> =
+        std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["demo-store"]);
+}

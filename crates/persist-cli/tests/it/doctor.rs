@@ -112,21 +112,47 @@ fn a_loss_is_given_up_only_when_told() {
 }
 
 #[test]
-fn a_store_opens_after_its_own_records_were_given_up() {
+fn a_store_opens_without_its_own_records_and_a_repair_writes_them_again() {
     for store in ["store", "store/engine-1"] {
         let place = patient();
         // The only data block of the run, with the engine's copy of the format grant.
         flip(&place, "branch.ckp.", 310);
-        place.run(&["get", "behind"]).fails(5, "checksum");
-        assert_eq!(place.run(&["doctor", "--repair", "--store", store]).code, 5);
+        assert_eq!(place.run(&["get", "behind"]).ok().text(), "the run\n");
+        let format = |place: &Place| place.run(&["verify"]).text().contains("x00format");
+        assert!(format(&place), "verify says that the copy of the format grant is lost");
+        place.run(&["get", "key"]).fails(5, "checksum");
+        let run = place.run(&["doctor", "--repair", "--json", "--store", store]);
+        let summary = run.objects().pop().unwrap();
+        assert_eq!((&summary["verdict"], &summary["repaired"]["restored"]), (&json!("lossy"), &json!(1)));
+        assert!(!format(&place), "it was written again");
+        place.run(&["get", "key"]).fails(5, "[branch.ckp.00000001]");
+        assert_eq!(place.run(&["get", "behind"]).ok().text(), "the run\n");
         let repair = ["doctor", "--repair", "--accept-loss", "--json", "--store", store];
         let summary = place.run(&repair).ok().objects().pop().unwrap();
-        assert_eq!((&summary["verdict"], &summary["repaired"]["restored"]), (&json!("whole"), &json!(1)));
+        assert_eq!((&summary["verdict"], &summary["repaired"]["restored"]), (&json!("whole"), &json!(0)));
         place.run(&["get", "key"]).fails(8, "key");
         assert_eq!(place.run(&["get", "behind"]).ok().text(), "the run\n");
         place.run(&["put", "key", "again"]).ok();
         place.run(&["verify"]).ok();
     }
+}
+
+#[test]
+fn a_lost_or_damaged_stamp_is_told_alike_and_the_engine_can_be_examined() {
+    let place = patient();
+    let stamp = place.path().join("store/persist.stamp");
+    let look = "`persist doctor --store ./store/engine-1` examines what is there";
+    let mut bytes = std::fs::read(&stamp).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(&stamp, bytes).unwrap();
+    place.run(&["doctor"]).fails(5, "the check line does not fit").fails(5, look);
+    std::fs::remove_file(&stamp).unwrap();
+    for args in [&["get", "key"][..], &["doctor"], &["stats", "--watch"]] {
+        place.run(args).fails(5, "engine-1 is here but persist.stamp is missing: put the stamp back");
+    }
+    place.run(&["doctor"]).fails(5, look);
+    let examined = place.run(&["doctor", "--store", "./store/engine-1"]).ok();
+    assert!(examined.text().contains("persist.stamp beside it is missing or damaged"), "{}", examined.text());
 }
 
 #[test]

@@ -139,6 +139,6 @@ fn emitted_frames_are_the_ingested_ones_container_included() {
     let received = std::fs::read(&files[1]).unwrap();
     let parsed = Frame::parse(&received, &Limits::default()).unwrap();
     assert_eq!((bare.as_slice(), &json["container"]), (parsed.bare_bytes(), &json!(false)));
-    place.run(&["emit", "3"]).fails(1, "no frame arrived with this beat");
+    place.run(&["emit", "3"]).fails(1, "beat 3 brought no frame; `persist scan --prefix frame/ --keys-only`");
     place.run(&["emit", "1", "--json"]).fails(2, "--out");
 }

@@ -38,6 +38,8 @@ fn engines_are_swapped_finished_and_rolled_back() {
     assert_eq!((&done["state"], &done["engine"]), (&json!("none"), &json!("flatfile")));
     assert!(place.run(&["swap", "--to", "sqlite"]).ok().text().contains("flatfile -> sqlite"));
     assert!(place.run(&["swap", "--status"]).ok().text().contains("flatfile (here) is kept"));
+    let done = place.run(&["swap", "--finish"]).ok();
+    assert_eq!(done.text(), "removed flatfile (here)\nthe engine is sqlite; no swap is under way\n");
     place.run(&["verify"]).ok();
 }
 
