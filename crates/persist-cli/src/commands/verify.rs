@@ -46,6 +46,7 @@ pub(crate) struct Outcome {
     pub(crate) damaged: u64,
     pub(crate) unchecked: u64,
     has_root: bool,
+    has_doctor: bool,
 }
 
 pub(crate) fn run(_: &Args, global: &Global, out: &mut Out) -> Result<()> {
@@ -110,7 +111,8 @@ pub(crate) fn check(store: &Store, watch: &Watch, found: &mut dyn FnMut(&Finding
         },
         watch,
     )?;
-    Ok(Outcome { report, frames, damaged, unchecked, has_root })
+    let has_doctor = store.engine_name() == "flatfile";
+    Ok(Outcome { report, frames, damaged, unchecked, has_root, has_doctor })
 }
 
 fn print_finding(finding: &Finding, out: &mut Out) -> Result<()> {
@@ -161,7 +163,11 @@ fn print(outcome: &Outcome, out: &mut Out) -> Result<()> {
         0 => "no damage".to_owned(),
         some => format!("DAMAGE in {some} places"),
     };
-    out.field("result", format_args!("{verdict}, {}", left_over(outcome.unchecked)))
+    out.field("result", format_args!("{verdict}, {}", left_over(outcome.unchecked)))?;
+    if outcome.damaged > 0 && outcome.has_doctor {
+        out.line("`persist doctor` says what is lost")?;
+    }
+    Ok(())
 }
 
 /// How much could not be checked, for people.

@@ -112,6 +112,44 @@ fn a_loss_is_given_up_only_when_told() {
 }
 
 #[test]
+fn one_lost_frame_costs_what_it_may_have_written_and_no_more() {
+    let place = Place::with("flatfile");
+    for n in 1..=30 {
+        place.run(&["put", &format!("k{n}"), &format!("value {n}")]).ok();
+    }
+    let segment = engine(&place).join("branch.idx.00000001");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let at = bytes.windows(8).position(|bytes| bytes == b"value 15").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+
+    assert_eq!(place.run(&["get", "k20"]).ok().text(), "value 20\n");
+    let lost = place.run(&["get", "k3"]).fails(5, "what beat 15 wrote is lost");
+    lost.fails(5, "[branch.idx.00000001]").fails(5, "`persist doctor` says what is lost");
+    place.run(&["put", "k3", "anew"]).ok();
+    assert_eq!(place.run(&["get", "k3"]).ok().text(), "anew\n");
+    place.run(&["stats"]).ok();
+    place.run(&["export", "a.bundle"]).fails(5, "what beat 15 wrote is lost");
+    let verified = place.run(&["verify"]);
+    assert_eq!((verified.code, verified.stderr.as_str()), (5, ""), "{}", verified.text());
+    for part in ["branch.idx.00000001", "result            DAMAGE", "`persist doctor` says what is lost"] {
+        assert!(verified.text().contains(part), "{part}: {}", verified.text());
+    }
+
+    for args in [&["doctor"][..], &["doctor", "--repair"]] {
+        let told = place.run(args);
+        assert!(told.code == 5 && told.text().contains("the rest can be read"), "{}", told.text());
+        assert_eq!(place.run(&["get", "k20"]).ok().text(), "value 20\n");
+        place.run(&["get", "k4"]).fails(5, "what beat 15 wrote is lost");
+    }
+    place.run(&["doctor", "--repair", "--accept-loss"]).ok();
+    assert_eq!(place.run(&["get", "k4"]).ok().text(), "value 4\n");
+    place.run(&["get", "k15"]).fails(8, "k15");
+    place.run(&["verify"]).ok();
+    place.run(&["export", "a.bundle"]).ok();
+}
+
+#[test]
 fn a_store_opens_without_its_own_records_and_a_repair_writes_them_again() {
     for store in ["store", "store/engine-1"] {
         let place = patient();
