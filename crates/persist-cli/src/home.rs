@@ -89,6 +89,16 @@ fn check_keys(target: &Target, opened: &Opened) -> Result<()> {
         .into())
 }
 
+/// From which commit on the holds of a store keep them all, for people.
+pub(crate) fn kept_from(store: &Store) -> std::result::Result<String, Error> {
+    let holds = store.holds()?;
+    let oldest = holds.iter().filter(|hold| !hold.stale).map(|hold| hold.position.0).min();
+    Ok(oldest.map_or_else(
+        || "no hold keeps any".to_owned(),
+        |oldest| format!("holds keep them from commit {} on", oldest.saturating_add(1)),
+    ))
+}
+
 /// A receipt as JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct ReceiptJson {

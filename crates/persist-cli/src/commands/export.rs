@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use persist::{BeatNo, BundleLimits, Error, RealDisk, Store};
+use persist::{Advice, BeatNo, BundleLimits, Error, ErrorKind, RealDisk, Store};
 use persist_store::HoldOptions;
 
 use crate::args::Global;
@@ -69,13 +69,29 @@ impl Args {
         // It is there before the view is, so that no commit falls between the two.
         let hold = self.hold.as_ref().map(|name| store.hold(name, HoldOptions::default())).transpose()?;
         let report = match &base {
-            Some(base) => store.export_since(&self.file, base, watch),
-            None => store.export(&self.file, watch),
-        }?;
+            Some(base) => {
+                let done = store.export_since(&self.file, base, watch);
+                done.or_else(|error| Err(not_kept(error, base.beat, store)?))?
+            }
+            None => store.export(&self.file, watch)?,
+        };
         if let Some(hold) = hold {
             hold.advance(report.manifest.as_base().commit)?;
             hold.flush()?;
         }
         Ok(report)
     }
+}
+
+/// What commits that are not kept mean to somebody who exports: they must have been held by an earlier export.
+fn not_kept(error: Error, beat: BeatNo, store: &Store) -> Result<Error, Error> {
+    if error.kind() != ErrorKind::Stale {
+        return Ok(error);
+    }
+    let context = format!(
+        "the commits after beat {beat} are not all kept, {}: `persist export FILE --hold NAME` first, which is the whole \
+         store and keeps what comes after it; then --since that FILE",
+        home::kept_from(store)?
+    );
+    Ok(Error::new(ErrorKind::Stale, "export", context).with_advice(Advice::FixCode))
 }

@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use persist::{CommitNo, Error, ErrorKind, FeedCommit, Hold, HoldOptions, Op, Store};
+use persist::{Advice, CommitNo, Error, ErrorKind, FeedCommit, Hold, HoldOptions, Op, Store};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -110,28 +110,41 @@ fn look(args: &Args, store: &Store, after: &mut Option<CommitNo>, out: &mut Out)
     if args.forget_holds {
         return Ok(store.forget_holds()?);
     }
-    let Some(name) = &args.hold else {
-        let holds = store.holds()?;
-        let oldest = || holds.iter().filter(|hold| !hold.stale).map(|hold| hold.position).min();
-        let start = after.or_else(oldest).ok_or_else(nobody_holds)?;
-        *after = Some(start);
-        let mut feed = store.feed(start)?;
-        while let Some(commit) = feed.pull()? {
-            Watch::check("tail")?;
-            print(args, &commit, out)?;
-            *after = Some(commit.commit);
+    let Some(name) = &args.hold else { return look_without_hold(args, store, after, out) };
+    let found = store.find_hold(name)?;
+    let stat = found.as_ref().map(Hold::stat).transpose()?;
+    if let (Some(hold), true) = (found, stat.as_ref().is_some_and(|stat| stat.stale)) {
+        if args.release {
+            hold.release()?;
         }
-        return Ok(());
-    };
-    let bounds = store
-        .find_hold(name)?
-        .map_or_else(|| Ok(HoldOptions::default()), |hold| hold.stat().map(|stat| stat.options))?;
-    let hold = store.hold(name, bounds)?;
+        return Err(left_behind(name, args.release).into());
+    }
+    let hold = store.hold(name, stat.map_or_else(HoldOptions::default, |stat| stat.options))?;
     let done = pass(args, &hold, out);
     if args.release && done.is_ok() {
         return Ok(hold.release()?);
     }
     done
+}
+
+/// Prints what anybody's holds keep, and moves none of them.
+fn look_without_hold(args: &Args, store: &Store, after: &mut Option<CommitNo>, out: &mut Out) -> Result<()> {
+    let holds = store.holds()?;
+    let oldest = || holds.iter().filter(|hold| !hold.stale).map(|hold| hold.position).min();
+    let start = after.or_else(oldest).ok_or_else(nobody_holds)?;
+    let newest = store.stats()?.commit;
+    if start > newest && !args.follow {
+        let context = format!("the newest commit is {newest}; --follow waits for those after {start}");
+        return Err(Error::new(ErrorKind::Invalid, "tail", context).into());
+    }
+    *after = Some(start);
+    let mut feed = store.feed(start).or_else(|error| Err(not_kept(error, start, store)?))?;
+    while let Some(commit) = feed.pull()? {
+        Watch::check("tail")?;
+        print(args, &commit, out)?;
+        *after = Some(commit.commit);
+    }
+    Ok(())
 }
 
 /// Prints what the hold keeps and moves it past that, also when it is stopped half way.
@@ -163,7 +176,29 @@ fn pass(args: &Args, hold: &Hold, out: &mut Out) -> Result<()> {
 fn nobody_holds() -> Error {
     let context =
         "nobody holds the feed of this store, so no commit is kept: `persist tail --hold NAME` begins";
-    Error::new(ErrorKind::Stale, "tail", context)
+    Error::new(ErrorKind::Stale, "tail", context).with_advice(Advice::FixCode)
+}
+
+fn left_behind(name: &str, released: bool) -> Error {
+    let then = "`persist tail --hold NAME` takes one anew; begin with what `persist scan` shows";
+    let what = if released { "it is given up now" } else { "`--release` gives it up" };
+    let context = format!(
+        "the hold {name} fell too far behind, and what it needs is not kept any more: {what}, {then}"
+    );
+    Error::new(ErrorKind::Stale, "tail", context).with_advice(Advice::FixCode)
+}
+
+/// What a commit that is not kept means to somebody who follows.
+fn not_kept(error: Error, after: CommitNo, store: &Store) -> Result<Error, Error> {
+    if error.kind() != ErrorKind::Stale {
+        return Ok(error);
+    }
+    let context = format!(
+        "commit {} is not kept, {}: go on from there with --after, or `persist tail --hold NAME` keeps what comes",
+        after.0.saturating_add(1),
+        home::kept_from(store)?
+    );
+    Ok(Error::new(ErrorKind::Stale, "tail", context).with_advice(Advice::FixCode))
 }
 
 fn print(args: &Args, commit: &FeedCommit, out: &mut Out) -> Result<()> {

@@ -91,7 +91,15 @@ fn increments_bring_a_copy_further() {
     place.run(&["import", "0.bundle", "copy", "--apply"]).fails(14, "whole store");
     place.run(&["import", "2.bundle", "other"]).fails(14, "increment");
     place.run(&["export", "4.bundle", "--since", "missing"]).fails(3, "choose another path");
-    place.run(&["export", "4.bundle", "--since", "0.bundle"]).fails(12, "no hold kept it");
+    let refused = place.run(&["export", "4.bundle", "--since", "0.bundle"]);
+    refused
+        .fails(12, "holds keep them from commit")
+        .fails(12, "--hold NAME` first")
+        .fails(12, "; change the call");
+    let never = filled("lmdb");
+    never.run(&["export", "0.bundle"]).ok();
+    never.run(&["put", "key", "newer"]).ok();
+    never.run(&["export", "1.bundle", "--since", "0.bundle"]).fails(12, "no hold keeps any: `persist export");
 }
 
 #[test]

@@ -21,7 +21,11 @@ fn commits_are_printed_from_the_first_hold_on_and_once() {
                    commit 4, beat 4: 2 operations\n  delete\tkey\n  delete range\tfrom be\tbefore bf\n";
         assert_eq!(place.run(&["tail"]).ok().text(), all);
         assert_eq!(place.run(&["tail", "--after", "2"]).ok().text(), all, "without a hold nothing is moved");
-        place.run(&["tail", "--after", "1"]).fails(12, "commit 2");
+        place
+            .run(&["tail", "--after", "1"])
+            .fails(12, "commit 2 is not kept, holds keep them from commit 3 on");
+        place.run(&["tail", "--after", "4"]).ok();
+        place.run(&["tail", "--after", "5"]).fails(1, "the newest commit is 4; --follow");
         assert_eq!(place.run(&["tail", "--hold", "mirror"]).ok().text(), all);
         assert_eq!(place.run(&["tail"]).ok().text(), "commit 5, beat 5: 0 operations\n", "the hold's own");
         place.run(&["put", "other", "\u{1}"]).ok();

@@ -1,6 +1,6 @@
 //! The state at the end of an earlier beat, as far as the store still knows it.
 
-use persist_api::{BeatNo, CommitNo, Engine as _, Error, ErrorKind, Observer, Result};
+use persist_api::{Advice, BeatNo, CommitNo, Engine as _, Error, ErrorKind, Observer, Result};
 
 use super::manifest::BundleBase;
 use crate::Store;
@@ -52,5 +52,5 @@ fn last_commit_of(store: &Store, beat: BeatNo) -> Result<CommitNo> {
 
 fn not_kept(beat: BeatNo, why: &str) -> Error {
     let context = format!("the beats after {beat} are not kept: {why}; export the whole store, with a hold");
-    Error::new(ErrorKind::Stale, "export", context)
+    Error::new(ErrorKind::Stale, "export", context).with_advice(Advice::FixCode)
 }
