@@ -30,6 +30,26 @@ fn encrypted(engine: &str) -> Place {
     place
 }
 
+#[test]
+fn one_lost_frame_does_not_close_an_encrypted_store() {
+    let place = encrypted("flatfile");
+    let run = |args: &[&str]| place.run(&[args, &["--key-file", "key"]].concat());
+    for key in ["lost-key", "later"] {
+        run(&["put", key, "value"]).ok();
+    }
+    let segment = place.path().join("store/engine-1/branch.idx.00000001");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let at = bytes.windows(8).position(|bytes| bytes == b"lost-key").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    assert_eq!(run(&["get", "later"]).ok().text(), "value\n");
+    run(&["get", "word"]).fails(5, "what beat 2 wrote is lost");
+    run(&["put", "word", "anew"]).ok();
+    assert_eq!(run(&["get", "word"]).ok().text(), "anew\n");
+    run(&["stats"]).ok();
+    assert_eq!(run(&["verify"]).code, 5);
+}
+
 /// True if any file below the store holds this text.
 fn lies_open(place: &Place, text: &str) -> bool {
     let mut dirs = vec![place.path().join("store")];

@@ -115,7 +115,7 @@ impl Core {
         drop(state);
         let checks = match active.terms.codec.count_key_checks(engine) {
             Ok(checks) => checks,
-            Err(error) if error.kind() == ErrorKind::Busy => return Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Corrupt) => return Ok(None),
             Err(error) => return Err(error),
         };
         // Beside the feed there is the copy of the format grant, in every store that has a beat, and the checks of keys.

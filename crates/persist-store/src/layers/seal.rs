@@ -110,23 +110,29 @@ fn id_of(sealed: &[u8; SEAL_OVERHEAD]) -> KeyId {
     KeyId(u32::from_le_bytes([a, b, c, d]))
 }
 
-/// The engine's records in which later keys prove themselves.
+/// The engine's records in which later keys prove themselves. With `only_first`, those that can be read: the first key is proved
+/// by the grant, and needs no other.
 ///
 /// # Errors
 /// `Corrupt`, `Io`.
-fn stored_checks(view: &dyn View) -> Result<Vec<[u8; SEAL_OVERHEAD]>> {
+fn stored_checks(view: &dyn View, only_first: bool) -> Result<Vec<[u8; SEAL_OVERHEAD]>> {
     let mut checks = Vec::new();
     let mut odd = None;
-    view.scan(Scan::prefix(KEY_CHECKS), &mut |key, check| match <[u8; SEAL_OVERHEAD]>::try_from(check) {
-        Ok(check) if check_key(id_of(&check)) == key => {
-            checks.push(check);
-            std::ops::ControlFlow::Continue(())
-        }
-        _ => {
-            odd = Some(damaged(key, "it is no check of that key"));
-            std::ops::ControlFlow::Break(())
-        }
-    })?;
+    let scanned =
+        view.scan(Scan::prefix(KEY_CHECKS), &mut |key, check| match <[u8; SEAL_OVERHEAD]>::try_from(check) {
+            Ok(check) if check_key(id_of(&check)) == key => {
+                checks.push(check);
+                std::ops::ControlFlow::Continue(())
+            }
+            _ => {
+                odd = Some(damaged(key, "it is no check of that key"));
+                std::ops::ControlFlow::Break(())
+            }
+        });
+    match scanned {
+        Err(error) if error.kind() == ErrorKind::Corrupt && only_first => {}
+        scanned => scanned?,
+    }
     odd.map_or(Ok(checks), Err)
 }
 
@@ -194,8 +200,9 @@ impl Cipher {
     pub(super) fn of(parameter: &str, keys: &dyn KeyProvider, view: Option<&dyn View>) -> Result<Self> {
         let Parameter { seal, check } = Parameter::parse(parameter)?;
         let mut checks = vec![check];
-        checks.extend(view.map(stored_checks).transpose()?.unwrap_or_default());
         let newest = keys.newest()?;
+        let later = view.map(|view| stored_checks(view, newest == id_of(&check))).transpose()?;
+        checks.extend(later.unwrap_or_default());
         let mut cipher = Self { seal, keys: Vec::new(), missing: BTreeSet::new(), new_check: None };
         for check in &checks {
             let id = id_of(check);
