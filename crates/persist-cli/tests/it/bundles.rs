@@ -68,6 +68,8 @@ fn a_bundle_is_checked_without_a_store() {
     place.run(&["import", "a.bundle", "--dry-run"]).fails(5, "offset");
     std::fs::write(&path, &good[..good.len() - 1]).unwrap();
     place.run(&["import", "a.bundle", "--dry-run"]).fails(5, "a.bundle");
+    std::fs::write(&path, [&good[..], b"x"].concat()).unwrap();
+    place.run(&["import", "a.bundle", "--dry-run"]).fails(5, "something follows the end");
 }
 
 #[test]

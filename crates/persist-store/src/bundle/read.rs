@@ -120,6 +120,9 @@ pub(super) fn read_into(
             let offset = chunks.offset();
             let progress = Progress { phase, done: offset, total: Some(len), unit: "bytes" };
             seen.step("read_bundle", progress)?;
+            if reading.done.is_some() && offset < len {
+                return Err(corrupt_at(offset, "something follows the end"));
+            }
             let Some((kind, payload)) = chunks.next()? else { break };
             reading.chunk(kind, payload, offset)?;
         }
@@ -184,9 +187,6 @@ impl<'r> Reading<'r> {
 
     fn chunk(&mut self, kind: ChunkKind, payload: &[u8], offset: u64) -> Result<()> {
         let refuse = |what: &str| Err(corrupt_at(offset, what));
-        if self.done.is_some() {
-            return refuse("something follows the end");
-        }
         let continues = match kind {
             ChunkKind::Bytes => self.open.is_some(),
             ChunkKind::Manifest => self.manifest.is_some(),
