@@ -98,7 +98,8 @@ checkpoint_after = "1 min"
 - **Format.** TOML or JSON, as the name of the file ends; at most 1 MiB. Both have the same keys. In JSON `null` is as if the key was
   not there.
 - **Strict.** An unknown key, a value of another type, a name that refers to nothing: each is an error with line and key, and
-  with the right name where one is near. All of them are told at once, and nothing is opened.
+  with the right name where one is near. All of them are told at once, and nothing is opened. What an engine says of its settings
+  (knobs, sizes, the request) is told once all of that is right.
 - **Values.** Sizes are whole numbers of bytes, or texts with `B`, `KiB`, `MiB`, `GiB`, `TiB`. Times are texts with `ns`, `us`, `ms`,
   `s`, `min`, `h`, `d`. A number without a unit is no time.
 - **Environment.** A variable that begins with `PERSIST__` overrides one key: upper case, `__` for each dot. `stores.orders.close_wait` is

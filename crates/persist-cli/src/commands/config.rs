@@ -109,7 +109,8 @@ fn tell(failure: Failure, file: &Path, out: &mut Out) -> Result<()> {
         }
     }
     if out.is_json() {
-        let file = file.display().to_string();
+        // As it is where all is right.
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned()).display().to_string();
         out.object(&CheckJson { ok: false, file, stores: Vec::new(), overridden: Vec::new() })?;
     }
     Err(Failure::Told(ErrorKind::Invalid))

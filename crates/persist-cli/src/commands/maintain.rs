@@ -85,6 +85,9 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
             store.key_file.get_or_insert_with(|| keys.clone());
         }
     }
+    if !config.stores.values().any(|store| store.enabled) && !out.is_json() {
+        out.line("no store is enabled")?;
+    }
     let watch = Watch::new(global.quiet);
     let options = RegistryOptions::new(persist::drivers());
     let mut registry = Registry::open(&config, options, Vec::new(), &watch).map_err(Error::from)?;
