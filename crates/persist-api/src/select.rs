@@ -14,7 +14,8 @@ pub struct Selection {
 }
 
 /// Picks the best of several offers: highest active durability, most preferred capabilities granted, fewest of them
-/// emulated, then the name of the engine. The order of the list does not matter.
+/// emulated, then the name of the engine, the largest limits, and the text of the grant. The order of the list does not
+/// matter: it decides only which of two equal grants is named.
 ///
 /// # Errors
 /// All refusals, in the order of the list, when none can grant.
@@ -35,6 +36,9 @@ pub fn select(offers: &[Offer], request: &Request) -> Result<Selection, Vec<Refu
             Reverse((session.caps & request.preferred).bits().count_ones()),
             session.emulated.bits().count_ones(),
             offer.engine,
+            // Two offers of one engine: the larger limits. With equal texts, both grant the same.
+            Reverse(session.limits.named().map(|(_, limit)| limit)),
+            grant.canonical_text(),
         );
         if best.as_ref().is_none_or(|(best_rank, _)| rank < *best_rank) {
             best = Some((rank, Selection { index, grant }));

@@ -227,7 +227,7 @@ proptest! {
         match (select(&offers, &request), select(&turned, &request)) {
             (Ok(one), Ok(two)) => {
                 prop_assert_eq!(offers[one.index].engine, turned[two.index].engine);
-                prop_assert_eq!(&one.grant.session.durability, &two.grant.session.durability);
+                prop_assert_eq!(&one.grant, &two.grant);
                 prop_assert_eq!(one.grant, negotiate(&offers[one.index], &request).unwrap());
             }
             (Err(one), Err(two)) => {
