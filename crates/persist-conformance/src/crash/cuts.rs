@@ -10,6 +10,7 @@ use super::disk::Disk;
 use super::event::{Act, Event, Tree};
 use super::image::{Fate, Kind, write};
 use super::kernel::Recording;
+use super::kill::unfinished;
 use super::parent::{Examiner, Verdict};
 use super::power::{PowerOptions, SESSIONS, Session};
 use super::report::{CrashError, PowerReport, Violation};
@@ -149,10 +150,7 @@ impl Runner<'_> {
                 }
                 None
             }
-            Verdict::Refused(_) if !bounds.created => {
-                report.refused_in_creation += 1;
-                None
-            }
+            Verdict::Refused(why) if !bounds.created => Some(unfinished(&why)),
             Verdict::Refused(why) => Some(("D-1".to_owned(), format!("does not open: {why}"))),
             Verdict::Bad { clause, what } => Some((clause, what)),
         };

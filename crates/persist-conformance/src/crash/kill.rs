@@ -1,4 +1,4 @@
-//! The kill class: SIGKILL at random moments, reopen, compare, go on (contract D-1, D-2, B-1).
+//! The kill class: SIGKILL at random moments, reopen, compare, go on (contract D-1, D-2, B-1, O-2).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -109,6 +109,11 @@ pub fn kill(
 
 type Broken = Option<(String, String)>;
 
+/// The store was never open: what is there is what a creation left, and the next one must come through.
+pub(crate) fn unfinished(why: &str) -> (String, String) {
+    ("O-2".to_owned(), format!("what an unfinished creation left does not open: {why}"))
+}
+
 impl<'r> Victim<'r> {
     fn new(work: &Path, reentry: &'r Reentry, seed: u64, profile: Profile) -> Self {
         Self {
@@ -143,7 +148,7 @@ impl<'r> Victim<'r> {
         }
         let ended =
             running.hear_until(Instant::now() + delay, &mut |word| self.note(word, report, &mut broken));
-        if ended && broken.is_none() && self.home == *order.home {
+        if ended && broken.is_none() {
             let (status, said) = running.finish()?;
             return Err(CrashError::Lost { status: status.to_string(), said });
         }
@@ -175,9 +180,8 @@ impl<'r> Victim<'r> {
                     self.floor = beat;
                 }
             }
-            Word::Fail(_) if !self.created => {
-                report.refused_in_creation += 1;
-                self.home.set_extension(report.refused_in_creation.to_string());
+            Word::Fail(why) if !self.created => {
+                broken.get_or_insert(unfinished(&why));
             }
             Word::Fail(why) => {
                 broken.get_or_insert(("D-1".to_owned(), format!("the workload failed: {why}")));
@@ -197,11 +201,7 @@ impl<'r> Victim<'r> {
                 (self.floor, self.ceiling) = (beat, beat);
                 Ok(None)
             }
-            Verdict::Refused(_) if !self.created => {
-                report.refused_in_creation += 1;
-                self.home.set_extension(report.refused_in_creation.to_string());
-                Ok(None)
-            }
+            Verdict::Refused(why) if !self.created => Ok(Some(unfinished(&why))),
             Verdict::Refused(why) => Ok(Some(("D-1".to_owned(), format!("does not open: {why}")))),
             Verdict::Bad { clause, what } => Ok(Some((clause, what))),
         }

@@ -95,9 +95,6 @@ pub struct KillReport {
     pub seed: u64,
     /// Children killed.
     pub kills: u64,
-    /// Children that were killed before their store was open for the first time and left nothing that opens. The
-    /// runtime clears such leftovers by its stamp.
-    pub refused_in_creation: u64,
     /// Beats acknowledged, over all children.
     pub beats_acknowledged: u64,
     /// Beats that were found although their acknowledgement had not come.
@@ -121,14 +118,13 @@ impl fmt::Display for KillReport {
         write!(
             f,
             "kill {}: seed {}, {} kills, {} homes examined, {} beats acknowledged, {} found beyond the \
-             acknowledgement, {} refused during creation, {} violations",
+             acknowledgement, {} violations",
             self.engine,
             self.seed,
             self.kills,
             self.homes_examined,
             self.beats_acknowledged,
             self.beats_beyond,
-            self.refused_in_creation,
             self.violations.len()
         )?;
         list(f, &self.violations)
@@ -156,8 +152,6 @@ pub struct PowerReport {
     pub cuts: u64,
     /// Images built and opened.
     pub images: u64,
-    /// Images from before the first open had returned that do not open. The runtime clears such leftovers by its stamp.
-    pub refused_in_creation: u64,
     /// Images that showed a beat newer than the newest promised one.
     pub beyond_promise: u64,
     /// Files that are written through shared memory and were filled with zeros or noise in the images.
@@ -187,7 +181,7 @@ impl fmt::Display for PowerReport {
         write!(
             f,
             "power cut {}: seed {}, {} sessions, {} calls ({} syncs), {} beats acknowledged ({} promised), {} cuts, \
-             {} images, {} beyond the promise, {} refused during creation, scratch files {:?}, {} violations",
+             {} images, {} beyond the promise, scratch files {:?}, {} violations",
             self.engine,
             self.seed,
             self.sessions,
@@ -198,7 +192,6 @@ impl fmt::Display for PowerReport {
             self.cuts,
             self.images,
             self.beyond_promise,
-            self.refused_in_creation,
             self.scratch,
             self.violations.len()
         )?;

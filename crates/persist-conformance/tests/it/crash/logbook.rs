@@ -36,6 +36,8 @@ pub(crate) enum Lie {
     HalfBeats,
     /// Leaves a torn tail in the log and appends behind it.
     KeepsTornTail,
+    /// Does not open what its own unfinished creation left.
+    RefusesItsRemains,
 }
 
 pub(crate) struct Logbook(pub(crate) Lie);
@@ -91,7 +93,14 @@ impl Driver for Logbook {
             fs::create_dir(home).map_err(io(home))?;
             sync_dir(lie, home.parent().unwrap())?;
         }
+        let born = home.join("born");
+        if lie == Lie::RefusesItsRemains && born.exists() {
+            return Err(Error::new(ErrorKind::Corrupt, "open", "its creation was not finished"));
+        }
         let path = home.join("log");
+        if lie == Lie::RefusesItsRemains && !path.exists() {
+            fs::write(&born, "").map_err(io(&born))?;
+        }
         let log = Open::new().read(true).write(true).create(true).truncate(false).open(&path);
         let log = log.map_err(io(&path))?;
         sync_dir(lie, home)?;
@@ -115,6 +124,10 @@ impl Driver for Logbook {
             end = bytes.len();
         } else {
             log.set_len(end as u64).and_then(|()| log.sync_all()).map_err(io(&path))?;
+        }
+        if born.exists() {
+            fs::remove_file(&born).map_err(io(&born))?;
+            sync_dir(lie, home)?;
         }
         Ok(Box::new(Book {
             lie,
