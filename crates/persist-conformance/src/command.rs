@@ -5,18 +5,21 @@ use std::process::ExitCode;
 use crate::crash::{self, KillOptions, PowerOptions, Reentry, Subject, child_main_if_asked};
 use crate::fixture::Seeded;
 use crate::registry::{CASES, Class};
-use crate::report::{CaseReport, Outcome};
+use crate::report::{CaseReport, Outcome, crash_json};
 use crate::run::{Filter, run_with};
 use crate::{Failure, Fixture, model};
 
-const USAGE: &str = "usage: [--list] [--case PATTERN] [--class quick|model|kill|power] [--seed N] [--json] [--replay TRACE] [PATTERN]";
+const USAGE: &str = "usage: [--list] [--case PATTERN] [--class quick|model|kill|power] [--seed N] [--json] [--replay TRACE] [--exact] \
+     [PATTERN]";
 
 /// What the arguments ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 struct Asked {
     list: bool,
     json: bool,
     help: bool,
+    exact: bool,
     pattern: Option<String>,
     class: Option<String>,
     replay: Option<String>,
@@ -58,14 +61,19 @@ fn perform(fixture: &dyn Fixture, subject: &Subject<'_>, asked: &Asked) -> ExitC
         None => None,
         Some("quick") => Some(Class::Quick),
         Some("model") => Some(Class::Model),
-        Some("kill") => return killed(subject, fixture.seed()),
-        Some("power") => return cut(subject, fixture.seed()),
+        // These classes have no cases: each is one test.
+        Some(crash @ ("kill" | "power")) if asked.list => {
+            println!("{crash}: test");
+            return ExitCode::SUCCESS;
+        }
+        Some("kill") => return killed(subject, fixture.seed(), asked.json),
+        Some("power") => return cut(subject, fixture.seed(), asked.json),
         Some(other) => {
             eprintln!("there is no class {other}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    let filter = Filter { pattern: asked.pattern.clone(), class };
+    let filter = Filter { pattern: asked.pattern.clone(), exact: asked.exact, class };
     if asked.list {
         for case in CASES.iter().filter(|case| filter.admits(case)) {
             println!("{}: test", case.name);
@@ -129,22 +137,32 @@ fn closing(passed: usize, failed: usize, filtered: usize, twins: usize) {
     );
 }
 
-fn killed(subject: &Subject<'_>, seed: u64) -> ExitCode {
+fn killed(subject: &Subject<'_>, seed: u64, json: bool) -> ExitCode {
     let options = KillOptions { seed, ..KillOptions::from_env() };
-    concluded("kill", &crash::kill(subject, &Reentry::main(), &options), |report| {
+    let engine = subject.driver.scheme();
+    concluded(Crash { class: "kill", engine, json }, &crash::kill(subject, &Reentry::main(), &options), |report| {
         (report.is_clean(), report.to_string())
     })
 }
 
-fn cut(subject: &Subject<'_>, seed: u64) -> ExitCode {
+fn cut(subject: &Subject<'_>, seed: u64, json: bool) -> ExitCode {
     let options = PowerOptions { seed, ..PowerOptions::from_env() };
-    concluded("power", &crash::power_cut(subject, &Reentry::main(), &options), |report| {
+    let engine = subject.driver.scheme();
+    concluded(Crash { class: "power", engine, json }, &crash::power_cut(subject, &Reentry::main(), &options), |report| {
         (report.is_clean(), report.to_string())
     })
+}
+
+/// A crash class that was run, and how it is to be told.
+#[derive(Clone, Copy)]
+struct Crash {
+    class: &'static str,
+    engine: &'static str,
+    json: bool,
 }
 
 fn concluded<T>(
-    class: &str,
+    crash: Crash,
     result: &Result<T, crash::CrashError>,
     read: impl FnOnce(&T) -> (bool, String),
 ) -> ExitCode {
@@ -152,8 +170,13 @@ fn concluded<T>(
         Ok(report) => read(report),
         Err(error) => (false, error.to_string()),
     };
-    println!("{text}\ntest {class} ... {}", if clean { "ok" } else { "FAILED" });
-    closing(usize::from(clean), usize::from(!clean), 0, 0);
+    let Crash { class, engine, json } = crash;
+    if json {
+        println!("{}", crash_json(engine, class, clean, &text));
+    } else {
+        println!("{text}\ntest {class} ... {}", if clean { "ok" } else { "FAILED" });
+        closing(usize::from(clean), usize::from(!clean), 0, 0);
+    }
     ExitCode::from(u8::from(!clean))
 }
 
@@ -173,7 +196,8 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Asked, String> {
                 asked.seed = Some(value()?.parse().map_err(|_| "--seed needs a number".to_owned())?);
             }
             // What `cargo test` may hand to any test binary.
-            "--nocapture" | "--no-capture" | "--quiet" | "-q" | "--show-output" | "--exact" => {}
+            "--nocapture" | "--no-capture" | "--quiet" | "-q" | "--show-output" => {}
+            "--exact" => asked.exact = true,
             plain if !plain.starts_with('-') => asked.pattern = Some(plain.to_owned()),
             other => return Err(format!("unknown argument {other}")),
         }
@@ -195,6 +219,7 @@ mod tests {
         let asked = parsed("--seed 7 --class model --json beats").unwrap();
         assert_eq!((asked.seed, asked.class.as_deref(), asked.json), (Some(7), Some("model"), true));
         assert_eq!(asked.pattern.as_deref(), Some("beats"));
+        assert!(parsed("--exact beats::empty_beat_is_ordinary").unwrap().exact);
         assert!(parsed("--seed").is_err() && parsed("--seed x").is_err() && parsed("--wat").is_err());
     }
 }

@@ -25,7 +25,7 @@
 //!     }
 //! }
 //!
-//! let filter = Filter { pattern: Some("beats::".into()), class: None };
+//! let filter = Filter { pattern: Some("beats::".into()), ..Filter::default() };
 //! let report = run(&Mine(MemoryDriver::new()), &filter);
 //! assert!(report.is_ok(), "{}", report.failures());
 //! ```

@@ -136,6 +136,13 @@ impl Report {
     }
 }
 
+/// A run of a crash class as one JSON object: `engine, class, outcome, message`, where the message is the whole report.
+pub(crate) fn crash_json(engine: &str, class: &str, clean: bool, report: &str) -> String {
+    let outcome = quoted(if clean { "passed" } else { "failed" });
+    let (engine, class, report) = (quoted(engine), quoted(class), quoted(report));
+    format!("{{\"engine\":{engine},\"class\":{class},\"outcome\":{outcome},\"message\":{report}}}")
+}
+
 /// Text as a JSON string.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);

@@ -13,6 +13,8 @@ use crate::{CaseResult, Failure, Fixture, twins};
 pub struct Filter {
     /// Only cases whose name contains this.
     pub pattern: Option<String>,
+    /// The pattern is the whole name.
+    pub exact: bool,
     /// Only cases of this class.
     pub class: Option<Class>,
 }
@@ -21,8 +23,10 @@ impl Filter {
     /// True if the case is to be run.
     #[must_use]
     pub fn admits(&self, case: &Case) -> bool {
-        self.pattern.as_ref().is_none_or(|pattern| case.name.contains(pattern.as_str()))
-            && self.class.is_none_or(|class| case.class() == class)
+        let matches = |pattern: &str| {
+            if self.exact { case.name == pattern } else { case.name.contains(pattern) }
+        };
+        self.pattern.as_deref().is_none_or(matches) && self.class.is_none_or(|class| case.class() == class)
     }
 }
 

@@ -154,7 +154,7 @@ fn engine(args: &Args, global: &Global, driver: Arc<dyn Driver>, out: &mut Out) 
             Some(ClassArg::Model) => Some(Class::Model),
             _ => None,
         };
-        let filter = Filter { pattern: args.case.clone(), class };
+        let filter = Filter { pattern: args.case.clone(), class, ..Filter::default() };
         let mut stopped = Ok(());
         let report = run_with(&subject, &filter, &mut |case| {
             if stopped.is_ok() {

@@ -72,7 +72,7 @@ fn every_body_runs_on_the_full_engine_and_every_twin_on_the_bare_one() {
 
 #[test]
 fn filters_and_json() {
-    let filter = Filter { pattern: Some("count_from_one".to_owned()), class: None };
+    let filter = Filter { pattern: Some("count_from_one".to_owned()), ..Filter::default() };
     let report = run(&*honest(Base::Bare), &filter);
     assert_eq!(report.cases.len(), 1);
     assert!(matches!(report.cases[0].outcome, Outcome::Passed));
