@@ -70,12 +70,13 @@ impl Driver for MemoryDriver {
     }
 
     fn open(&self, home: &Path, options: &OpenOptions, _seen: &dyn Observer) -> Result<Box<dyn Engine>> {
-        self.check(options)?;
+        let ours = |error: Error| error.with_engine(SCHEME).with_path(home);
+        self.check(options).map_err(|error| error.with_engine(SCHEME))?;
         let mut homes = self.homes.lock();
-        options.mode.check(homes.contains_key(home)).map_err(|error| error.with_path(home))?;
+        options.mode.check(homes.contains_key(home)).map_err(ours)?;
         let core = Arc::clone(homes.entry(home.to_path_buf()).or_default());
         let held = core.lock().ok_or_else(|| {
-            Error::new(ErrorKind::Locked, "open", "this process has it open already").with_path(home)
+            ours(Error::new(ErrorKind::Locked, "open", "this process has it open already"))
         })?;
         Ok(Box::new(MemoryEngine::new(held, options)))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use persist_api::{
-    Beat, BeatGate, BeatHeader, BeatNo, Caps, Engine, Error, Finding, Observer, Offer, OpenOptions, Progress,
+    Beat, BeatGate, BeatHeader, BeatNo, Durability, Engine, Error, Finding, Observer, Offer, OpenOptions, Progress,
     Result, Stats, VerifyStat, View, ViewLedger,
 };
 use rpds::RedBlackTreeMapSync;
@@ -76,6 +76,11 @@ impl MemoryEngine {
     }
 }
 
+/// An error of the contract's own guards, as ours.
+fn named(error: Error) -> Error {
+    error.with_engine(SCHEME)
+}
+
 impl Engine for MemoryEngine {
     fn offer(&self) -> &Offer {
         &self.offer
@@ -83,15 +88,12 @@ impl Engine for MemoryEngine {
 
     fn begin_beat(&self, header: BeatHeader) -> Result<Box<dyn Beat + '_>> {
         if header.durability > self.offer.durability_max() {
-            return Err(Error::unsupported(
-                "begin_beat",
-                Caps::DURABLE.rows().next().map_or("", |cap| cap.name),
-            )
-            .with_engine(SCHEME));
+            let cap = if header.durability == Durability::Durable { "DURABLE" } else { "BUFFERED" };
+            return Err(Error::unsupported("begin_beat", cap).with_engine(SCHEME));
         }
-        let ticket = self.gate.enter()?;
+        let ticket = self.gate.enter().map_err(named)?;
         let base = self.root();
-        header.check_follows(&base.header, self.importing)?;
+        header.check_follows(&base.header, self.importing).map_err(named)?;
         Ok(Box::new(MemoryBeat::new(self, ticket, base, header)))
     }
 
@@ -100,7 +102,7 @@ impl Engine for MemoryEngine {
     }
 
     fn view(&self) -> Result<Box<dyn View>> {
-        let lease = self.ledger.open(BeatNo(0))?;
+        let lease = self.ledger.open(BeatNo(0)).map_err(named)?;
         let root = self.root();
         lease.pin(root.header.beat);
         Ok(Box::new(MemoryView::new(root, Arc::clone(&self.held), lease)))
@@ -133,7 +135,7 @@ impl Engine for MemoryEngine {
     fn close(self: Box<Self>) -> Result<(), (Box<dyn Engine>, Error)> {
         match self.ledger.wait_until_closed(self.close_wait) {
             Ok(()) => Ok(()),
-            Err(error) => Err((self, error.with_engine(SCHEME))),
+            Err(error) => Err((self, named(error))),
         }
     }
 }
