@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Every entry below a directory: files with their bytes, directories with `None`. A missing directory has none.
@@ -70,19 +70,37 @@ pub(crate) fn cut(path: &Path, length: u64) -> io::Result<()> {
     fs::OpenOptions::new().write(true).open(path)?.set_len(length)
 }
 
-/// Inverts the byte in the middle of a file.
-pub(crate) fn flip_middle(path: &Path) -> io::Result<()> {
-    let mut bytes = fs::read(path)?;
-    let middle = bytes.len() / 2;
-    if let Some(byte) = bytes.get_mut(middle) {
-        *byte ^= 0xff;
+/// Inverts one byte, in place: what has the file mapped sees it change.
+pub(crate) fn flip(path: &Path, offset: u64) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(&mut byte)?;
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(&[!byte[0]])
+}
+
+/// A place amid the dense bytes of each file below a directory that holds at least so many of them. Dense are blocks
+/// without eight equal bytes in a row: values, and hardly anything else.
+pub(crate) fn dense_places(dir: &Path, least: usize) -> io::Result<Vec<(PathBuf, u64)>> {
+    const BLOCK: usize = 512;
+    let mut places = Vec::new();
+    for (name, bytes) in listing(dir)? {
+        let bytes = bytes.unwrap_or_default();
+        let is_dense = |block: &[u8]| !block.windows(8).any(|run| run.iter().all(|byte| run.first() == Some(byte)));
+        let blocks = bytes.chunks_exact(BLOCK).enumerate().filter(|(_, block)| is_dense(block));
+        let blocks: Vec<usize> = blocks.map(|(number, _)| number).collect();
+        if blocks.len() * BLOCK >= least {
+            // Not in the middle, which lies between two values where there are four.
+            let block = blocks.get(blocks.len() * 3 / 8).copied().unwrap_or_default();
+            places.push((name, (block * BLOCK + BLOCK / 2) as u64));
+        }
     }
-    fs::write(path, bytes)
+    Ok(places)
 }
 
 /// Appends bytes to a file.
 pub(crate) fn append(path: &Path, more: &[u8]) -> io::Result<()> {
-    use std::io::Write as _;
     fs::OpenOptions::new().append(true).open(path)?.write_all(more)
 }
 

@@ -8,6 +8,7 @@ use persist_api::{
     View,
 };
 
+use crate::rng::Rng;
 use crate::{Failure, Fixture, Home};
 
 /// A key and its value.
@@ -147,6 +148,12 @@ pub(crate) fn cursor_rows(view: &dyn View, scan: Scan<'_>) -> Result<Vec<Row>, E
         rows.push((cursor.key().to_vec(), cursor.value().to_vec()));
     }
     Ok(rows)
+}
+
+/// Bytes that no engine can store in less room.
+pub(crate) fn dense(length: usize, seed: u64) -> Vec<u8> {
+    let mut rng = Rng::new(seed);
+    std::iter::repeat_with(|| rng.next().to_le_bytes()).flatten().take(length).collect()
 }
 
 /// Closes, dropping what comes back on failure.

@@ -2,9 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use persist_api::{BeatNo, Caps, CompactScope, Durability, Engine, Error, ErrorKind, KeyRange, Quiet, Scan};
+use persist_api::{
+    BeatNo, Caps, CompactScope, Durability, Engine, Error, ErrorKind, KeyRange, Quiet, Request,
+    Scan,
+};
 
-use crate::kit::{Stand, begin, commit, get, offer, put_keys};
+use crate::kit::{Stand, begin, commit, get, offer, pattern, put_keys};
 use crate::registry::{CEILING, Need};
 use crate::{CaseResult, Failure, Fixture, check, check_eq, files, refused};
 
@@ -13,6 +16,8 @@ pub(crate) fn run(need: Need, fx: &dyn Fixture) -> CaseResult {
     match need {
         Need::Disk => no_disk(fx),
         Need::Ceiling => no_ceiling(fx),
+        Need::ValueEdge => beyond_the_affordable(fx, 1),
+        Need::BeatEdge => beyond_the_affordable(fx, 20),
         Need::Cap(Caps::ORDERED) => unordered(fx),
         Need::Cap(Caps::PREFIX_SCAN) => no_prefix_scan(fx),
         Need::Cap(Caps::CHECKPOINT) => verb(fx, "checkpoint", |engine, _| engine.checkpoint().map(drop)),
@@ -29,6 +34,7 @@ pub(crate) fn run(need: Need, fx: &dyn Fixture) -> CaseResult {
         Need::Cap(Caps::BUFFERED) => not_buffered(fx),
         Need::Cap(Caps::READ_OWN) => no_read_own(fx),
         Need::Cap(Caps::DELETE_RANGE) => no_delete_range(fx),
+        Need::Cap(Caps::CRC32C) => no_checksums(fx),
         Need::Cap(Caps::LONG_KEYS) => no_long_keys(fx),
         Need::Cap(Caps::ZERO_COPY) => no_zero_copy(fx),
         Need::Cap(other) => Err(Failure::new(format!("no twin is written for {}", other.names()))),
@@ -86,6 +92,20 @@ fn no_ceiling(fx: &dyn Fixture) -> CaseResult {
     for turn in 0..8_u8 {
         let done = commit(&*engine, |beat| beat.put_record(&[turn], &value));
         check!(done.is_ok(), "no ceiling is promised, and one is met: {:?}", done.err());
+    }
+    Ok(())
+}
+
+/// Where no edge is in reach, 20 MiB in so many records of one beat are ordinary.
+fn beyond_the_affordable(fx: &dyn Fixture, records: u32) -> CaseResult {
+    let at = Stand::new(fx);
+    let engine = at.open()?;
+    let value = pattern((20 << 20) / records as usize, 241);
+    commit(&*engine, |beat| (0..records).try_for_each(|n| beat.put_record(&n.to_be_bytes(), &value)))?;
+    let view = engine.view()?;
+    for n in 0..records {
+        let same = view.get_record(&n.to_be_bytes())?.is_some_and(|found| *found == *value);
+        check!(same, "record {n} of a beat of 20 MiB differs");
     }
     Ok(())
 }
@@ -158,6 +178,19 @@ fn no_long_keys(fx: &dyn Fixture) -> CaseResult {
     refused(beat.put_record(&vec![b'L'; 65_535], b"v"), ErrorKind::TooLarge, "a long key")?;
     drop(beat);
     unchanged(&*engine)
+}
+
+/// Who requires checksums is told that there are none, and nothing is granted in their place.
+fn no_checksums(fx: &dyn Fixture) -> CaseResult {
+    let request =
+        Request { required: Caps::CRC32C, durability: Durability::Volatile, ..Request::default() };
+    match fx.negotiate(&offer(fx), &request) {
+        Ok(grant) => Err(Failure::new(format!("granted without checksums: {}", grant.canonical_text()))),
+        Err(refusal) => {
+            check_eq!(refusal.missing, Caps::CRC32C, "what the refusal names as missing");
+            Ok(())
+        }
+    }
 }
 
 /// Reads copy, and give the right bytes.

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use persist_api::{
     BackupStat, Beat, BeatGate, BeatHeader, BeatNo, BeatReceipt, BeatTicket, Caps, Driver, Durability,
-    Engine, Error, ErrorKind, Finding, FindingCode, Health, KeyRange, Limits, Observer, Offer, OpenOptions,
-    Probe, Progress, Result, Stats, Value, VerifyStat, View, ViewLedger,
+    Engine, Error, ErrorKind, Finding, FindingCode, Health, KeyRange, Limits, Observer, Offer, OpenMode,
+    OpenOptions, Probe, Progress, Result, Stats, Value, VerifyStat, View, ViewLedger,
 };
 
 use image::{
@@ -46,7 +46,6 @@ impl Driver for TinyDriver {
     }
 
     fn probe(&self, home: &Path) -> Result<Probe> {
-        let mut ours = 0;
         match fs::read_dir(home) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Probe::Empty),
             Err(error) => return Err(io("probe", home)(error)),
@@ -56,19 +55,13 @@ impl Driver for TinyDriver {
                     if ![IMAGE, NEW_IMAGE, LOCK].iter().any(|known| name == *known) {
                         return Ok(Probe::Foreign { what: format!("{} is not ours", name.display()) });
                     }
-                    ours += 1;
                 }
             }
         }
-        if ours == 0 {
-            return Ok(Probe::Empty);
-        }
         let path = home.join(IMAGE);
         match File::open(&path) {
-            // The lock comes first and the image last: the creation was interrupted, and the next open repeats it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Probe::Mine { needs_recovery: true })
-            }
+            // The lock comes first and the image last: without it nothing was ever created here.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Probe::Empty),
             Err(error) => Err(io("probe", &path)(error)),
             Ok(file) => {
                 let mut magic = Vec::new();
@@ -85,18 +78,16 @@ impl Driver for TinyDriver {
 
     fn open(&self, home: &Path, options: &OpenOptions, _seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         options.check_knobs(&[])?;
-        let found = options.mode.check_probe(self.probe(home)?);
-        if !found.map_err(|error| error.with_engine(SCHEME).with_path(home))? {
-            create_dir(home).map_err(io("open", home))?;
-        }
+        admit(home, options.mode)?;
+        create_dir(home).map_err(io("open", home))?;
         let lock = lock(home)?;
-        let state = match read_image(home)? {
-            Some(state) => {
-                // A killed process may have got as far as the rename. What we show from here on must stay.
-                sync_dir(home).map_err(io("open", home))?;
-                state
-            }
-            None => create_image(home).map_err(io("open", home))?,
+        let state = if admit(home, options.mode)? {
+            // A killed process may have got as far as the rename. What we show from here on must stay.
+            sync_dir(home).map_err(io("open", home))?;
+            let lost = || refusal(ErrorKind::Corrupt, "open", "the image is gone").with_path(home);
+            read_image(home)?.ok_or_else(lost)?
+        } else {
+            create_image(home).map_err(io("open", home))?
         };
         let offer = offer(options);
         Ok(Box::new(TinyEngine {
@@ -113,6 +104,11 @@ impl Driver for TinyDriver {
     }
 }
 
+/// True if a store is there; an error if the mode, or anybody, must leave alone what is there.
+fn admit(home: &Path, mode: OpenMode) -> Result<bool> {
+    mode.check_probe(TinyDriver.probe(home)?).map_err(|error| error.with_engine(SCHEME).with_path(home))
+}
+
 fn offer(options: &OpenOptions) -> Offer {
     Offer {
         engine: SCHEME,
@@ -127,7 +123,8 @@ fn offer(options: &OpenOptions) -> Offer {
             | Caps::READ_OWN
             | Caps::DELETE_RANGE
             | Caps::LONG_KEYS
-            | Caps::BACKUP,
+            | Caps::BACKUP
+            | Caps::CRC32C,
         limits: Limits {
             key_bytes_max: 65_535,
             value_bytes_max: 1 << 20,
@@ -213,7 +210,8 @@ impl Engine for TinyEngine {
     }
 
     fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
-        if TinyDriver.probe(into)? != Probe::Empty {
+        let there = fs::read_dir(into).map(|mut entries| entries.next().is_some());
+        if there.unwrap_or_else(|error| error.kind() != std::io::ErrorKind::NotFound) {
             return Err(Error::occupied("backup", into).with_engine(SCHEME));
         }
         let state = Arc::clone(&self.state());

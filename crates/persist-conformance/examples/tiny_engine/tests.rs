@@ -1,10 +1,12 @@
 //! What the suite cannot ask of an engine through the contract: damage to the byte, and a disk that fails. And that
 //! the walk-through quotes this code as it is.
 
-use persist_api::{Beat, Driver, Durability, Engine, ErrorKind, OpenOptions, Quiet, Result};
+use persist_api::{
+    Beat, Driver, Durability, Engine, ErrorKind, OpenMode, OpenOptions, Probe, Quiet, Result,
+};
 
-use super::TinyDriver;
-use super::image::{IMAGE, decode};
+use super::image::{IMAGE, NEW_IMAGE, decode};
+use super::{LOCK, TinyDriver};
 
 fn open(home: &std::path::Path) -> Box<dyn Engine> {
     TinyDriver.open(home, &OpenOptions::default(), &Quiet).unwrap()
@@ -49,6 +51,37 @@ fn a_failed_write_poisons_the_engine_and_reads_go_on() {
     let view = engine.view().unwrap();
     assert_eq!(view.header().beat.0, 1);
     assert!(view.get_record(b"before").unwrap().is_some() && view.get_record(b"lost").unwrap().is_none());
+}
+
+/// Clauses O-2 and O-4: the lock, and an image that was never renamed.
+#[test]
+fn what_an_unfinished_creation_left_is_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = [(LOCK, "process 1"), (NEW_IMAGE, "TINY")];
+    for (name, text) in left {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    assert_eq!(TinyDriver.probe(dir.path()).unwrap(), Probe::Empty);
+    let with = |mode| TinyDriver.open(dir.path(), &OpenOptions { mode, ..OpenOptions::default() }, &Quiet);
+    assert_eq!(with(OpenMode::MustExist).err().unwrap().kind(), ErrorKind::Invalid);
+    for (name, text) in left {
+        assert_eq!(std::fs::read_to_string(dir.path().join(name)).unwrap(), text, "it was left alone");
+    }
+    assert!(!dir.path().join(IMAGE).exists());
+    drop(with(OpenMode::MustCreate).unwrap());
+    assert_eq!(with(OpenMode::MustCreate).err().unwrap().kind(), ErrorKind::Conflict);
+}
+
+/// Clause M-2: a target that holds anything, though the probe calls it empty.
+#[test]
+fn no_backup_over_what_an_unfinished_creation_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(&dir.path().join("home"));
+    let into = dir.path().join("backup");
+    std::fs::create_dir(&into).unwrap();
+    std::fs::write(into.join(LOCK), "process 1").unwrap();
+    assert_eq!(engine.backup(&into, &Quiet).unwrap_err().kind(), ErrorKind::Mismatch);
+    assert!(!into.join(IMAGE).exists());
 }
 
 #[test]

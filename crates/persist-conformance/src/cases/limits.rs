@@ -1,28 +1,62 @@
 //! Sizes at, and one beyond, what is offered; and the ceiling.
 //!
-//! Limits of gigabytes cannot be reached in a test. A case that finds one above [`AFFORDABLE`] checks that sizes far
-//! beyond a page work, and says so by its name: the edge itself is then out of reach.
+//! Up to [`AFFORDABLE`] an edge is tried from both sides. Beyond it, one byte too many is tried with zeros that nobody
+//! touches, up to [`UNTOUCHED`]. An edge beyond that, or no edge at all, is no test of these cases: their twin runs and
+//! shows that sizes above [`AFFORDABLE`] work.
 
-use persist_api::{Beat, Engine, Error, ErrorKind, Scan};
+use persist_api::{Beat, Engine, Error, ErrorKind, Limits, Scan};
 
-use crate::kit::{Stand, begin, commit, get, next_header, pattern, put, put_keys, rows};
+use crate::kit::{Stand, begin, commit, dense, get, next_header, pattern, put, put_keys, rows};
 use crate::registry::CEILING;
-use crate::rng::Rng;
 use crate::{CaseResult, Failure, Fixture, check, check_eq, refused};
 
 /// Limits up to this many bytes are tested at their very edge.
-const AFFORDABLE: u64 = 16 << 20;
+pub(crate) const AFFORDABLE: u64 = 16 << 20;
 
-/// The limit as a length, where its edge can be tried.
+/// The system gives zeros up to this length for nothing, as long as nobody touches them; an engine refuses before it does.
+const UNTOUCHED: u64 = 1 << 32;
+
+/// The limit as a length, where both sides of its edge can be tried.
 fn edge(limit: u64) -> Option<usize> {
     usize::try_from(limit).ok().filter(|_| limit <= AFFORDABLE)
+}
+
+/// True if a value one byte too long can be had.
+pub(crate) fn value_edge_is_in_reach(limits: &Limits) -> bool {
+    limits.value_bytes_max < UNTOUCHED
+}
+
+/// True if a beat one byte too large can be had.
+pub(crate) fn beat_edge_is_in_reach(limits: &Limits) -> bool {
+    edge(limits.beat_bytes_max).is_some() || one_over_a_beat(limits).is_some()
+}
+
+/// The lengths of a key and a value, each within its limit, that are together one byte more than a beat may stage.
+fn one_over_a_beat(limits: &Limits) -> Option<(u64, u64)> {
+    let both = limits.beat_bytes_max.checked_add(1).filter(|both| *both <= UNTOUCHED)?;
+    let key = both.saturating_sub(limits.value_bytes_max).max(1);
+    (key <= limits.key_bytes_max.min(AFFORDABLE)).then(|| (key, both.saturating_sub(key)))
+}
+
+/// So many zeros.
+fn zeros(length: u64) -> Result<Vec<u8>, Failure> {
+    let lacking = || Failure::new(format!("this machine has no room for {length} bytes that nobody touches"));
+    let length = usize::try_from(length).map_err(|_| lacking())?;
+    Vec::<u8>::new().try_reserve_exact(length).map_err(|_| lacking())?;
+    Ok(vec![0; length])
+}
+
+/// The length of the longest key.
+fn longest_key(engine: &dyn Engine) -> Result<usize, Failure> {
+    let most = engine.offer().limits.key_bytes_max;
+    edge(most).ok_or_else(|| Failure::new(format!("keys up to {most} bytes are on offer: {AFFORDABLE} are enough")))
 }
 
 /// The longest key that is offered works: put, read, scanned, deleted.
 pub(crate) fn longest_key_works(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
-    let length = edge(engine.offer().limits.key_bytes_max).unwrap_or(70_000);
+    let length = longest_key(&*engine)?;
     let key = vec![b'k'; length];
     put(&*engine, [(&key, "long")])?;
     check_eq!(get(&*engine, &key)?, Some(b"long".to_vec()), "the record with a key of {length} bytes");
@@ -35,7 +69,7 @@ pub(crate) fn longest_key_works(fx: &dyn Fixture) -> CaseResult {
 pub(crate) fn longest_key_is_scanned_whole(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
-    let length = edge(engine.offer().limits.key_bytes_max).unwrap_or(70_000);
+    let length = longest_key(&*engine)?;
     let one = vec![b'k'; length];
     let two = [&vec![b'k'; length.saturating_sub(1)], b"l".as_slice()].concat();
     put(&*engine, [(&one, "1"), (&two, "2")])?;
@@ -58,7 +92,7 @@ fn too_large(
 pub(crate) fn longer_key_is_too_large(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
-    let Some(length) = edge(engine.offer().limits.key_bytes_max) else { return Ok(()) };
+    let length = longest_key(&*engine)?;
     too_large(&*engine, "a key one byte too long", |beat| beat.put_record(&vec![1; length + 1], b"v"))?;
     Ok(())
 }
@@ -67,7 +101,7 @@ pub(crate) fn longer_key_is_too_large(fx: &dyn Fixture) -> CaseResult {
 pub(crate) fn longer_key_is_too_large_to_delete(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
-    let Some(length) = edge(engine.offer().limits.key_bytes_max) else { return Ok(()) };
+    let length = longest_key(&*engine)?;
     too_large(&*engine, "a key one byte too long to delete", |beat| {
         beat.delete_record(&vec![1; length + 1])
     })?;
@@ -78,9 +112,10 @@ pub(crate) fn longer_key_is_too_large_to_delete(fx: &dyn Fixture) -> CaseResult 
 pub(crate) fn too_large_names_the_limit(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
-    let Some(length) = edge(engine.offer().limits.key_bytes_max) else { return Ok(()) };
+    let length = longest_key(&*engine)?;
     let mut beat = begin(&*engine)?;
-    let Err(error) = beat.put_record(&vec![1; length + 1], b"v") else { return Ok(()) };
+    let put = beat.put_record(&vec![1; length + 1], b"v");
+    let error = refused(put, ErrorKind::TooLarge, "a key one byte too long")?;
     check!(error.context().contains(&length.to_string()), "the error does not name {length}: {error}");
     Ok(())
 }
@@ -89,7 +124,7 @@ pub(crate) fn too_large_names_the_limit(fx: &dyn Fixture) -> CaseResult {
 pub(crate) fn too_large_poisons_its_beat_only(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
-    let Some(length) = edge(engine.offer().limits.key_bytes_max) else { return Ok(()) };
+    let length = longest_key(&*engine)?;
     let mut beat = begin(&*engine)?;
     beat.put_record(b"first", b"1")?;
     check!(beat.put_record(&vec![1; length + 1], b"v").is_err(), "a key that is too long was taken");
@@ -142,25 +177,36 @@ pub(crate) fn longest_value_works(fx: &dyn Fixture) -> CaseResult {
     Ok(())
 }
 
-/// One byte more than the longest value is `TooLarge`; nothing is tried where that is out of reach.
+/// One byte more than the longest value is `TooLarge`.
 pub(crate) fn longer_value_is_too_large(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
-    let Some(length) = edge(engine.offer().limits.value_bytes_max) else { return Ok(()) };
-    too_large(&*engine, "a value one byte too long", |beat| beat.put_record(b"v", &vec![1; length + 1]))?;
+    let value = zeros(engine.offer().limits.value_bytes_max.saturating_add(1))?;
+    too_large(&*engine, "a value one byte too long", |beat| beat.put_record(b"v", &value))?;
     put_keys(&*engine, ["after"])?;
     Ok(())
 }
 
-/// A beat just as large as allowed commits, and one byte more is `TooLarge`; nothing is tried out of reach.
+/// A beat just as large as allowed commits, where that is affordable, and one byte more is `TooLarge`.
 pub(crate) fn beat_of_the_largest_size(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);
     let engine = at.open()?;
     let limits = engine.offer().limits;
-    let Some(most) = edge(limits.beat_bytes_max) else { return Ok(()) };
+    if let Some(most) = edge(limits.beat_bytes_max) {
+        return both_sides_of_a_beat(&*engine, most);
+    }
+    let (key, value) = one_over_a_beat(&limits).ok_or_else(|| Failure::new("no edge of beats is in reach"))?;
+    let (key, value) = (zeros(key)?, zeros(value)?);
+    too_large(&*engine, "a beat one byte too large", |beat| beat.put_record(&key, &value))?;
+    put_keys(&*engine, ["after"])?;
+    Ok(())
+}
+
+fn both_sides_of_a_beat(engine: &dyn Engine, most: usize) -> CaseResult {
+    let limits = engine.offer().limits;
     let piece = edge(limits.value_bytes_max).unwrap_or(most).min(most / 2);
     for (spare, fits) in [(0, true), (1, false)] {
-        let mut beat = begin(&*engine)?;
+        let mut beat = begin(engine)?;
         let (mut left, mut turn, mut staged) = (most + spare, 0_u32, Ok(()));
         while left > 4 && staged.is_ok() {
             let length = piece.min(left - 4);
@@ -182,12 +228,6 @@ pub(crate) fn beat_of_the_largest_size(fx: &dyn Fixture) -> CaseResult {
 
 fn ceiled(at: &Stand<'_>) -> Result<Box<dyn Engine>, Error> {
     at.open_with(|options| options.store_bytes_max = Some(CEILING))
-}
-
-/// Bytes that no engine can store in less room.
-fn dense(length: usize, seed: u64) -> Vec<u8> {
-    let mut rng = Rng::new(seed);
-    std::iter::repeat_with(|| rng.next().to_le_bytes()).flatten().take(length).collect()
 }
 
 /// Fills the store until it says `Full`; the error, and how many beats went in.

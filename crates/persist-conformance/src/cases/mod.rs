@@ -7,6 +7,7 @@ pub(crate) mod closing;
 pub(crate) mod compact;
 pub(crate) mod concurrency;
 pub(crate) mod cursors;
+pub(crate) mod damage;
 pub(crate) mod delete_range;
 pub(crate) mod durability;
 pub(crate) mod errors;

@@ -1,11 +1,9 @@
-//! What a later open finds, and what damage does.
+//! What a later open finds.
 
-use std::path::PathBuf;
-
-use persist_api::{BeatNo, CommitNo, Engine, KeyRange, Scan};
+use persist_api::{BeatNo, CommitNo, KeyRange, Scan};
 
 use crate::kit::{Stand, begin, close, commit, cursor_rows, get, level, pattern, put, put_keys, rows};
-use crate::{CaseResult, Failure, Fixture, check, check_eq, files};
+use crate::{CaseResult, Fixture, check, check_eq, files};
 
 /// Every record is found again, byte for byte.
 pub(crate) fn finds_every_record(fx: &dyn Fixture) -> CaseResult {
@@ -178,75 +176,4 @@ pub(crate) fn a_copied_directory_opens(fx: &dyn Fixture) -> CaseResult {
     files::copy_dir(at.path(), &copy)?;
     check_eq!(get(&*at.open_at(&copy)?, "copied")?, Some(b"=copied".to_vec()), "the record in the copy");
     Ok(())
-}
-
-/// Lays a store with some content and closes it. Gives the files that hold bytes.
-fn laid(at: &Stand<'_>) -> Result<Vec<(PathBuf, u64)>, Failure> {
-    let engine = at.open()?;
-    for beat in 0..4_u8 {
-        put(&*engine, (0..40_u8).map(|n| ([beat + 1, n], vec![n ^ beat; 200])))?;
-    }
-    close(engine)?;
-    Ok(files::files_with_bytes(at.path())?)
-}
-
-/// Reads everything by every route. Errors are fine, and so are wrong bytes: not every engine checks what it reads.
-fn read_damaged(engine: &dyn Engine) {
-    let Ok(view) = engine.view() else { return };
-    for beat in 0..4_u8 {
-        for n in 0..40_u8 {
-            let _ = view.get_record(&[beat + 1, n]);
-        }
-    }
-    let _ = rows(&*view, Scan::all());
-    let _ = cursor_rows(&*view, Scan::all().reverse());
-    let _ = engine.verify(&mut |_| (), &persist_api::Quiet);
-    let _ = engine.stats();
-}
-
-/// Damages each file of a store, one in each copy, and checks that opening and reading survive it.
-fn survives(fx: &dyn Fixture, damage: impl Fn(&std::path::Path, u64) -> std::io::Result<()>) -> CaseResult {
-    let at = Stand::new(fx);
-    let damaged = laid(&at)?;
-    check!(!damaged.is_empty(), "the store holds no bytes on disk");
-    for (turn, (name, length)) in damaged.iter().enumerate() {
-        let copy = at.home.beside(&format!("damaged-{turn}"));
-        files::copy_dir(at.path(), &copy)?;
-        damage(&copy.join(name), *length)?;
-        let _ = at.driver().probe(&copy);
-        if let Ok(engine) = at.open_at(&copy) {
-            read_damaged(&*engine);
-        }
-    }
-    Ok(())
-}
-
-/// Each file cut to half its length.
-pub(crate) fn halved_files_never_panic(fx: &dyn Fixture) -> CaseResult {
-    survives(fx, |file, length| files::cut(file, length / 2))
-}
-
-/// Each file cut to nothing.
-pub(crate) fn emptied_files_never_panic(fx: &dyn Fixture) -> CaseResult {
-    survives(fx, |file, _| files::cut(file, 0))
-}
-
-/// Each file short of its last byte.
-pub(crate) fn files_short_of_a_byte_never_panic(fx: &dyn Fixture) -> CaseResult {
-    survives(fx, |file, length| files::cut(file, length.saturating_sub(1)))
-}
-
-/// Each file with one byte changed.
-pub(crate) fn flipped_bytes_never_panic(fx: &dyn Fixture) -> CaseResult {
-    survives(fx, |file, _| files::flip_middle(file))
-}
-
-/// Each file with bytes appended that nobody wrote.
-pub(crate) fn trailing_garbage_never_panics(fx: &dyn Fixture) -> CaseResult {
-    survives(fx, |file, _| files::append(file, &[0xEE; 100]))
-}
-
-/// Each file missing.
-pub(crate) fn missing_files_never_panic(fx: &dyn Fixture) -> CaseResult {
-    survives(fx, |file, _| files::remove(file))
 }

@@ -8,7 +8,8 @@ use super::laid::{expected, goes_on, laid, stopping, watched};
 use crate::kit::{Stand, begin, close, put_keys};
 use crate::{CaseResult, Fixture, check, check_eq, refused};
 
-fn verified(engine: &dyn Engine) -> Result<(VerifyStat, Vec<Finding>), Error> {
+/// What `verify` counts and finds.
+pub(super) fn verified(engine: &dyn Engine) -> Result<(VerifyStat, Vec<Finding>), Error> {
     let found = RefCell::new(Vec::new());
     let stat = engine.verify(&mut |finding| found.borrow_mut().push(finding), &Quiet)?;
     Ok((stat, found.into_inner()))

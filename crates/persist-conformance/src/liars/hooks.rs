@@ -222,7 +222,13 @@ fn lacking<T>(op: &'static str, cap: &str) -> Result<T> {
 pub(crate) const BARE: Hooks = Hooks {
     offer: |_, offer| Offer {
         caps: Caps::BEAT_ATOMIC | Caps::SNAPSHOT,
-        limits: Limits { key_bytes_max: 1000, store_bytes_max: u64::MAX, ..offer.limits },
+        limits: Limits {
+            key_bytes_max: 1000,
+            value_bytes_max: u64::MAX,
+            beat_bytes_max: u64::MAX,
+            store_bytes_max: u64::MAX,
+            ..offer.limits
+        },
         ..offer
     },
     open: |_, inner, home, options, seen| {

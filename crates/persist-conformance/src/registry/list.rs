@@ -109,12 +109,16 @@ registry! { ($)
         finds_a_large_value "O-8";
         finds_rows_in_order "O-8" [ORDERED];
         a_copied_directory_opens "O-8" [DISK];
-        halved_files_never_panic "O-10" [DISK];
-        emptied_files_never_panic "O-10" [DISK];
-        files_short_of_a_byte_never_panic "O-10" [DISK];
-        flipped_bytes_never_panic "O-10" [DISK];
+    }
+    damage {
+        halved_files_are_noticed "O-10" [DISK];
+        emptied_files_are_noticed "O-10" [DISK];
+        files_short_of_a_byte_are_noticed "O-10" [DISK];
+        missing_files_are_noticed "O-10" [DISK];
         trailing_garbage_never_panics "O-10" [DISK];
-        missing_files_never_panic "O-10" [DISK];
+        flipped_bytes_never_panic "O-10" [DISK];
+        flipped_bytes_are_noticed "O-10" [CRC32C DISK];
+        beneath_an_open_store_is_found "M-4" [CRC32C DISK];
     }
     negotiation {
         same_input_same_grant "N-1";
@@ -439,8 +443,8 @@ registry! { ($)
         empty_key_can_not_be_deleted "L-1";
         long_keys_are_ordinary "L-1" [LONG_KEYS];
         longest_value_works "L-1";
-        longer_value_is_too_large "L-1";
-        beat_of_the_largest_size "L-1";
+        longer_value_is_too_large "L-1" [VALUE_EDGE];
+        beat_of_the_largest_size "L-1" [BEAT_EDGE];
         ceiling_is_offered "L-2" [CEILING];
         ceiling_is_full "L-2" [CEILING];
         full_beat_is_invisible "L-2" [CEILING];

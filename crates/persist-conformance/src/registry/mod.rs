@@ -6,6 +6,7 @@ pub use list::CASES;
 
 use persist_api::{Caps, OpenOptions};
 
+use crate::cases::limits;
 use crate::{CaseResult, Fixture};
 
 /// The function that does a case's work.
@@ -53,6 +54,10 @@ pub enum Need {
     Disk,
     /// A ceiling: `store_bytes_max` of the options shows in the offer.
     Ceiling,
+    /// A limit of values whose edge can be tried.
+    ValueEdge,
+    /// A limit of beats whose edge can be tried.
+    BeatEdge,
 }
 
 macro_rules! cap_needs {
@@ -66,7 +71,7 @@ macro_rules! cap_needs {
     };
 }
 
-cap_needs! { PREFIX_SCAN CHECKPOINT COMPACTION ORDERED DURABLE BUFFERED ZERO_COPY READ_OWN DELETE_RANGE LONG_KEYS HISTORY BACKUP FEED }
+cap_needs! { PREFIX_SCAN CHECKPOINT COMPACTION ORDERED DURABLE BUFFERED ZERO_COPY READ_OWN DELETE_RANGE LONG_KEYS HISTORY BACKUP FEED CRC32C }
 
 /// The ceiling that cases ask for.
 pub(crate) const CEILING: u64 = 3 << 20;
@@ -76,6 +81,10 @@ impl Need {
     pub const DISK: Self = Self::Disk;
     /// See [`Need::Ceiling`].
     pub const CEILING: Self = Self::Ceiling;
+    /// See [`Need::ValueEdge`].
+    pub const VALUE_EDGE: Self = Self::ValueEdge;
+    /// See [`Need::BeatEdge`].
+    pub const BEAT_EDGE: Self = Self::BeatEdge;
 
     /// True if the engine of this fixture offers it.
     #[must_use]
@@ -84,6 +93,8 @@ impl Need {
         match self {
             Self::Cap(cap) => offer.caps.contains(cap),
             Self::Disk => offer.caps.intersects(Caps::DURABLE | Caps::BUFFERED),
+            Self::ValueEdge => limits::value_edge_is_in_reach(&offer.limits),
+            Self::BeatEdge => limits::beat_edge_is_in_reach(&offer.limits),
             Self::Ceiling => {
                 let options = OpenOptions { store_bytes_max: Some(CEILING), ..fixture.options() };
                 fixture.driver().offer(&options).limits.store_bytes_max != u64::MAX
@@ -91,13 +102,15 @@ impl Need {
         }
     }
 
-    /// The name of the capability, or `DISK` and `CEILING`.
+    /// The name of the capability, or `DISK`, `CEILING`, `VALUE_EDGE` and `BEAT_EDGE`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Cap(cap) => cap.rows().next().map_or("", |row| row.name),
             Self::Disk => "DISK",
             Self::Ceiling => "CEILING",
+            Self::ValueEdge => "VALUE_EDGE",
+            Self::BeatEdge => "BEAT_EDGE",
         }
     }
 }

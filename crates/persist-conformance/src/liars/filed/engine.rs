@@ -111,7 +111,7 @@ impl FiledEngine {
         let needed = published.feed_after.map_or(0, |after| published.header.beat.0.saturating_sub(after.0));
         let payloads = self.snapshot(&published, keep.max(needed))?;
         log::write_new(&self.home, &payloads, true)?;
-        published.log = log::open(&self.home)?;
+        published.log = log::open(&self.home, None)?;
         Ok((published.log.bytes, published.header.beat))
     }
 }
@@ -125,6 +125,13 @@ fn oldest_fed(payloads: &[Payload]) -> Result<BeatNo> {
 
 fn step(seen: &dyn Observer, op: &'static str, done: u64) -> Result<()> {
     seen.step(op, Progress { phase: "copy", done, total: Some(2), unit: "parts" })
+}
+
+impl Drop for FiledEngine {
+    fn drop(&mut self) {
+        // Without the note the next open takes a cut for an accident; there is nobody to tell.
+        let _ = self.held.note(Some(self.published().log.bytes));
+    }
 }
 
 impl Engine for FiledEngine {

@@ -57,6 +57,18 @@ pub(crate) fn inspect(home: &Path) -> State {
     fs::read(home.join(LOG)).map_or(State::Missing, |bytes| parse(&bytes).1)
 }
 
+/// For liars: leaves the sound records at the beginning of a log, and no sign that there were more.
+#[allow(clippy::disallowed_methods, reason = "an engine for tests only")]
+pub(crate) fn drop_unsound(home: &Path) -> std::io::Result<()> {
+    let (path, lock) = (home.join(LOG), home.join(super::LOCK));
+    let (_, state, sound) = parse(&fs::read(&path)?);
+    if state != State::Whole {
+        File::options().write(true).open(&path)?.set_len(sound as u64)?;
+        File::options().write(true).open(&lock)?.set_len(0)?;
+    }
+    Ok(())
+}
+
 /// The sound records at the beginning, what follows them, and how many bytes they take.
 fn parse(bytes: &[u8]) -> (Vec<Payload>, State, usize) {
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else { return (Vec::new(), State::NoMagic, 0) };
@@ -82,18 +94,23 @@ fn parse(bytes: &[u8]) -> (Vec<Payload>, State, usize) {
     (payloads, state, bytes.len() - rest.len())
 }
 
-/// Reads the log of a home, dropping a torn tail, or begins a new one.
+/// Reads the log of a home, dropping a torn tail, or begins a new one. It must not be shorter than it was when it was
+/// closed.
 #[allow(
     clippy::disallowed_methods,
     reason = "an engine for tests only, that must not depend on the project's own I/O"
 )]
-pub(crate) fn open(home: &Path) -> Result<Log> {
+pub(crate) fn open(home: &Path, closed_at: Option<u64>) -> Result<Log> {
     let io = |error| Error::io("open", home, error).with_engine(SCHEME);
     let path = home.join(LOG);
     if !path.exists() {
         write_new(home, &[], false)?;
     }
-    let (payloads, state, sound) = parse(&fs::read(&path).map_err(io)?);
+    let bytes = fs::read(&path).map_err(io)?;
+    if closed_at.is_some_and(|closed_at| closed_at > bytes.len() as u64) {
+        return Err(corrupt(home, "it was longer when it was closed"));
+    }
+    let (payloads, state, sound) = parse(&bytes);
     match state {
         State::Whole | State::Torn => {}
         State::Damaged => return Err(corrupt(home, "a record does not match its checksum")),

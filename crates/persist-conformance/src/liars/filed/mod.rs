@@ -9,9 +9,10 @@ mod engine;
 mod log;
 mod view;
 
-pub(crate) use log::{LOG, State, inspect};
+pub(crate) use log::{LOG, State, drop_unsound, inspect};
 
 use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use persist_api::{
 use engine::FiledEngine;
 
 pub(crate) const SCHEME: &str = "filed";
-const LOCK: &str = "filed.lock";
+pub(crate) const LOCK: &str = "filed.lock";
 
 /// Makes an empty volatile engine's driver.
 pub(crate) type MakeInner = fn() -> Box<dyn Driver>;
@@ -33,9 +34,27 @@ pub(crate) struct FiledDriver {
     pub(crate) inner: MakeInner,
 }
 
-/// The lock on a directory; the engine and its views share it.
+/// The lock on a directory; the engine and its views share it. While nobody holds it, it says how long the log was when
+/// it was closed: a log that is shorter was cut, and not torn by an accident.
 pub(crate) struct Held {
     lock: File,
+}
+
+impl Held {
+    /// How long the log was when it was closed, where that is known.
+    fn noted(&self) -> Option<u64> {
+        let mut text = String::new();
+        (&self.lock).take(20).read_to_string(&mut text).ok()?;
+        text.parse().ok()
+    }
+
+    /// Says how long the log is; nothing while the engine is open.
+    pub(crate) fn note(&self, bytes: Option<u64>) -> io::Result<()> {
+        let mut lock = &self.lock;
+        lock.set_len(0)?;
+        lock.rewind()?;
+        bytes.map_or(Ok(()), |bytes| write!(lock, "{bytes}"))
+    }
 }
 
 impl Drop for Held {
@@ -53,6 +72,7 @@ fn offer(options: &OpenOptions) -> Offer {
         caps: Caps::BEAT_ATOMIC
             | Caps::PREFIX_SCAN
             | Caps::CHECKPOINT
+            | Caps::CRC32C
             | Caps::COMPACTION
             | Caps::ORDERED
             | Caps::SNAPSHOT
@@ -91,8 +111,8 @@ impl Driver for FiledDriver {
         let io = |error| Error::io("probe", home, error).with_engine(SCHEME);
         let mut any = false;
         for entry in fs::read_dir(home).map_err(io)? {
-            any = true;
             let name = entry.map_err(io)?.file_name();
+            any |= name == LOG;
             if name != LOG && name != LOCK {
                 return foreign(&name.to_string_lossy());
             }
@@ -109,7 +129,8 @@ impl Driver for FiledDriver {
         let found = options.mode.check_probe(self.probe(home)?);
         found.map_err(|error| error.with_engine(SCHEME).with_path(home))?;
         let held = Arc::new(lock(home)?);
-        let log = log::open(home)?;
+        let log = log::open(home, held.noted())?;
+        held.note(None).map_err(|error| Error::io("open", home, error).with_engine(SCHEME))?;
         let inner = open_inner(self.inner, options)?;
         Ok(Box::new(FiledEngine::new(self.inner, inner, log, held, home, options)?))
     }
@@ -122,7 +143,8 @@ impl Driver for FiledDriver {
 fn lock(home: &Path) -> Result<Held> {
     let io = |error| Error::io("open", home, error).with_engine(SCHEME);
     fs::create_dir_all(home).map_err(io)?;
-    let lock = File::options().create(true).truncate(false).write(true).open(home.join(LOCK)).map_err(io)?;
+    let lock = File::options().create(true).truncate(false).read(true).write(true).open(home.join(LOCK));
+    let lock = lock.map_err(io)?;
     if lock.try_lock().is_ok() {
         return Ok(Held { lock });
     }

@@ -2,7 +2,7 @@
 
 use persist_api::{BeatHeader, BeatNo, Durability, Error, ErrorKind, Limits, Offer, OpenMode, OpenOptions};
 
-use super::help::{fault, found, liars, mute, reverb, unplaced};
+use super::help::{Bare, fault, found, liars, mute, reverb, unplaced};
 use crate::liars::wrap::Op;
 
 fn was_full(error: &Error) -> bool {
@@ -94,7 +94,7 @@ liars! { KEEPING:
         ["limits::longest_key_is_scanned_whole"] Full
         { scan: |view, scan, visit| view.inner().scan(scan, &mut |key, value| visit(key.get(..65_534).unwrap_or(key), value)) }
     too_long_keys_are_cut "A key beyond the limit is cut and put."
-        ["limits::longer_key_is_too_large" "limits::too_large_poisons_its_beat_only"] Full
+        ["limits::longer_key_is_too_large" "limits::too_large_names_the_limit" "limits::too_large_poisons_its_beat_only"] Full
         { put: |beat, key, value| { let key = key.get(..65_535).unwrap_or(key); beat.inner()?.put_record(key, value) } }
     too_long_keys_are_not_there "Deleting a key beyond the limit deletes nothing."
         ["limits::longer_key_is_too_large_to_delete"] Full
@@ -126,6 +126,15 @@ liars! { KEEPING:
     too_long_values_are_cut "A value beyond the limit is cut and put."
         ["limits::longer_value_is_too_large"] Full
         { put: |beat, key, value| { let value = value.get(..1 << 20).unwrap_or(value); beat.inner()?.put_record(key, value) } }
+    values_end_somewhere "Values are said to have no limit, and end at 16 MiB."
+        ["twin::VALUE_EDGE"] Bare
+        { put: |beat, key, value| if value.len() > 16 << 20 { Err(fault(ErrorKind::TooLarge, "put_record")) } else { (Bare.put)(beat, key, value) } }
+    beats_end_somewhere "Beats are said to have no limit, and end at sixteen large values."
+        ["twin::BEAT_EDGE"] Bare
+        { put: |beat, key, value| {
+            let full = value.len() == 1 << 20 && beat.ops.len() >= 16;
+            if full { Err(fault(ErrorKind::TooLarge, "put_record")) } else { (Bare.put)(beat, key, value) }
+        } }
     beats_may_be_smaller_than_offered "A beat of the largest size that is offered is refused."
         ["limits::beat_of_the_largest_size"] Full
         { offer: |_, offer| Offer { limits: Limits { beat_bytes_max: offer.limits.beat_bytes_max + 1, ..offer.limits }, ..offer } }

@@ -3,6 +3,7 @@
 
 mod beats;
 mod cursors;
+mod damage;
 mod feed;
 mod help;
 mod history;
@@ -26,6 +27,7 @@ pub static LIARS: LazyLock<Vec<&'static Liar>> = LazyLock::new(|| {
     let tables = [
         open::OPEN,
         reopen::REOPEN,
+        damage::DAMAGE,
         beats::BEATS,
         staging::STAGING,
         reads::READS,

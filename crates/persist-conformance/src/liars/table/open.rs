@@ -71,7 +71,7 @@ liars! { OPEN:
             found
         } }
     probe_leaves_a_mark "Probing writes to the lock file."
-        ["probe::writes_nothing"] Full
+        ["damage::files_short_of_a_byte_are_noticed" "damage::halved_files_are_noticed" "probe::writes_nothing"] Full
         { probe: |_, inner, home| {
             let found = inner.probe(home)?;
             if matches!(found, Probe::Mine { .. }) { let _ = files::append(&home.join("filed.lock"), b"."); }
@@ -85,7 +85,7 @@ liars! { OPEN:
             Ok(found)
         } }
     probe_keeps_the_lock "A probe holds the lock until the next one."
-        ["probe::locks_nothing"] Full
+        ["probe::locks_nothing" "probe::writes_nothing"] Full
         { probe: |shared, inner, home| {
             let found = inner.probe(home)?;
             if let Ok(engine) = inner.open(home, &OpenOptions { mode: OpenMode::MustExist, ..OpenOptions::default() }, &Quiet) {
@@ -287,7 +287,7 @@ liars! { OPEN:
         ["offers::offer_holds_the_floor"] Full
         { offer: |_, offer| persist_api::Offer { caps: offer.caps - Caps::SNAPSHOT, ..offer } }
     offers_shorter_keys_than_it_takes "It offers LONG_KEYS, keys up to 511 bytes, and takes longer ones."
-        ["limits::longer_key_is_too_large" "limits::longer_key_is_too_large_to_delete" "limits::too_large_poisons_its_beat_only" "offers::offer_limits_make_sense"] Full
+        ["limits::longer_key_is_too_large" "limits::longer_key_is_too_large_to_delete" "limits::too_large_names_the_limit" "limits::too_large_poisons_its_beat_only" "offers::offer_limits_make_sense"] Full
         { offer: |_, offer| persist_api::Offer { limits: Limits { key_bytes_max: 511, ..offer.limits }, ..offer } }
     offer_names_another_engine "The offer names the engine in another way than its driver."
         ["offers::offer_names_its_engine"] Full

@@ -6,11 +6,6 @@ use super::help::{altered, fault, forward, found, liars};
 use crate::liars::filed::{State, inspect};
 use crate::liars::wrap::Op;
 
-#[allow(clippy::panic, reason = "the lie is that it panics")]
-fn panics_if(bad: bool) {
-    assert!(!bad, "an engine that does not look before it reads");
-}
-
 liars! { REOPEN:
     empty_values_are_lost_by_closing "After reopening, records with the empty value are gone."
         ["reopen::finds_every_record"] Full
@@ -124,24 +119,6 @@ liars! { REOPEN:
             let known = shared.home(home, |notes| notes.opens > 0 || notes.backup_of.is_some());
             let whole = inspect(home) == State::Whole;
             if whole && !known { return Err(fault(ErrorKind::Mismatch, "open")); }
-            inner.open(home, options, seen)
-        } }
-    panics_on_an_empty_log "An empty file makes it panic."
-        ["reopen::emptied_files_never_panic"] Full
-        { open: |_, inner, home, options, seen| { panics_if(inspect(home) == State::NoMagic); inner.open(home, options, seen) } }
-    panics_on_a_torn_log "A file that ends in the middle of a record makes it panic."
-        ["reopen::files_short_of_a_byte_never_panic" "reopen::halved_files_never_panic"] Full
-        { open: |_, inner, home, options, seen| { panics_if(inspect(home) == State::Torn); inner.open(home, options, seen) } }
-    panics_on_a_flipped_byte "A record that does not match its checksum makes it panic."
-        ["reopen::flipped_bytes_never_panic"] Full
-        { open: |_, inner, home, options, seen| { panics_if(inspect(home) == State::Damaged); inner.open(home, options, seen) } }
-    panics_on_garbage "A record that claims to be huge makes it panic."
-        ["reopen::trailing_garbage_never_panics"] Full
-        { open: |_, inner, home, options, seen| { panics_if(inspect(home) == State::Endless); inner.open(home, options, seen) } }
-    panics_on_a_missing_log "A directory without the log makes it panic."
-        ["reopen::missing_files_never_panic"] Full
-        { open: |_, inner, home, options, seen| {
-            panics_if(home.join("filed.lock").exists() && inspect(home) == State::Missing);
             inner.open(home, options, seen)
         } }
 }

@@ -252,7 +252,7 @@ liars! { REST:
         ["twin::DELETE_RANGE"] Bare
         { range: |beat, range| beat.inner()?.delete_range(range) }
     a_bare_engine_takes_long_keys "It takes long keys though it offers none."
-        ["limits::longer_key_is_too_large" "limits::too_large_poisons_its_beat_only" "twin::LONG_KEYS"] Bare
+        ["limits::longer_key_is_too_large" "limits::too_large_names_the_limit" "limits::too_large_poisons_its_beat_only" "twin::LONG_KEYS"] Bare
         { put: |beat, key, value| beat.inner()?.put_record(key, value) }
     a_bare_engine_lends_what_it_frees "A read's bytes are gone after the next commit."
         ["reads::values_stay_while_beats_commit" "twin::ZERO_COPY"] Bare
