@@ -29,11 +29,18 @@ impl<'e> MemoryBeat<'e> {
         Self { engine, _ticket: ticket, staged, staged_bytes: 0, failed: false }
     }
 
+    /// What a failed operation leaves staged is not to be seen.
+    fn check_sound(&self, op: &'static str) -> Result<()> {
+        if self.failed {
+            let what = "an earlier operation of this beat failed";
+            return Err(Error::new(ErrorKind::Poisoned, op, what).with_engine(SCHEME));
+        }
+        Ok(())
+    }
+
     /// Runs one operation; its failure poisons the beat.
     fn apply(&mut self, op: &'static str, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        if self.failed {
-            return Err(Error::new(ErrorKind::Poisoned, op, "an earlier operation of this beat failed"));
-        }
+        self.check_sound(op)?;
         let done = change(self).map_err(|error| error.with_engine(SCHEME));
         self.failed = done.is_err();
         done
@@ -97,6 +104,7 @@ impl Beat for MemoryBeat<'_> {
     }
 
     fn peek_record(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        self.check_sound("peek_record")?;
         Ok(self.staged.map.get(key).map(|value| Value::borrowed(value)))
     }
 

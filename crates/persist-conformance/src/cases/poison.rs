@@ -42,6 +42,17 @@ pub(crate) fn refuses_ranges(fx: &dyn Fixture) -> CaseResult {
     Ok(())
 }
 
+/// And peeks: what a failed operation left staged is nobody's.
+pub(crate) fn refuses_peeks(fx: &dyn Fixture) -> CaseResult {
+    let at = Stand::new(fx);
+    let engine = at.open()?;
+    put(&*engine, [("kept", "old")])?;
+    let mut beat = begin(&*engine)?;
+    poison(&mut *beat)?;
+    refused(beat.peek_record(b"kept").map(drop), ErrorKind::Poisoned, "a peek in a poisoned beat")?;
+    Ok(())
+}
+
 /// And the commit.
 pub(crate) fn refuses_commit(fx: &dyn Fixture) -> CaseResult {
     let at = Stand::new(fx);

@@ -219,9 +219,7 @@ fn operation(step: &Step, one: &mut dyn Beat, two: &mut dyn Beat) -> Result<bool
             same("a put without key", one.put_record(&[], &[]), two.put_record(&[], &[]))?;
         }
         Step::Peek(key) => {
-            let both = same("peek", one.peek_record(key), two.peek_record(key));
-            // A poisoned beat may refuse to be read.
-            if let Some((own, reference)) = both.unwrap_or_default() {
+            if let Some((own, reference)) = same("peek", one.peek_record(key), two.peek_record(key))? {
                 check_eq!(bytes(own), bytes(reference), "what peek sees of {}", key.escape_ascii());
             }
         }

@@ -197,6 +197,7 @@ registry! { ($)
         refuses_puts "B-7";
         refuses_deletes "B-7";
         refuses_ranges "B-7" [DELETE_RANGE];
+        refuses_peeks "B-7 B-10" [READ_OWN];
         refuses_commit "B-7";
         changes_nothing "B-7";
         failed_delete_poisons "B-7";

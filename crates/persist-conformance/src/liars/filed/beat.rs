@@ -26,10 +26,15 @@ impl<'e> FiledBeat<'e> {
         Ok(Self { engine, inner, header, ops, staged_bytes: 0, failed: false, _ticket: ticket })
     }
 
-    fn apply(&mut self, op: &'static str, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    fn check_sound(&self, op: &'static str) -> Result<()> {
         if self.failed {
             return Err(Error::new(ErrorKind::Poisoned, op, "an earlier operation of this beat failed"));
         }
+        Ok(())
+    }
+
+    fn apply(&mut self, op: &'static str, change: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.check_sound(op)?;
         let done = change(self).map_err(|error| error.with_engine(SCHEME));
         self.failed = done.is_err();
         done
@@ -73,6 +78,7 @@ impl Beat for FiledBeat<'_> {
     }
 
     fn peek_record(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        self.check_sound("peek_record")?;
         self.inner.peek_record(key)
     }
 

@@ -101,6 +101,9 @@ liars! { STAGING:
     ranges_go_on_after_a_failure "In a poisoned beat, ranges can be deleted."
         ["poison::refuses_ranges"] Full
         { range: |beat, range| if beat.failed { Ok(()) } else { beat.inner()?.delete_range(range) } }
+    poisoned_beats_are_read "In a poisoned beat, a peek finds what was there before."
+        ["poison::refuses_peeks"] Full
+        { peek: |beat, key| match beat.peek_inner(key) { Err(_) if beat.failed => found("old"), other => other } }
     poisoned_beats_commit "A poisoned beat commits nothing and says it did."
         ["errors::poisoned_commit_speaks" "limits::too_large_poisons_its_beat_only" "poison::failed_delete_poisons" "poison::refuses_commit"] Full
         { commit: |beat| if beat.failed { fake_receipt(beat) } else { beat.commit() } }
@@ -246,7 +249,7 @@ liars! { STAGING:
             if beat.has_deleted(key) { Ok(old.map(Value::owned)) } else { beat.peek_inner(key) }
         } }
     peek_sees_own_puts_only "Peeking sees nothing but the puts of its beat."
-        ["peek::sees_deleted_range" "peek::sees_the_state_before"] Full
+        ["peek::sees_deleted_range" "peek::sees_the_state_before" "poison::refuses_peeks"] Full
         { peek: |beat, key| if beat.has_put(key) { beat.peek_inner(key) } else { Ok(None) } }
     peek_misses_deleted_ranges "Peeking does not see that a range was deleted."
         ["peek::sees_deleted_range"] Full

@@ -78,6 +78,7 @@ impl Beat for LayeredBeat<'_> {
     }
 
     fn peek_record(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        self.check_sound("peek_record")?;
         let mut scratch = self.scratch.borrow_mut();
         let stored = self.inner.peek_record(key)?;
         stored.map(|stored| self.engine.codec.open_value(key, stored, &mut scratch)).transpose()
