@@ -140,17 +140,21 @@ fn closing(passed: usize, failed: usize, filtered: usize, twins: usize) {
 fn killed(subject: &Subject<'_>, seed: u64, json: bool) -> ExitCode {
     let options = KillOptions { seed, ..KillOptions::from_env() };
     let engine = subject.driver.scheme();
-    concluded(Crash { class: "kill", engine, json }, &crash::kill(subject, &Reentry::main(), &options), |report| {
-        (report.is_clean(), report.to_string())
-    })
+    concluded(
+        Crash { class: "kill", engine, json },
+        &crash::kill(subject, &Reentry::main(), &options),
+        |report| (report.is_clean(), report.to_string()),
+    )
 }
 
 fn cut(subject: &Subject<'_>, seed: u64, json: bool) -> ExitCode {
     let options = PowerOptions { seed, ..PowerOptions::from_env() };
     let engine = subject.driver.scheme();
-    concluded(Crash { class: "power", engine, json }, &crash::power_cut(subject, &Reentry::main(), &options), |report| {
-        (report.is_clean(), report.to_string())
-    })
+    concluded(
+        Crash { class: "power", engine, json },
+        &crash::power_cut(subject, &Reentry::main(), &options),
+        |report| (report.is_clean(), report.to_string()),
+    )
 }
 
 /// A crash class that was run, and how it is to be told.

@@ -87,7 +87,8 @@ pub(crate) fn dense_places(dir: &Path, least: usize) -> io::Result<Vec<(PathBuf,
     let mut places = Vec::new();
     for (name, bytes) in listing(dir)? {
         let bytes = bytes.unwrap_or_default();
-        let is_dense = |block: &[u8]| !block.windows(8).any(|run| run.iter().all(|byte| run.first() == Some(byte)));
+        let is_dense =
+            |block: &[u8]| !block.windows(8).any(|run| run.iter().all(|byte| run.first() == Some(byte)));
         let blocks = bytes.chunks_exact(BLOCK).enumerate().filter(|(_, block)| is_dense(block));
         let blocks: Vec<usize> = blocks.map(|(number, _)| number).collect();
         if blocks.len() * BLOCK >= least {

@@ -3,8 +3,7 @@
 use std::ops::ControlFlow;
 
 use persist_api::{
-    BeatNo, Caps, CompactScope, Durability, Engine, Error, ErrorKind, KeyRange, Quiet, Request,
-    Scan,
+    BeatNo, Caps, CompactScope, Durability, Engine, Error, ErrorKind, KeyRange, Quiet, Request, Scan,
 };
 
 use crate::kit::{Stand, begin, commit, get, offer, pattern, put_keys};
@@ -182,8 +181,7 @@ fn no_long_keys(fx: &dyn Fixture) -> CaseResult {
 
 /// Who requires checksums is told that there are none, and nothing is granted in their place.
 fn no_checksums(fx: &dyn Fixture) -> CaseResult {
-    let request =
-        Request { required: Caps::CRC32C, durability: Durability::Volatile, ..Request::default() };
+    let request = Request { required: Caps::CRC32C, durability: Durability::Volatile, ..Request::default() };
     match fx.negotiate(&offer(fx), &request) {
         Ok(grant) => Err(Failure::new(format!("granted without checksums: {}", grant.canonical_text()))),
         Err(refusal) => {

@@ -75,9 +75,9 @@ impl Driver for MemoryDriver {
         let mut homes = self.homes.lock();
         options.mode.check(homes.contains_key(home)).map_err(ours)?;
         let core = Arc::clone(homes.entry(home.to_path_buf()).or_default());
-        let held = core.lock().ok_or_else(|| {
-            ours(Error::new(ErrorKind::Locked, "open", "this process has it open already"))
-        })?;
+        let held = core
+            .lock()
+            .ok_or_else(|| ours(Error::new(ErrorKind::Locked, "open", "this process has it open already")))?;
         Ok(Box::new(MemoryEngine::new(held, options)))
     }
 }

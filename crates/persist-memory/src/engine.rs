@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use persist_api::{
-    Beat, BeatGate, BeatHeader, BeatNo, Durability, Engine, Error, Finding, Observer, Offer, OpenOptions, Progress,
-    Result, Stats, VerifyStat, View, ViewLedger,
+    Beat, BeatGate, BeatHeader, BeatNo, Durability, Engine, Error, Finding, Observer, Offer, OpenOptions,
+    Progress, Result, Stats, VerifyStat, View, ViewLedger,
 };
 use rpds::RedBlackTreeMapSync;
 

@@ -315,7 +315,11 @@ impl Beat for TinyBeat<'_> {
 
     fn peek_record(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
         if self.failed {
-            return Err(refusal(ErrorKind::Poisoned, "peek_record", "an earlier operation of this beat failed"));
+            return Err(refusal(
+                ErrorKind::Poisoned,
+                "peek_record",
+                "an earlier operation of this beat failed",
+            ));
         }
         Ok(self.staged.rows.get(key).map(|value| Value::borrowed(value)))
     }

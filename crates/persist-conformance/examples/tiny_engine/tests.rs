@@ -1,9 +1,7 @@
 //! What the suite cannot ask of an engine through the contract: damage to the byte, and a disk that fails. And that
 //! the walk-through quotes this code as it is.
 
-use persist_api::{
-    Beat, Driver, Durability, Engine, ErrorKind, OpenMode, OpenOptions, Probe, Quiet, Result,
-};
+use persist_api::{Beat, Driver, Durability, Engine, ErrorKind, OpenMode, OpenOptions, Probe, Quiet, Result};
 
 use super::image::{IMAGE, NEW_IMAGE, decode};
 use super::{LOCK, TinyDriver};

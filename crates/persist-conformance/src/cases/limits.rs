@@ -49,7 +49,8 @@ fn zeros(length: u64) -> Result<Vec<u8>, Failure> {
 /// The length of the longest key.
 fn longest_key(engine: &dyn Engine) -> Result<usize, Failure> {
     let most = engine.offer().limits.key_bytes_max;
-    edge(most).ok_or_else(|| Failure::new(format!("keys up to {most} bytes are on offer: {AFFORDABLE} are enough")))
+    edge(most)
+        .ok_or_else(|| Failure::new(format!("keys up to {most} bytes are on offer: {AFFORDABLE} are enough")))
 }
 
 /// The longest key that is offered works: put, read, scanned, deleted.
@@ -195,7 +196,8 @@ pub(crate) fn beat_of_the_largest_size(fx: &dyn Fixture) -> CaseResult {
     if let Some(most) = edge(limits.beat_bytes_max) {
         return both_sides_of_a_beat(&*engine, most);
     }
-    let (key, value) = one_over_a_beat(&limits).ok_or_else(|| Failure::new("no edge of beats is in reach"))?;
+    let (key, value) =
+        one_over_a_beat(&limits).ok_or_else(|| Failure::new("no edge of beats is in reach"))?;
     let (key, value) = (zeros(key)?, zeros(value)?);
     too_large(&*engine, "a beat one byte too large", |beat| beat.put_record(&key, &value))?;
     put_keys(&*engine, ["after"])?;

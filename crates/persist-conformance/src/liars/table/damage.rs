@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use persist_api::{
-    Caps, Driver, Engine, Error, Observer, Offer, OpenMode, OpenOptions, Result, VerifyStat,
-};
+use persist_api::{Caps, Driver, Engine, Error, Observer, Offer, OpenMode, OpenOptions, Result, VerifyStat};
 
 use super::help::liars;
 use crate::liars::filed::{LOCK, LOG, State, drop_unsound, inspect};
