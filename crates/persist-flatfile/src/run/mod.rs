@@ -23,6 +23,7 @@ mod cursor;
 mod data;
 mod fences;
 mod filter;
+mod get;
 mod head;
 mod output;
 mod place;

@@ -1,4 +1,4 @@
-//! Reads a run: open, the blocks and their checks, get.
+//! Reads a run: open, the blocks and their checks.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use persist_api::{BeatHeader, BeatNo, Error, ErrorKind, Result};
 use persist_io::{Disk, FileMode, Mapping};
 
 use super::block::{self, ALIGN, Block, HEADER, Kind, aligned};
-use super::data::{DataBlock, Found};
+use super::data::DataBlock;
 use super::fences::{Fences, INDEX_VALUE, TOP_VALUE};
-use super::filter::{LINE, may_hold, tag};
+use super::filter::LINE;
 use super::head::{NotHead, RunHead, RunStat, SUMMARY_BLOCK, Summary};
 use super::ranges;
-use super::version::{RangeDelete, Version};
+use super::version::RangeDelete;
 use crate::coding::{u32_at, u64_at, varint};
 use crate::error::{SCHEME, corrupt};
 use crate::names;
@@ -238,67 +238,6 @@ impl Run {
         Ok(())
     }
 
-    /// The newest version of `key` at or below beat `at`; `hash` is [`hash`](super::hash) of the key. Range deletions are not considered.
-    ///
-    /// # Errors
-    /// `Corrupt` when a block on the way does not verify.
-    #[inline]
-    pub(crate) fn get(&self, key: &[u8], hash: u64, at: BeatNo) -> Result<Option<Version<'_>>> {
-        let top = self.top()?;
-        if top.count == 0 {
-            return Ok(None);
-        }
-        let mut group = top.find(key, at).ok_or_else(|| self.malformed_top())?;
-        let place = GroupAt::of(&top, group).ok_or_else(|| self.malformed_top())?;
-        let filter_bit = self.group_bit(group);
-        if !self.is_checked(filter_bit) {
-            self.fetch(place.filter, place.index, place.index_len);
-        }
-        if !self.may_hold(&place, filter_bit, hash) {
-            return Ok(None);
-        }
-        let mut index = self.index_at(&place, filter_bit)?;
-        let mut child =
-            index.fences.find(key, at).ok_or_else(|| self.malformed(index.offset, Kind::Index))?;
-        if let Some((offset, len)) = index.child(child)
-            && !self.is_checked(index.fences.first.wrapping_add(child as u64))
-        {
-            self.fetch(offset, offset, len);
-        }
-        loop {
-            let data = self.data(&index, child)?;
-            match data.find(key, tag(hash), at) {
-                Some(Found::Hit(version)) => return Ok(Some(version)),
-                Some(Found::Absent) => return Ok(None),
-                Some(Found::TooNew) => {}
-                None => return Err(self.malformed_data(&index, child)),
-            }
-            // Older versions may go on in the next block.
-            child += 1;
-            let goes_on = if child < index.fences.count {
-                index.fences.continues(child, key).ok_or_else(|| self.malformed(index.offset, Kind::Index))?
-            } else {
-                (group, child) = (group + 1, 0);
-                let goes_on =
-                    group < top.count && top.continues(group, key).ok_or_else(|| self.malformed_top())?;
-                if goes_on {
-                    index = self.index(&top, group)?;
-                }
-                goes_on
-            };
-            if !goes_on {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// False if the filter of the group is sure. A filter that does not verify is not asked: it could only save work.
-    #[inline]
-    fn may_hold(&self, at: &GroupAt, bit: u64, hash: u64) -> bool {
-        self.checked_payload(bit, at.filter, at.filter_len, Kind::Filter)
-            .is_none_or(|lines| may_hold(lines, hash))
-    }
-
     pub(super) fn floor(&self) -> u64 {
         self.summary.head.floor.0
     }
@@ -316,7 +255,7 @@ impl Run {
     }
 
     /// The bit of a group's filter; that of its index is the next one.
-    fn group_bit(&self, group: usize) -> u64 {
+    pub(super) fn group_bit(&self, group: usize) -> u64 {
         self.summary.sections.data_blocks.wrapping_add((group as u64).wrapping_mul(2))
     }
 
@@ -329,7 +268,7 @@ impl Run {
 
     /// The same, where the group is found already; `filter_bit` is that of its filter.
     #[inline]
-    fn index_at(&self, at: &GroupAt, filter_bit: u64) -> Result<Index<'_>> {
+    pub(super) fn index_at(&self, at: &GroupAt, filter_bit: u64) -> Result<Index<'_>> {
         let payload = self.payload(filter_bit.wrapping_add(1), at.index, at.index_len, Kind::Index)?;
         match Fences::parse(payload, INDEX_VALUE, self.floor()) {
             Some((fences, _)) if fences.count > 0 => Ok(Index { fences, offset: at.index }),
@@ -356,7 +295,7 @@ impl Run {
 
     /// True if a block was read before through this handle.
     #[inline]
-    fn is_checked(&self, bit: u64) -> bool {
+    pub(super) fn is_checked(&self, bit: u64) -> bool {
         let word = usize::try_from(bit / 64).ok().and_then(|at| self.checked.get(at));
         word.is_some_and(|word| word.load(Ordering::Relaxed) & 1 << (bit % 64) != 0)
     }
@@ -364,14 +303,14 @@ impl Run {
     /// Has the blocks from one up to another, whose payload has `len` bytes, read at once. Scans need not: the system reads
     /// ahead of them.
     #[cold]
-    fn fetch(&self, from: u64, last: u64, len: usize) {
+    pub(super) fn fetch(&self, from: u64, last: u64, len: usize) {
         let end = usize::try_from(last).unwrap_or(usize::MAX).saturating_add(HEADER).saturating_add(len);
         self.bytes.fetch(usize::try_from(from).unwrap_or(usize::MAX)..end);
     }
 
     /// A payload that verified before, or does now.
     #[inline]
-    fn checked_payload(&self, bit: u64, offset: u64, len: usize, kind: Kind) -> Option<&[u8]> {
+    pub(super) fn checked_payload(&self, bit: u64, offset: u64, len: usize, kind: Kind) -> Option<&[u8]> {
         let word = self.checked.get(usize::try_from(bit / 64).ok()?)?;
         let mask = 1 << (bit % 64);
         // The bytes never change, so the bit orders nothing.
