@@ -16,6 +16,8 @@ pub(crate) fn run(check: bool) -> Outcome {
     let scoreboard: Value =
         serde_json::from_str(&shell::read("docs/scoreboard.json")?).map_err(|error| error.to_string())?;
     let readme = between(&readme, "<!-- engines -->", "<!-- /engines -->", &engines(&scoreboard))?;
+    let speed = shell::read("docs/bench/speed.md")?;
+    let readme = between(&readme, "<!-- speed -->", "<!-- /speed -->", &speed)?;
     shell::write_or_check("README.md", &readme, check, "generate")
 }
 

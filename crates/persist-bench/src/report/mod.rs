@@ -3,6 +3,7 @@
 pub(crate) mod goals;
 pub(crate) mod markdown;
 pub(crate) mod plots;
+mod speed;
 pub(crate) mod summary;
 mod svg;
 
@@ -28,7 +29,7 @@ pub(crate) fn read_all(dir: &Path) -> Result<Vec<(&'static Workload, Samples)>> 
     Ok(all)
 }
 
-/// Writes `results.md` and the plots from the samples that lie in `dir`.
+/// Writes `results.md`, the README's table and the plots from the samples that lie in `dir`.
 ///
 /// # Errors
 /// A sentence of the system.
@@ -38,6 +39,7 @@ pub(crate) fn render(dir: &Path) -> Result<()> {
     for (name, svg) in &plots {
         replace(&RealDisk, &dir.join(name), svg.as_bytes()).map_err(text)?;
     }
+    replace(&RealDisk, &dir.join(speed::FILE), speed::table(&all).as_bytes()).map_err(text)?;
     let names: Vec<&str> = plots.iter().map(|(name, _)| name.as_str()).collect();
     let page = markdown::page(&all, &names);
     replace(&RealDisk, &dir.join("results.md"), page.as_bytes()).map_err(text)
