@@ -94,6 +94,7 @@ fn open(home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<d
     // Again, now that nobody else can change it.
     if !may_open(home, options.mode)? {
         home::create(home, &settings)?;
+        repair::note_manifest(home)?;
     }
     home::clear_unfinished(home)?;
     let dir = home::db_dir(home);

@@ -26,9 +26,32 @@ const CURRENT_MAX: u64 = 256;
 /// Longest note.
 const NOTE_MAX: u64 = 256;
 
+/// Goes back to the manifest of the last open where CURRENT names one that is not there: an open makes a new manifest, names it,
+/// and syncs both names at once, and a power cut may have kept the second alone. RocksDB relies on neither before that, and
+/// removes the old manifest after it, so what the old one says is there.
+fn mend_current(home: &Path, dir: &Path) -> Result<()> {
+    if !dir.join("CURRENT").exists() || manifest(dir)?.is_some() {
+        return Ok(());
+    }
+    let Some((name, length)) = note(home)? else { return Ok(()) };
+    let before = dir.join(&name);
+    if length == 0 || home::size_of_file(&before)? < length {
+        return Ok(());
+    }
+    // A name that RocksDB clears when it is left.
+    let temporary = dir.join("000000.dbtmp");
+    let file = RealDisk.open(&temporary, FileMode::OpenOrCreate)?;
+    file.truncate(0)?;
+    file.write_at(0, format!("{name}\n").as_bytes())?;
+    file.sync_data()?;
+    RealDisk.rename(&temporary, &dir.join("CURRENT"))?;
+    RealDisk.sync_dir(dir)
+}
+
 /// Cuts a torn edit off the manifest of `home`, if there is one and the rest is all that is needed.
 pub(crate) fn mend_manifest(home: &Path, settings: &Settings) -> Result<()> {
     let dir = &home::db_dir(home);
+    mend_current(home, dir)?;
     let Some(path) = manifest(dir)? else {
         return Ok(());
     };
@@ -70,12 +93,22 @@ pub(crate) fn note_manifest(home: &Path) -> Result<()> {
 
 /// The noted length of this manifest; 0 where there is no note on it, as in a backup that was never opened.
 fn synced_length(home: &Path, manifest: &Path) -> Result<u64> {
+    let noted = note(home)?.filter(|(name, _)| *name == name_of(manifest));
+    Ok(noted.map_or(0, |(_, length)| length))
+}
+
+/// The manifest that was noted, and its length then.
+fn note(home: &Path) -> Result<Option<(String, u64)>> {
     let note = read_file(&RealDisk, &home.join(home::NOTE_FILE), NOTE_MAX)?.unwrap_or_default();
     let note = String::from_utf8_lossy(&note);
-    Ok(match note.trim_end().split_once(' ') {
-        Some((name, length)) if name == name_of(manifest) => length.parse().unwrap_or_default(),
-        _ => 0,
-    })
+    let parts = note.trim_end().split_once(' ').filter(|(name, _)| is_manifest(name));
+    Ok(parts.map(|(name, length)| (name.to_owned(), length.parse().unwrap_or_default())))
+}
+
+/// True for a name that RocksDB gives to manifests.
+fn is_manifest(name: &str) -> bool {
+    name.strip_prefix("MANIFEST-")
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn name_of(path: &Path) -> String {
@@ -89,8 +122,8 @@ fn manifest(dir: &Path) -> Result<Option<PathBuf>> {
     };
     let name = String::from_utf8_lossy(&current);
     let name = name.trim_end();
-    let is_there = name.starts_with("MANIFEST-")
-        && RealDisk.list(dir)?.unwrap_or_default().iter().any(|entry| entry.name == name);
+    let is_there =
+        is_manifest(name) && RealDisk.list(dir)?.unwrap_or_default().iter().any(|entry| entry.name == name);
     Ok(is_there.then(|| dir.join(name)))
 }
 

@@ -186,6 +186,33 @@ fn manifest(home: &Path) -> (std::path::PathBuf, usize) {
     (home.join("db").join(name), synced.parse().unwrap())
 }
 
+/// An open that a power cut stopped between the name of its new manifest and the sync of both names.
+#[test]
+fn o_02_a_manifest_that_has_no_name_yet_gives_way_to_the_one_before() {
+    let (_guard, home) = home();
+    for beats in 0..2 {
+        if beats > 0 {
+            let engine = open(&home);
+            commit(&*engine, Durability::Durable, |beat| beat.put_record(b"1", b"1").unwrap());
+            drop(engine);
+        } else {
+            drop(open(&home));
+        }
+        std::fs::write(home.join("db/CURRENT"), "MANIFEST-987654\n").unwrap();
+        let engine = open(&home);
+        assert_eq!(engine.view().unwrap().header().beat.0, beats);
+        assert_eq!(records(&*engine).len() as u64, beats);
+        drop(engine);
+        // One that was noted is not replaced by anything.
+        let (path, _) = manifest(&home);
+        let (_guard, image) = self::home();
+        copy(&home, &image);
+        std::fs::remove_file(manifest(&image).0).unwrap();
+        let error = open_with(&image, &OpenOptions::default()).map(drop).unwrap_err();
+        assert!(path.exists() && error.kind() == ErrorKind::Corrupt, "{error}");
+    }
+}
+
 /// An edit that was being written when the power went: its length is there, its bytes are not, nothing is lost.
 #[test]
 fn a_torn_edit_of_the_manifest_is_cut_off() {
