@@ -59,9 +59,14 @@ impl RocksEngine {
         })
     }
 
-    /// The number of the newest beat.
-    pub(crate) fn newest(&self) -> BeatNo {
+    /// The number of the newest beat whose commit has returned, or is about to.
+    pub(crate) fn committed(&self) -> BeatNo {
         self.last.lock().beat
+    }
+
+    /// The number of the newest beat, as a view would show it: views see a beat a moment before `last` names it.
+    pub(crate) fn newest(&self, op: &'static str) -> Result<BeatNo> {
+        read_header(op, &self.core.db, &ReadOptions::default()).map(|header| header.beat)
     }
 
     /// Writes a beat. A write that fails leaves RocksDB's log in an unknown state, so it is the last.
@@ -120,7 +125,7 @@ impl Engine for RocksEngine {
 
     fn sync(&self) -> Result<BeatNo> {
         self.check_health("sync")?;
-        let newest = self.newest();
+        let newest = self.newest("sync")?;
         self.core.db.flush_wal(true).map_err(|error| self.fatal("sync", error))?;
         Ok(newest)
     }

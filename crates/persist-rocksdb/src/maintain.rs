@@ -11,7 +11,7 @@ use crate::home;
 
 /// Moves everything from the log into tables: the next open then has nothing to replay.
 pub(crate) fn checkpoint(engine: &RocksEngine) -> Result<CheckpointStat> {
-    let beat = engine.newest();
+    let beat = engine.newest("checkpoint")?;
     let bytes = figure(&engine.core.db, properties::CUR_SIZE_ALL_MEM_TABLES)?;
     engine.flush("checkpoint")?;
     Ok(CheckpointStat { beat, bytes })
@@ -72,7 +72,7 @@ pub(crate) fn stats(engine: &RocksEngine) -> Result<Stats> {
         ("background_errors", properties::BACKGROUND_ERRORS),
     ];
     let mut stats = Stats {
-        beat: engine.newest(),
+        beat: engine.newest("stats")?,
         bytes_on_disk: home::size_of(&core.home, &|_| true)?,
         ..Stats::default()
     };

@@ -41,7 +41,7 @@ impl Check<'_> {
     fn everything(&mut self, engine: &RocksEngine, seen: &dyn Observer) -> Result<()> {
         self.lengths(engine)?;
         let dir = home::db_dir(&engine.core.home);
-        let newest = engine.newest();
+        let newest = engine.committed();
         let files = match DB::open_for_read_only(&engine.settings.for_checking()?, &dir, false) {
             Ok(files) => files,
             Err(error) => {
