@@ -211,6 +211,25 @@ impl Error {
         }))
     }
 
+    /// The same error in other words: all that it names stays, but its cause, which has one owner.
+    #[must_use]
+    pub fn reworded(&self, context: impl Into<String>) -> Self {
+        let Inner { kind, op, context: _, advice, engine, engine_code, path, beat, source: _, told: _ } =
+            &*self.0;
+        Self(Box::new(Inner {
+            kind: *kind,
+            op,
+            context: context.into(),
+            advice: *advice,
+            engine: *engine,
+            engine_code: *engine_code,
+            path: path.clone(),
+            beat: *beat,
+            source: None,
+            told: AtomicBool::new(false),
+        }))
+    }
+
     /// `Unsupported`, naming the capability that is missing.
     #[must_use]
     pub fn unsupported(op: &'static str, cap: &str) -> Self {

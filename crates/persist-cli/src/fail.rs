@@ -69,20 +69,7 @@ fn wrong_path(error: Error) -> Error {
 
 /// The same error with another sentence.
 pub(crate) fn with_context(error: Error, context: String) -> Error {
-    let mut new = Error::new(error.kind(), error.op(), context).with_advice(error.advice());
-    if let Some(engine) = error.engine() {
-        new = new.with_engine(engine);
-    }
-    if let Some(code) = error.engine_code() {
-        new = new.with_engine_code(code);
-    }
-    if let Some(path) = error.path() {
-        new = new.with_path(path);
-    }
-    if let Some(beat) = error.beat() {
-        new = new.with_beat(beat);
-    }
-    new.with_source(error)
+    error.reworded(context).with_source(error)
 }
 
 /// A file that the command line names and that cannot be read.

@@ -109,3 +109,18 @@ fn codes_of_findings_are_pinned() {
     assert_eq!((damage.severity.name(), damage.code.name()), ("damage", "count"));
     assert_eq!(Finding::unchecked(FindingCode::NotRead, "a", "b").severity.name(), "unchecked");
 }
+
+#[test]
+fn other_words_keep_all_that_an_error_names_but_its_cause() {
+    let error = persist_api::Error::io("open", "dir".as_ref(), std::io::Error::other("no"))
+        .with_advice(persist_api::Advice::FixPath)
+        .with_engine("toy")
+        .with_engine_code(7)
+        .with_beat(persist_api::BeatNo(3));
+    let reworded = error.reworded(error.context());
+    assert_eq!(reworded.to_string(), error.to_string());
+    assert_eq!((reworded.engine_code(), reworded.beat()), (error.engine_code(), error.beat()));
+    assert_eq!((reworded.advice(), reworded.path()), (error.advice(), error.path()));
+    assert!(std::error::Error::source(&reworded).is_none() && reworded.tell());
+    assert_eq!(error.reworded("why").context(), "why");
+}

@@ -120,19 +120,6 @@ impl From<OpenFailed> for Error {
     fn from(failed: OpenFailed) -> Self {
         let cause = &failed.error;
         let context = format!("{}: {}", failed.name, cause.context());
-        let mut error = Self::new(cause.kind(), cause.op(), context).with_advice(cause.advice());
-        if let Some(path) = cause.path() {
-            error = error.with_path(path);
-        }
-        if let Some(engine) = cause.engine() {
-            error = error.with_engine(engine);
-        }
-        if let Some(code) = cause.engine_code() {
-            error = error.with_engine_code(code);
-        }
-        if let Some(beat) = cause.beat() {
-            error = error.with_beat(beat);
-        }
-        error.with_source(failed)
+        cause.reworded(context).with_source(failed)
     }
 }

@@ -137,20 +137,7 @@ fn lies_with_a_commit(error: &Error) -> bool {
 
 /// The same error once more; the cause stays with the first.
 fn copy_of(error: &Error) -> Error {
-    let mut copy = Error::new(error.kind(), error.op(), error.context());
-    if let Some(engine) = error.engine() {
-        copy = copy.with_engine(engine);
-    }
-    if let Some(code) = error.engine_code() {
-        copy = copy.with_engine_code(code);
-    }
-    if let Some(path) = error.path() {
-        copy = copy.with_path(path);
-    }
-    if let Some(beat) = error.beat() {
-        copy = copy.with_beat(beat);
-    }
-    copy
+    error.reworded(error.context())
 }
 
 impl Drop for Lead<'_> {
