@@ -9,7 +9,7 @@ use persist_io::Disk;
 use crate::contender::{Contender, Entrant, Result, Settings};
 use crate::ours::Ours;
 use crate::raw;
-use crate::slow_disk::SlowDisk;
+use crate::slow_disk::slow_disk;
 use crate::store::{Runtime, Usage};
 
 /// Opens an engine of ours.
@@ -23,7 +23,7 @@ fn ours<D: Driver>(driver: &D, home: &Path, settings: &Settings) -> Result<Box<d
 /// Opens our own engine, which takes its disk from us.
 fn flatfile(home: &Path, settings: &Settings) -> Result<Box<dyn Contender>> {
     let driver = if settings.slow_disk {
-        persist_flatfile::FlatfileDriver::new(Arc::new(SlowDisk))
+        persist_flatfile::FlatfileDriver::new(Arc::new(slow_disk()))
     } else {
         persist_flatfile::FlatfileDriver::default()
     };
@@ -33,7 +33,7 @@ fn flatfile(home: &Path, settings: &Settings) -> Result<Box<dyn Contender>> {
 /// Opens a store of the runtime over our own engine.
 fn runtime(home: &Path, settings: &Settings, usage: Usage) -> Result<Box<dyn Contender>> {
     let disk: Arc<dyn Disk> =
-        if settings.slow_disk { Arc::new(SlowDisk) } else { Arc::new(persist_io::RealDisk) };
+        if settings.slow_disk { Arc::new(slow_disk()) } else { Arc::new(persist_io::RealDisk) };
     Ok(Box::new(Runtime::open(disk, home, settings, usage)?))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A function that writes files takes `&dyn Disk`, so that a simulated disk can be put under it. [`RealDisk`] is the
 //! operating system's, [`sim::SimDisk`] one in memory that can fail in every way, and [`sim::explore`] the search that makes
-//! it do so. On top, once for everybody: atomic [`replace`], durable directory creation, [`renew`] for what a failed sync left,
+//! it do so; [`Intercepted`] puts something of one's own around the calls of another disk. On top, once for everybody: atomic [`replace`], durable directory creation, [`renew`] for what a failed sync left,
 //! the advisory directory lock with the holder's name. This is the only crate that calls the file system for writing.
 //!
 //! # Mappings
@@ -29,6 +29,7 @@
 
 mod disk;
 mod fully;
+mod intercept;
 mod lock;
 mod mapping;
 mod real;
@@ -36,6 +37,7 @@ pub mod sim;
 mod whole;
 
 pub use disk::{Disk, DiskFile, Entry, EntryKind, FileMode};
+pub use intercept::{Call, Intercept, Intercepted, PassOn};
 pub use lock::{DirLock, LOCK_FILE, lock_dir};
 pub use mapping::Mapping;
 pub use real::RealDisk;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use persist_api::{Driver, Durability, Engine, Error, ErrorKind, KeyRange, OpenOptions, Quiet, Result, Scan};
-use persist_io::{Disk, DiskFile, Entry, FileMode, RealDisk, lock_dir};
+use persist_io::{Call, Disk, Intercept, Intercepted, PassOn, RealDisk, lock_dir};
 
 use crate::LmdbDriver;
 use crate::driver::create;
@@ -15,82 +15,24 @@ use crate::engine::LmdbEngine;
 use crate::live::Live;
 use crate::options::Settings;
 
-/// A disk on which everything fails once `left` operations were done.
+/// Everything but the taking of locks fails once so many operations were done.
 struct Breaking {
-    left: Arc<AtomicI64>,
+    left: AtomicI64,
 }
 
-fn spend(left: &AtomicI64, path: &Path) -> Result<()> {
-    if left.fetch_sub(1, Ordering::Relaxed) > 0 {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Io, "test", "broken off").with_path(path))
-}
-
-impl Disk for Breaking {
-    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>> {
-        spend(&self.left, path)?;
-        Ok(Box::new(BreakingFile { file: RealDisk.open(path, mode)?, left: Arc::clone(&self.left) }))
-    }
-    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
-        spend(&self.left, path)?;
-        RealDisk.list(path)
-    }
-    fn create_dir(&self, path: &Path) -> Result<()> {
-        spend(&self.left, path)?;
-        RealDisk.create_dir(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        spend(&self.left, from)?;
-        RealDisk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> Result<()> {
-        spend(&self.left, path)?;
-        RealDisk.remove_file(path)
-    }
-    fn remove_dir(&self, path: &Path) -> Result<()> {
-        spend(&self.left, path)?;
-        RealDisk.remove_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> Result<()> {
-        spend(&self.left, path)?;
-        RealDisk.sync_dir(path)
-    }
-    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
-        RealDisk.try_lock(path)
-    }
-}
-
-struct BreakingFile {
-    file: Box<dyn DiskFile>,
-    left: Arc<AtomicI64>,
-}
-
-impl DiskFile for BreakingFile {
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
-        spend(&self.left, Path::new("file"))?;
-        self.file.read_at(offset, into)
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        spend(&self.left, Path::new("file"))?;
-        self.file.write_at(offset, bytes)
-    }
-    fn len(&self) -> Result<u64> {
-        self.file.len()
-    }
-    fn truncate(&self, len: u64) -> Result<()> {
-        self.file.truncate(len)
-    }
-    fn sync_data(&self) -> Result<()> {
-        spend(&self.left, Path::new("file"))?;
-        self.file.sync_data()
+impl Intercept for Breaking {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        if matches!(call, Call::TryLock) || self.left.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return pass_on();
+        }
+        Err(Error::new(ErrorKind::Io, "test", "broken off").with_path(path))
     }
 }
 
 /// Runs `attempt` with ever more operations until it succeeds, and `check` after each; at least `least` must have failed.
 fn at_every_step(least: i64, mut attempt: impl FnMut(&dyn Disk) -> Result<()>, check: impl Fn(i64)) {
     for steps in 0..10_000 {
-        let disk = Breaking { left: Arc::new(AtomicI64::new(steps)) };
+        let disk = Intercepted::new(RealDisk, Breaking { left: AtomicI64::new(steps) });
         let outcome = attempt(&disk);
         check(steps);
         if outcome.is_ok() {

@@ -56,7 +56,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use above::Above;
+pub use above::Mirror;
 pub use crash::{Crash, Fate, Lengths, Rest, Tear, Unit, UnitKind, every_choice};
 pub use fault::{Code, Fault, Forgot, When};
 pub use image::{Cut, CutPoint};

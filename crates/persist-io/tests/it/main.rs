@@ -7,88 +7,34 @@ mod journal;
 mod renew;
 mod sim;
 
-use std::ops::Deref;
 use std::path::Path;
 use std::sync::Mutex;
 
 use persist_api::{ErrorKind, Result};
 use persist_io::{
-    Disk, DiskFile, Entry, FileMode, RealDisk, create_dir_durably, lock_dir, read_file, remove_tree, replace,
-    size_of_tree,
+    Call, Disk, DiskFile, FileMode, Intercept, Intercepted, PassOn, RealDisk, create_dir_durably, lock_dir,
+    read_file, remove_tree, replace, size_of_tree,
 };
 
 /// Notes the order of calls, which is what makes `replace` atomic and durable.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<String>>);
 
-struct RecordedFile<'d>(Box<dyn DiskFile>, &'d Recorder);
-
-impl Recorder {
-    fn note(&self, what: &str, path: &Path) {
+impl Intercept for Recorder {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        let what = match call {
+            Call::Open(mode) => format!("open-{mode:?}"),
+            Call::CreateDir => "create_dir".to_owned(),
+            Call::RenameTo(_) => "rename".to_owned(),
+            Call::RemoveFile => "remove".to_owned(),
+            Call::SyncDir => "sync_dir".to_owned(),
+            Call::WriteAt { .. } => "write".to_owned(),
+            Call::SyncData => "sync_data".to_owned(),
+            _ => return pass_on(),
+        };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.0.lock().unwrap().push(format!("{what} {name}"));
-    }
-}
-
-/// A recorder that lives as long as the test program, so that its files can refer to it.
-struct Leaked(&'static Recorder);
-
-impl Deref for Leaked {
-    type Target = Recorder;
-    fn deref(&self) -> &Recorder {
-        self.0
-    }
-}
-
-impl Disk for Leaked {
-    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>> {
-        self.note(&format!("open-{mode:?}"), path);
-        Ok(Box::new(RecordedFile(RealDisk.open(path, mode)?, self.0)))
-    }
-    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
-        RealDisk.list(path)
-    }
-    fn create_dir(&self, path: &Path) -> Result<()> {
-        self.note("create_dir", path);
-        RealDisk.create_dir(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.note("rename", from);
-        RealDisk.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> Result<()> {
-        self.note("remove", path);
-        RealDisk.remove_file(path)
-    }
-    fn remove_dir(&self, path: &Path) -> Result<()> {
-        RealDisk.remove_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> Result<()> {
-        self.note("sync_dir", path);
-        RealDisk.sync_dir(path)
-    }
-    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
-        RealDisk.try_lock(path)
-    }
-}
-
-impl DiskFile for RecordedFile<'_> {
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
-        self.0.read_at(offset, into)
-    }
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.1.note("write", Path::new(""));
-        self.0.write_at(offset, bytes)
-    }
-    fn len(&self) -> Result<u64> {
-        self.0.len()
-    }
-    fn truncate(&self, len: u64) -> Result<()> {
-        self.0.truncate(len)
-    }
-    fn sync_data(&self) -> Result<()> {
-        self.1.note("sync_data", Path::new(""));
-        self.0.sync_data()
+        pass_on()
     }
 }
 
@@ -97,12 +43,12 @@ fn replace_syncs_before_and_after_the_rename() {
     let dir = tempfile::Builder::new().prefix("d").tempdir().unwrap();
     let home = dir.path().join("home");
     RealDisk.create_dir(&home).unwrap();
-    let disk = Leaked(Box::leak(Box::default()));
+    let disk = Intercepted::new(RealDisk, Recorder::default());
     replace(&disk, &home.join("stamp"), b"one").unwrap();
-    let order = disk.0.0.lock().unwrap().join(", ");
+    let order = disk.intercept().0.lock().unwrap().join(", ");
     assert_eq!(
         order,
-        "remove stamp.new, open-CreateNew stamp.new, write , sync_data , rename stamp.new, sync_dir home"
+        "remove stamp.new, open-CreateNew stamp.new, write stamp.new, sync_data stamp.new, rename stamp.new, sync_dir home"
     );
 }
 
@@ -203,21 +149,35 @@ fn mappings_show_the_file_and_outlive_it() {
     assert_eq!(std::thread::spawn(move || clone.to_vec()).join().unwrap(), bytes[4097..54_097]);
 }
 
+/// A file whose author wrote no mapping for it.
+struct Unmapped(Box<dyn DiskFile>);
+
+impl DiskFile for Unmapped {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
+        self.0.read_at(offset, into)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.0.write_at(offset, bytes)
+    }
+    fn len(&self) -> Result<u64> {
+        self.0.len()
+    }
+    fn truncate(&self, len: u64) -> Result<()> {
+        self.0.truncate(len)
+    }
+    fn sync_data(&self) -> Result<()> {
+        self.0.sync_data()
+    }
+}
+
 #[test]
 fn nothing_is_mapped_beyond_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let file = RealDisk.open(&dir.path().join("file"), FileMode::OpenOrCreate).unwrap();
-    let recorder = Recorder::default();
     assert!(file.map(0, 0).unwrap().is_empty());
     file.write_at(0, b"five!").unwrap();
-    // The second has the mapping that every disk has, by reading.
-    for file in [
-        file,
-        Box::new(RecordedFile(
-            RealDisk.open(&dir.path().join("file"), FileMode::Read).unwrap(),
-            Box::leak(Box::new(recorder)),
-        )),
-    ] {
+    let unmapped = Unmapped(RealDisk.open(&dir.path().join("file"), FileMode::Read).unwrap());
+    for file in [file, Box::new(unmapped)] {
         assert_eq!(*file.map(1, 4).unwrap(), *b"ive!");
         assert!(file.map(5, 0).unwrap().is_empty());
         for (offset, len) in [(5, 1), (0, 6), (6, 0), (u64::MAX, 2), (1, u64::MAX)] {

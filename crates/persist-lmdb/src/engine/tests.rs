@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use persist_api::{Durability, Engine as _, ErrorKind, OpenOptions, Quiet};
-use persist_io::sim::{Above, Crash, Fault, Forgot, SimDisk, When};
+use persist_io::sim::{Crash, Fault, Forgot, SimDisk, When};
 use persist_io::{Disk, FileMode, RealDisk};
 
 use super::LmdbEngine;
@@ -51,7 +51,7 @@ fn d_03_what_an_open_shows_after_a_failed_sync_is_durable() {
     let after_power_cut = || shown(&medium.crash_image(&Crash::Nothing).bytes(MEDIUM).unwrap());
     assert_eq!((shown(&seen), after_power_cut()), (3, 2));
     drop(engine);
-    let above = Above { medium: medium.clone(), name: "data.mdb" };
+    let above = medium.below_files("data.mdb");
     assert_eq!(open(&above).err().unwrap().kind(), ErrorKind::Io);
     medium.unplan();
     let engine = open(&above).unwrap();

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{BeatHeader, Driver as _, Durability, Engine, ErrorKind, OpenOptions, Progress, Quiet};
-use persist_io::sim::{Above, Crash, Fault, Forgot, SimDisk, When};
+use persist_io::sim::{Crash, Fault, Forgot, SimDisk, When};
 use persist_io::{Disk, FileMode};
 
 use super::{SqliteDriver, open_core};
@@ -17,8 +17,8 @@ use crate::settings::Settings;
 const MEDIUM: &str = "/data.db-wal";
 
 /// The real disk, with this medium below its WAL.
-fn above(medium: &SimDisk) -> Above {
-    Above { medium: medium.clone(), name: "data.db-wal" }
+fn above(medium: &SimDisk) -> impl Disk {
+    medium.below_files("data.db-wal")
 }
 
 /// Makes a home of these files.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use persist_api::{ErrorKind, Progress, Quiet, Result};
-use persist_io::{Disk, DiskFile, Entry, FileMode, RealDisk};
+use persist_io::{Call, Intercept, Intercepted, PassOn, RealDisk};
 use persist_store::{Store, default_request};
 
 use crate::kit::{
@@ -98,7 +98,8 @@ fn a_backup_that_lost_a_race_leaves_the_winners_copy() {
     // Another backup finishes between the first look at the directory and its lock.
     let other = place.home.with_file_name("other");
     let race = Race { other: Mutex::new(Some(store)), into: into.clone() };
-    let (_writer, second) = open(&Toy::new(Arc::new(race)), &other, &default_request()).unwrap();
+    let (_writer, second) =
+        open(&Toy::new(Arc::new(Intercepted::new(RealDisk, race))), &other, &default_request()).unwrap();
     fails(second.backup(&into, &Quiet), ErrorKind::Mismatch, &["not empty"]);
     let (_writer, copy) = open_default(&into);
     assert_eq!(content(&copy.view().unwrap()).len(), 1);
@@ -166,47 +167,20 @@ fn what_is_no_blob_is_not_left_out_in_silence() {
     fails(store.backup(&into, &Quiet), ErrorKind::Mismatch, &["no blob"]);
 }
 
-/// A disk on which another store's backup is written to `into` just before that directory is locked.
+/// Another store's backup is written to `into` just before that directory is locked.
 struct Race {
     other: Mutex<Option<Store>>,
     into: PathBuf,
 }
 
-impl Disk for Race {
-    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
-        if path.parent() == Some(&self.into)
+impl Intercept for Race {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        if matches!(call, Call::TryLock)
+            && path.parent() == Some(&self.into)
             && let Some(other) = self.other.lock().take()
         {
             other.backup(&self.into, &Quiet)?;
         }
-        RealDisk.try_lock(path)
-    }
-
-    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>> {
-        RealDisk.open(path, mode)
-    }
-
-    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
-        RealDisk.list(path)
-    }
-
-    fn create_dir(&self, path: &Path) -> Result<()> {
-        RealDisk.create_dir(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> Result<()> {
-        RealDisk.remove_file(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> Result<()> {
-        RealDisk.remove_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> Result<()> {
-        RealDisk.sync_dir(path)
+        pass_on()
     }
 }

@@ -7,7 +7,7 @@ use persist_io::{Disk, RealDisk};
 use persist_store::{Stamp, StampState, default_request};
 
 use crate::bundle::{check, export, fill, import};
-use crate::faulty::Faulty;
+use crate::faulty::fails_after;
 use crate::kit::{content, look, open, open_default, place, put, toy};
 use crate::toy::Toy;
 
@@ -23,10 +23,10 @@ fn an_import_that_stops_anywhere_is_no_store_or_the_whole_one() {
     let (mut unfinished, mut refused) = (0, 0);
     for steps in 0.. {
         let home = place.home.with_file_name(format!("copy-{steps}"));
-        let disk = Faulty::after(steps);
+        let disk = fails_after(steps);
         let stopping = Toy::new(Arc::clone(&disk) as Arc<dyn Disk>);
         let done = import(&stopping, &file, &home);
-        let stopped = disk.stopped();
+        let stopped = disk.intercept().stopped();
         assert_eq!(done.is_err(), stopped, "step {steps}");
 
         let state = Stamp::read(&RealDisk, &home).unwrap().map(|stamp| stamp.state);
@@ -63,8 +63,8 @@ fn clearing_an_import_that_stops_anywhere_can_be_repeated() {
     for first in [16, 24] {
         for steps in 0.. {
             let home = place.home.with_file_name(format!("copy-{first}-{steps}"));
-            import(&Toy::new(Faulty::after(first)), &file, &home).unwrap_err();
-            let disk = Faulty::after(steps);
+            import(&Toy::new(fails_after(first)), &file, &home).unwrap_err();
+            let disk = fails_after(steps);
             let done = import(&Toy::new(Arc::clone(&disk) as Arc<dyn Disk>), &file, &home).is_ok();
             if !done {
                 let again = import(&toy(), &file, &home);
@@ -90,12 +90,12 @@ fn an_export_that_stops_anywhere_leaves_no_bundle_or_the_whole_one() {
     let mut failed = 0;
     for steps in 0.. {
         let file = place.home.with_file_name(format!("bundle-{steps}"));
-        let disk = Faulty::after(u64::MAX - 1);
+        let disk = fails_after(u64::MAX - 1);
         let stopping = Toy::new(Arc::clone(&disk) as Arc<dyn Disk>);
         let (_writer, store) = open(&stopping, &place.home, &default_request()).unwrap();
-        disk.stop_after(steps);
+        disk.intercept().stop_after(steps);
         let done = store.export(&file, &Quiet);
-        assert_eq!(done.is_err(), disk.stopped(), "step {steps}");
+        assert_eq!(done.is_err(), disk.intercept().stopped(), "step {steps}");
         if file.exists() {
             check(&file).unwrap();
         } else {
@@ -104,9 +104,12 @@ fn an_export_that_stops_anywhere_leaves_no_bundle_or_the_whole_one() {
         if done.is_ok() {
             let places =
                 [("sync_file", file.with_file_name(format!("bundle-{steps}.new"))), ("rename", file.clone())]
-                    .map(|(op, path)| disk.last_place_of(op, &path));
+                    .map(|(op, path)| disk.intercept().last_place_of(op, &path));
             assert!(places[0] < places[1], "the bytes are durable before the name is");
-            assert_eq!(disk.op_at(places[1] + 1), ("sync_dir", place.home.parent().unwrap().to_path_buf()));
+            assert_eq!(
+                disk.intercept().op_at(places[1] + 1),
+                ("sync_dir", place.home.parent().unwrap().to_path_buf())
+            );
             break;
         }
     }

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use crate::bundle::{check, export, import};
 use crate::bundle_forge::blob_name;
-use crate::faulty::Faulty;
+use crate::faulty::fails_after;
 use crate::kit::{Place, content, fails, files, memory, open, open_default, place, put, put_blob, toy};
 use crate::toy::{TOY_CAPS, Toy};
 
@@ -225,12 +225,12 @@ fn an_application_that_stops_anywhere_is_at_a_beat_of_the_original_and_goes_on()
     for steps in 0.. {
         let home = chain.copy.with_file_name(format!("copy-{steps}"));
         import(&toy(), &chain.whole, &home).unwrap();
-        let disk = Faulty::after(u64::MAX - 1);
+        let disk = fails_after(u64::MAX - 1);
         let stopping = Toy::new(Arc::clone(&disk) as Arc<dyn Disk>);
         let (mut writer, store) = open(&stopping, &home, &default_request()).unwrap();
-        disk.stop_after(steps);
+        disk.intercept().stop_after(steps);
         let done = apply(&mut writer, &chain.since);
-        assert_eq!(done.is_err(), disk.stopped(), "step {steps}");
+        assert_eq!(done.is_err(), disk.intercept().stopped(), "step {steps}");
         drop((writer, store));
 
         let (mut writer, store) = open_default(&home);

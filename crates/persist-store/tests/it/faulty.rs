@@ -7,133 +7,58 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use persist_api::{Error, ErrorKind, Result};
-use persist_io::{Disk, DiskFile, Entry, FileMode, RealDisk};
+use persist_io::{Call, FileMode, Intercept, Intercepted, PassOn, RealDisk};
 
-pub struct Faulty {
-    left: Arc<AtomicU64>,
-    done: Done,
+pub struct Faults {
+    left: AtomicU64,
+    done: Mutex<Vec<(&'static str, PathBuf)>>,
 }
 
-type Done = Arc<Mutex<Vec<(&'static str, PathBuf)>>>;
-
-fn note(done: &Done, op: &'static str, path: &Path) {
-    done.lock().push((op, path.to_path_buf()));
+/// A disk that fails after `operations` writing operations.
+pub fn fails_after(operations: u64) -> Arc<Intercepted<RealDisk, Faults>> {
+    let faults = Faults { left: AtomicU64::new(operations), done: Mutex::default() };
+    Arc::new(Intercepted::new(RealDisk, faults))
 }
 
-impl Faulty {
-    /// Fails after `operations` writing operations.
-    pub fn after(operations: u64) -> Arc<Self> {
-        Arc::new(Self { left: Arc::new(AtomicU64::new(operations)), done: Done::default() })
+impl Intercept for Faults {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        let was_stopped = self.stopped();
+        let (op, path) = match call {
+            Call::List | Call::ReadAt | Call::Map | Call::DropCache => return pass_on(),
+            Call::Open(FileMode::Read | FileMode::Write) => return pass_on(),
+            Call::RenameTo(to) => (Some("rename"), to),
+            Call::RemoveFile => (Some("remove_file"), path),
+            Call::SyncDir => (Some("sync_dir"), path),
+            Call::SyncData => (Some("sync_file"), path),
+            _ => (None, path),
+        };
+        self.spend().inspect_err(|_| match call {
+            // A write that fails has written its first half.
+            Call::WriteAt { file, offset, bytes } if !was_stopped => {
+                file.write_at(offset, &bytes[..bytes.len() / 2]).unwrap();
+            }
+            _ => {}
+        })?;
+        self.done.lock().extend(op.map(|op| (op, path.to_path_buf())));
+        pass_on()
     }
+}
 
+impl Faults {
     /// True when it has failed an operation.
     pub fn stopped(&self) -> bool {
         self.left.load(Ordering::SeqCst) == u64::MAX
     }
-}
 
-fn spend(left: &AtomicU64) -> Result<()> {
-    // MAX means stopped for good.
-    let next = |left| Some(if left == 0 || left == u64::MAX { u64::MAX } else { left - 1 });
-    match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) {
-        Ok(left) if left != 0 && left != u64::MAX => Ok(()),
-        _ => Err(Error::new(ErrorKind::Io, "write", "the disk stopped")),
-    }
-}
-
-struct FaultyFile {
-    file: Box<dyn DiskFile>,
-    left: Arc<AtomicU64>,
-    done: Done,
-    path: PathBuf,
-}
-
-impl FaultyFile {
-    fn boxed(disk: &Faulty, file: Box<dyn DiskFile>, path: &Path) -> Box<dyn DiskFile> {
-        let (left, done) = (Arc::clone(&disk.left), Arc::clone(&disk.done));
-        Box::new(Self { file, left, done, path: path.to_path_buf() })
-    }
-}
-
-impl Disk for Faulty {
-    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>> {
-        if matches!(mode, FileMode::CreateNew | FileMode::OpenOrCreate) {
-            spend(&self.left)?;
+    fn spend(&self) -> Result<()> {
+        // MAX means stopped for good.
+        let next = |left| Some(if left == 0 || left == u64::MAX { u64::MAX } else { left - 1 });
+        match self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) {
+            Ok(left) if left != 0 && left != u64::MAX => Ok(()),
+            _ => Err(Error::new(ErrorKind::Io, "write", "the disk stopped")),
         }
-        Ok(FaultyFile::boxed(self, RealDisk.open(path, mode)?, path))
     }
 
-    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
-        RealDisk.list(path)
-    }
-
-    fn create_dir(&self, path: &Path) -> Result<()> {
-        spend(&self.left)?;
-        RealDisk.create_dir(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        spend(&self.left)?;
-        note(&self.done, "rename", to);
-        RealDisk.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> Result<()> {
-        spend(&self.left)?;
-        note(&self.done, "remove_file", path);
-        RealDisk.remove_file(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> Result<()> {
-        spend(&self.left)?;
-        RealDisk.remove_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> Result<()> {
-        spend(&self.left)?;
-        note(&self.done, "sync_dir", path);
-        RealDisk.sync_dir(path)
-    }
-
-    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
-        spend(&self.left)?;
-        Ok(RealDisk.try_lock(path)?.map(|file| FaultyFile::boxed(self, file, path)))
-    }
-}
-
-impl DiskFile for FaultyFile {
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
-        self.file.read_at(offset, into)
-    }
-
-    /// A write that fails has written its first half.
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let stopped = self.left.load(Ordering::SeqCst) == u64::MAX;
-        spend(&self.left).inspect_err(|_| {
-            if !stopped {
-                self.file.write_at(offset, &bytes[..bytes.len() / 2]).unwrap();
-            }
-        })?;
-        self.file.write_at(offset, bytes)
-    }
-
-    fn len(&self) -> Result<u64> {
-        self.file.len()
-    }
-
-    fn truncate(&self, len: u64) -> Result<()> {
-        spend(&self.left)?;
-        self.file.truncate(len)
-    }
-
-    fn sync_data(&self) -> Result<()> {
-        spend(&self.left)?;
-        note(&self.done, "sync_file", &self.path);
-        self.file.sync_data()
-    }
-}
-
-impl Faulty {
     /// From now on, fails after `operations` writing operations.
     pub fn stop_after(&self, operations: u64) {
         self.left.store(operations, Ordering::SeqCst);

@@ -7,7 +7,7 @@ use persist_api::{CommitNo, Durability, ErrorKind, Quiet, Severity};
 use persist_io::Disk;
 use persist_store::{HoldOptions, Store, Transacted, default_request};
 
-use crate::faulty::Faulty;
+use crate::faulty::fails_after;
 use crate::feed::{drain, numbers};
 use crate::fussy::fussy;
 use crate::group::{log, queue};
@@ -132,15 +132,15 @@ fn a_commit_and_its_copy_are_both_there_or_neither() {
         let hold = store.hold("h", ALL).unwrap();
         put(&mut writer, &[(b"k", b"2")]);
         drop((hold, writer, store));
-        let disk = Faulty::after(u64::MAX - 1);
+        let disk = fails_after(u64::MAX - 1);
         let stopping = Toy::new(Arc::clone(&disk) as Arc<dyn Disk>);
         let (writer, store) = open(&stopping, &place.home, &default_request()).unwrap();
-        disk.stop_after(steps);
+        disk.intercept().stop_after(steps);
         let hold = store.find_hold("h").unwrap().unwrap();
         hold.advance(CommitNo(3)).unwrap();
         let second = store.hold("second", ALL).is_ok();
         let commit = queue(&store, b"k", b"3").wait().is_ok();
-        let done = !disk.stopped();
+        let done = !disk.intercept().stopped();
         drop((hold, writer, store));
 
         let (mut writer, store) = open_default(&place.home);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use persist_api::Result;
 use persist_io::sim::SimDisk;
 use persist_io::sim::explore::{Explorer, Failure};
-use persist_io::{Disk, DiskFile, Entry, FileMode, Mapping};
+use persist_io::{Call, Disk, Intercept, Intercepted, PassOn};
 
 use super::acts::Act;
 use super::store::Store;
@@ -39,98 +39,28 @@ enum Lie {
     RenameUnsynced,
 }
 
-struct Lying {
-    disk: SimDisk,
-    lie: Lie,
-}
-
-struct LyingFile {
-    file: Box<dyn DiskFile>,
-    lie: Lie,
-    name: String,
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-impl Disk for Lying {
-    fn open(&self, path: &Path, mode: FileMode) -> Result<Box<dyn DiskFile>> {
-        let file = self.disk.open(path, mode)?;
-        Ok(Box::new(LyingFile { file, lie: self.lie, name: name_of(path) }))
-    }
-
-    fn list(&self, path: &Path) -> Result<Option<Vec<Entry>>> {
-        self.disk.list(path)
-    }
-
-    fn create_dir(&self, path: &Path) -> Result<()> {
-        self.disk.create_dir(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.disk.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> Result<()> {
-        self.disk.remove_file(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> Result<()> {
-        self.disk.remove_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> Result<()> {
-        if self.lie == Lie::NoDirSync { Ok(()) } else { self.disk.sync_dir(path) }
-    }
-
-    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
-        self.disk.try_lock(path)
-    }
-}
-
-impl DiskFile for LyingFile {
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
-        self.file.read_at(offset, into)
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        match self.lie {
-            Lie::ShortWrite if bytes.len() > 600 => self.file.write_at(offset, &bytes[..bytes.len() / 2]),
-            Lie::Misplaced if offset >= 64 && self.name.contains("idx") => {
-                self.file.write_at(offset + 8, bytes)
+impl Intercept for Lie {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match (*self, call) {
+            (Self::NoSync(part), Call::SyncData) if name.contains(part) => Ok(()),
+            (Self::RenameUnsynced, Call::SyncData) if name.contains(".new") => Ok(()),
+            (Self::RetrySync, Call::SyncData) => pass_on().or_else(|_| pass_on()),
+            (Self::NoDirSync, Call::SyncDir) | (Self::KeepCache, Call::DropCache) => Ok(()),
+            (Self::ShortWrite, Call::WriteAt { file, offset, bytes }) if bytes.len() > 600 => {
+                file.write_at(offset, &bytes[..bytes.len() / 2])
             }
-            Lie::SwallowErrors => {
-                let _ = self.file.write_at(offset, bytes);
+            (Self::Misplaced, Call::WriteAt { file, offset, bytes })
+                if offset >= 64 && name.contains("idx") =>
+            {
+                file.write_at(offset + 8, bytes)
+            }
+            (Self::SwallowErrors, Call::WriteAt { .. }) => {
+                let _ = pass_on();
                 Ok(())
             }
-            _ => self.file.write_at(offset, bytes),
+            _ => pass_on(),
         }
-    }
-
-    fn len(&self) -> Result<u64> {
-        self.file.len()
-    }
-
-    fn truncate(&self, len: u64) -> Result<()> {
-        self.file.truncate(len)
-    }
-
-    fn sync_data(&self) -> Result<()> {
-        match self.lie {
-            Lie::NoSync(part) if self.name.contains(part) => Ok(()),
-            Lie::RenameUnsynced if self.name.contains(".new") => Ok(()),
-            Lie::RetrySync => self.file.sync_data().or_else(|_| self.file.sync_data()),
-            _ => self.file.sync_data(),
-        }
-    }
-
-    fn map(&self, offset: u64, len: u64) -> Result<Mapping> {
-        self.file.map(offset, len)
-    }
-
-    fn drop_cache(&self) -> Result<()> {
-        if self.lie == Lie::KeepCache { Ok(()) } else { self.file.drop_cache() }
     }
 }
 
@@ -180,7 +110,7 @@ macro_rules! caught {
         $(
             #[test]
             fn $name() {
-                let found = search(|disk| Arc::new(Lying { disk, lie: $lie }));
+                let found = search(|disk| Arc::new(Intercepted::new(disk, $lie)));
                 let failure = found.expect_err("nobody noticed");
                 println!("{:?}: {:?}", $lie, failure.oracle);
             }
