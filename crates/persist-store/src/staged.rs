@@ -31,10 +31,10 @@ impl fmt::Debug for StagedBeat<'_> {
 }
 
 impl<'w> StagedBeat<'w> {
-    pub(crate) fn new(writer: &'w mut Writer, log: BeatLog, durability: Durability) -> Self {
+    pub(crate) fn new(writer: &'w mut Writer, durability: Durability) -> Self {
         let terms = Arc::clone(&writer.shared.active().terms);
         let room = writer.shared.beat_room(&terms);
-        Self { writer, log, durability, terms, room, failed: false }
+        Self { writer, log: BeatLog::new(), durability, terms, room, failed: false }
     }
 
     /// Sets a record. Key and value may be empty.
@@ -112,7 +112,6 @@ impl<'w> StagedBeat<'w> {
 
 impl Drop for StagedBeat<'_> {
     fn drop(&mut self) {
-        self.writer.keep_memory(std::mem::take(&mut self.log));
         self.writer.leave();
     }
 }

@@ -11,9 +11,6 @@ use crate::seat::{Done, Seat};
 use crate::shared::{Shared, Terms, too_large};
 use crate::staged::StagedBeat;
 
-/// Memory that a writer keeps from one beat to the next, at most.
-const SPARE_BYTES_MAX: usize = 1 << 20;
-
 /// What a commit returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Receipt {
@@ -62,8 +59,6 @@ pub struct Writer {
     pub(crate) shared: Arc<Shared>,
     /// Here while the writer has the lane.
     seat: Option<Box<Seat>>,
-    /// Memory of the last staged beat, for the next.
-    spare: Vec<u8>,
 }
 
 impl fmt::Debug for Writer {
@@ -118,7 +113,7 @@ impl Drop for Lane<'_> {
 
 impl Writer {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, seat: None, spare: Vec::new() }
+        Self { shared, seat: None }
     }
 
     /// The header of the newest beat.
@@ -137,8 +132,7 @@ impl Writer {
     pub fn begin(&mut self, durability: Durability) -> Result<StagedBeat<'_>> {
         told(self.shared.with_running("begin", |active, _| active.terms.durability(durability)))?;
         self.enter();
-        let log = BeatLog::reusing(std::mem::take(&mut self.spare));
-        Ok(StagedBeat::new(self, log, durability))
+        Ok(StagedBeat::new(self, durability))
     }
 
     /// Makes a beat of one commit, after those that are queued already.
@@ -211,14 +205,6 @@ impl Writer {
     /// `Unsupported` unless granted; after a failed sync the engine is `Poisoned`.
     pub fn sync(&mut self) -> Result<BeatNo> {
         self.shared.sync()
-    }
-
-    /// Keeps the memory of a log for the next one, unless it is large.
-    pub(crate) fn keep_memory(&mut self, log: BeatLog) {
-        let memory = log.into_memory();
-        if memory.capacity() <= SPARE_BYTES_MAX {
-            self.spare = memory;
-        }
     }
 
     /// Takes the lane, unless a staged beat that was forgotten has left it here.

@@ -152,5 +152,6 @@ fn changes<'l>(logs: impl Iterator<Item = &'l BeatLog>) -> Result<BeatLog> {
             Op::DeleteRange { range } => changes.delete_range(&range)?,
         }
     }
+    changes.shrink();
     Ok(changes)
 }

@@ -175,3 +175,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_thread_uses_the_memory_of_a_log_again_unless_it_is_large() {
+    let of_bytes = |bytes: usize| {
+        let mut log = BeatLog::new();
+        log.put(b"key", &vec![1; bytes]).unwrap();
+        log
+    };
+    let long = of_bytes(100_000);
+    let place = long.canonical_bytes().as_ptr();
+    drop((long, of_bytes(10)));
+    let (again, other) = (of_bytes(20), of_bytes(20));
+    assert_eq!(again.canonical_bytes().as_ptr(), place);
+    assert_ne!(other.canonical_bytes().as_ptr(), place);
+    assert_eq!(again, other);
+    let large = of_bytes(1 << 20);
+    drop(again);
+    drop(large);
+    assert_eq!(of_bytes(20).canonical_bytes().as_ptr(), place, "a large one has taken its place");
+}
