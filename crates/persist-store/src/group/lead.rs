@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use persist_api::{Error, ErrorKind, Result};
 
 use super::Group;
 use super::entry::{Entry, Failure, Listener};
 use super::queue::{FenceAt, Next, Queue, WriterAt};
-use super::sync::{Budget, MutexGuard, wait_for};
+use super::sync::{Budget, MutexGuard, thread, wait_for};
 use super::wake_all;
 use crate::seat::Seat;
 use crate::shared::Core;
+
+/// How long a leader that waits for company stays awake: those that were just told are back sooner than a thread that sleeps
+/// is woken.
+const YIELDING: Duration = Duration::from_micros(50);
 
 /// A group on its way. Dropping it, also when the engine panics, decides what is open, gives the lane back and tells
 /// everybody.
@@ -24,14 +28,14 @@ struct Lead<'c> {
 }
 
 /// Makes one beat of what waits, if the lane is free and anything may go.
-pub(super) fn lead(core: &Core, queue: MutexGuard<'_, Queue>) {
+pub(super) fn lead<'c>(core: &'c Core, queue: MutexGuard<'c, Queue>) {
     if let Some(mut lead) = Lead::take(core, queue) {
         lead.make_beat();
     }
 }
 
 impl<'c> Lead<'c> {
-    fn take(core: &'c Core, mut queue: MutexGuard<'_, Queue>) -> Option<Self> {
+    fn take(core: &'c Core, mut queue: MutexGuard<'c, Queue>) -> Option<Self> {
         if !queue.may_lead() {
             return None;
         }
@@ -181,7 +185,7 @@ impl Drop for Lead<'_> {
 
 impl Group {
     /// Waits a little for company, with the lane taken.
-    fn gather<'q>(&self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
+    fn gather<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
         if queue.shut || queue.writer != WriterAt::Away || queue.fence != FenceAt::Away {
             return queue;
         }
@@ -191,7 +195,13 @@ impl Group {
         queue.gathering = Some(target);
         while queue.gathering.is_some() {
             let Some(left) = budget.left(window) else { break };
-            queue = wait_for(&self.company, queue, left);
+            queue = if window.saturating_sub(left) < YIELDING {
+                drop(queue);
+                thread::yield_now();
+                self.lock()
+            } else {
+                wait_for(&self.company, queue, left)
+            };
         }
         let in_vain = queue.gathering.take().is_some();
         queue.gather.waited(in_vain);
