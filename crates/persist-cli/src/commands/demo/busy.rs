@@ -13,7 +13,7 @@ use persist::{CommitNo, Error, ErrorKind, HoldOptions, Scan, Store, StoreView};
 const WRITERS: u64 = 4;
 /// What a writer or reader rests between two turns: who writes without a pause may be faster than any copy can follow.
 const PACE: Duration = Duration::from_millis(1);
-const READERS: u64 = 2;
+const READERS: u64 = 4;
 /// Counters; each has a log of its own.
 const COUNTERS: u64 = 8;
 /// The name of the follower's hold.
