@@ -54,13 +54,19 @@ pub(super) enum Found<'r> {
 /// Decodes the record that `bytes` begin with; also what is behind it. `None` when it is malformed.
 #[inline]
 pub(super) fn decode(bytes: &[u8], floor: u64) -> Option<(Row<'_>, &[u8])> {
-    // Nearly all records: a short value without a beat under a short key.
+    // Nearly all records: a short value under a short key, at or little above the floor.
     if let [first, value_len @ 0..0x80, rest @ ..] = bytes
-        && first & 0x83 == 0
+        && first & 0x82 == 0
+        && let Some((newer @ 0..0x80, rest)) = if u64::from(first & 3) == INLINE_OLD {
+            Some((0, rest))
+        } else {
+            rest.split_first().map(|(newer, rest)| (*newer, rest))
+        }
     {
         let (key, rest) = rest.split_at_checked(usize::from(first >> 2))?;
         let (value, rest) = rest.split_at_checked(usize::from(*value_len))?;
-        return Some(((key, Version { beat: BeatNo(floor), stored: Stored::Inline(value) }), rest));
+        let beat = BeatNo(floor.checked_add(u64::from(newer))?);
+        return Some(((key, Version { beat, stored: Stored::Inline(value) }), rest));
     }
     decode_any(bytes, floor)
 }
@@ -296,5 +302,38 @@ impl DataBuilder {
         out.extend_from_slice(&self.tags);
         let count = u32::try_from(self.tags.len()).unwrap_or(u32::MAX);
         out.extend_from_slice(&(count << 1 | u32::from(wide)).to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_to_decode_says_what_the_long_way_says() {
+        let (key, value) = ([7; 40], [9; 200]);
+        for (key_len, value_len, newer) in [0, 1, 31, 32, 40].into_iter().flat_map(|key_len| {
+            let sizes = [(0, 0), (127, 1), (128, 127), (5, 128), (127, 0), (200, 300)];
+            sizes.map(|(value_len, newer)| (key_len, value_len, newer))
+        }) {
+            let mut builder = DataBuilder::default();
+            let mut bytes = Vec::new();
+            builder.begin(&bytes);
+            builder.push(&mut bytes, &key[..key_len], newer, &Stored::Inline(&value[..value_len]), 0);
+            let whole = decode(&bytes, 50).unwrap();
+            let version = Version { beat: BeatNo(50 + newer), stored: Stored::Inline(&value[..value_len]) };
+            assert_eq!(whole, ((&key[..key_len], version), [].as_slice()));
+            bytes.push(1);
+            for floor in [0, u64::MAX] {
+                for end in 0..=bytes.len() {
+                    let cut = &bytes[..end];
+                    assert_eq!(
+                        decode(cut, floor),
+                        decode_any(cut, floor),
+                        "{key_len} {value_len} {newer} {end}"
+                    );
+                }
+            }
+        }
     }
 }
