@@ -26,6 +26,7 @@
     reason = "a benchmark of our own fixed-size data; a panic is a fine failure"
 )]
 
+mod busy;
 mod child;
 pub mod cli;
 pub mod contender;

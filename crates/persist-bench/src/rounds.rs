@@ -44,12 +44,9 @@ pub(crate) fn interleave(
 ) {
     let mut records: Vec<Record> = Vec::new();
     let mut out: Vec<&str> = Vec::new();
-    let good = |records: &[Record], name: &str| {
-        records.iter().filter(|record| record.engine == name && record.dropped.is_none()).count()
-    };
     for round in 0..u32::try_from(3 * case.rounds).unwrap_or(u32::MAX) {
         let left = |entrant: &&Entrant| !out.contains(&entrant.name);
-        if entrants.iter().filter(left).all(|entrant| good(&records, entrant.name) >= case.rounds) {
+        if entrants.iter().filter(left).all(|entrant| good(&records, case, entrant.name) >= case.rounds) {
             break;
         }
         for turn in 0..entrants.len() {
@@ -83,23 +80,34 @@ pub(crate) fn interleave(
         }
     }
     for entrant in entrants.iter().filter(|entrant| !out.contains(&entrant.name)) {
-        let (all, kept) = (
-            records.iter().filter(|record| record.engine == entrant.name).count(),
-            good(&records, entrant.name),
-        );
-        if kept < case.rounds_min {
-            let why = records.iter().rev().find_map(|record| record.dropped.as_deref()).unwrap_or_default();
-            session.fail(format!(
-                "{} {}, {}: only {kept} of {all} samples count ({why}); try again when the machine is quiet",
-                case.workload, case.name, entrant.name
-            ));
-        }
+        require(session, case, entrant.name, &records);
     }
     session.publish(records);
 }
 
+fn of_case<'r>(records: &'r [Record], case: &'r Case, engine: &'r str) -> impl Iterator<Item = &'r Record> {
+    records.iter().filter(move |record| record.engine == engine && record.case == case.name)
+}
+
+/// How many samples of a contender count.
+pub(crate) fn good(records: &[Record], case: &Case, engine: &str) -> usize {
+    of_case(records, case, engine).filter(|record| record.dropped.is_none()).count()
+}
+
+/// Fails the run when too few samples of a contender count.
+pub(crate) fn require(session: &mut Session, case: &Case, engine: &str, records: &[Record]) {
+    let (all, kept) = (of_case(records, case, engine).count(), good(records, case, engine));
+    if kept < case.rounds_min {
+        let why = records.iter().rev().find_map(|record| record.dropped.as_deref()).unwrap_or_default();
+        session.fail(format!(
+            "{} {}, {engine}: only {kept} of {all} samples count ({why}); try again when the machine is quiet",
+            case.workload, case.name
+        ));
+    }
+}
+
 /// Marks the samples that do not count.
-fn judge(records: &mut [Record]) {
+pub(crate) fn judge(records: &mut [Record]) {
     // The best quarter, not the best: one lucky moment of a disk would make all others look disturbed.
     let raws = sorted(records.iter().filter_map(|record| Some(record.sample.raw?.value)).collect());
     let best = quantile(&raws, 0.25);

@@ -1,9 +1,9 @@
 //! What the engine of our own must show, and what was measured.
 
-use super::summary::{find, paired};
+use super::summary::{Summary, ends, find, paired};
 use crate::record::{Record, Samples};
 use crate::stats::Spread;
-use crate::workloads::Workload;
+use crate::workloads::{COPY_OVER_BULK, LONGEST, PAUSE, Workload};
 
 /// The engine that the goals are about.
 pub(crate) const OURS: &str = "flatfile";
@@ -74,6 +74,7 @@ pub(crate) fn all(samples: &[(&'static Workload, Samples)]) -> Vec<Goal> {
     goals.extend(opens(of("open"), of("growth")));
     goals.extend(checks(of("open"), of("verify")));
     goals.extend(sizes(of("bulk"), of("growth")));
+    goals.extend(swaps(of("swap")));
     goals
 }
 
@@ -250,4 +251,21 @@ fn sizes(bulk: &[Record], growth: &[Record]) -> Vec<Goal> {
     let mut peak = goal("peak RssAnon of a load of 10 M rows", Bound::AtMost(256.0), "MiB", memory);
     peak.peer = best(growth, |name| value(growth, "10000000 rows, peak memory", name));
     vec![kept, peak]
+}
+
+/// Each figure is of the pair of engines whose median is the worst, and names it.
+fn swaps(records: &[Record]) -> Vec<Goal> {
+    let least = |case| ends(records, case).map(|[least, _]| least);
+    let most = |case| ends(records, case).map(|[_, most]| most);
+    let line = |what: &str, bound, unit, worst: Option<Summary>| {
+        let pair = worst.as_ref().map_or(String::new(), |it| format!(", {}", it.engine));
+        goal(format!("{what}, worst pair{pair}"), bound, unit, worst.map(|it| it.value))
+    };
+    let rows = records.first().map_or(1_000_000, |record| record.rows);
+    let pause = format!("longest writer pause of a swap of {rows} rows, 4 writers and 4 readers");
+    let mut longest = line("longest commit during a swap", Bound::AtMost(50.0), "ms", most(LONGEST));
+    (longest.bound, longest.reached) = ("for information, ms".to_owned(), None);
+    let speed =
+        line("copy of a swap ÷ bulk load of the target", Bound::AtLeast(0.7), "", least(COPY_OVER_BULK));
+    vec![line(&pause, Bound::AtMost(50.0), "ms", most(PAUSE)), longest, speed]
 }

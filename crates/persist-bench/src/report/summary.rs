@@ -74,6 +74,14 @@ pub(crate) fn find(records: &[Record], case: &str, engine: &str) -> Option<Summa
     one(records, case, engine)
 }
 
+/// The contender of a case with the least median, and the one with the greatest.
+#[must_use]
+pub(crate) fn ends(records: &[Record], case: &str) -> Option<[Summary; 2]> {
+    let lines = || of(records).into_iter().filter(|line| line.case == case);
+    let by = |a: &Summary, b: &Summary| a.value.median.total_cmp(&b.value.median);
+    Some([lines().min_by(by)?, lines().max_by(by)?])
+}
+
 /// Figure ÷ figure of two contenders or cases, round by round, so that both met the same machine.
 #[must_use]
 pub(crate) fn paired(records: &[Record], upper: (&str, &str), lower: (&str, &str)) -> Option<Spread> {
@@ -173,6 +181,8 @@ mod tests {
         let pair = paired(&records, ("c", "a"), ("c", "b")).unwrap();
         assert_eq!((pair.min, pair.max), (2.0, 3.0));
         assert_eq!(of(&records).iter().map(|it| it.engine.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(ends(&records, "c").unwrap().map(|it| it.engine), ["b", "a"]);
+        assert!(ends(&records, "d").is_none());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod mixed;
 mod open;
 mod read;
 mod slow;
+mod swap;
 mod syscalls;
 mod values;
 mod verify;
@@ -17,6 +18,7 @@ mod writers;
 
 pub(crate) use bulk::child as bulk_child;
 pub(crate) use open::child as tail_child;
+pub(crate) use swap::{COPY_OVER_BULK, LONGEST, PAUSE};
 pub(crate) use syscalls::child as commits_child;
 pub(crate) use syscalls::{Counted, count};
 
@@ -96,6 +98,12 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         goals: &["P7", "P14"],
         title: "Bulk load in a process of its own: time, memory, disk",
         run: bulk::run,
+    },
+    Workload {
+        name: "swap",
+        goals: &["P16"],
+        title: "The engine changes under four writers and four readers, and the copy beside a bulk load of the target",
+        run: swap::run,
     },
     Workload {
         name: "growth",

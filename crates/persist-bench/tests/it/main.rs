@@ -7,8 +7,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const WORKLOADS: [&str; 11] =
-    ["read", "verify", "commit", "values", "writers", "mixed", "syscalls", "open", "cache", "bulk", "growth"];
+const WORKLOADS: [&str; 12] = [
+    "read", "verify", "commit", "values", "writers", "mixed", "syscalls", "open", "cache", "bulk", "swap",
+    "growth",
+];
 
 fn bench(words: &[&str]) -> (bool, String) {
     let done = Command::new(env!("CARGO_BIN_EXE_persist-bench")).args(words).output().unwrap();
@@ -32,7 +34,8 @@ fn every_workload_gives_samples_of_everybody_and_the_pages_are_made_of_them() {
     for workload in WORKLOADS {
         let samples = samples(&out, workload);
         for engine in ["flatfile", "sqlite"] {
-            let missing = workload == "verify" && engine == "sqlite";
+            // A swap has pairs of engines of ours.
+            let missing = workload == "swap" || workload == "verify" && engine == "sqlite";
             let count = samples.iter().filter(|sample| sample["engine"] == engine).count();
             assert_eq!(count == 0, missing, "{workload} {engine}: {said}");
         }
@@ -44,7 +47,19 @@ fn every_workload_gives_samples_of_everybody_and_the_pages_are_made_of_them() {
         commits.iter().filter(safe).map(|sample| sample["value"].as_f64()).collect::<Vec<_>>(),
         [Some(1.0); 2]
     );
+    let swaps = samples(&out, "swap");
+    for pair in
+        ["flatfile→sqlite", "sqlite→lmdb", "lmdb→flatfile", "flatfile→lmdb", "lmdb→sqlite", "sqlite→flatfile"]
+    {
+        for case in ["pause", "longest commit", "copy", "bulk load", "copy ÷ bulk load"] {
+            let of = |sample: &&Value| sample["engine"] == pair && sample["case"] == case;
+            let samples: Vec<&Value> = swaps.iter().filter(of).collect();
+            assert_eq!(samples.len(), 1, "{pair} {case}: {said}");
+            assert!(samples.iter().all(|it| it["value"].as_f64().unwrap() > 0.0 && it["rows"] == 1000));
+        }
+    }
     let page = std::fs::read_to_string(out.join("results.md")).unwrap();
+    assert!(page.contains("swap of 1000 rows, 4 writers and 4 readers, worst pair, "), "{page}");
     assert!(WORKLOADS.iter().all(|workload| page.contains(&format!("## {workload}: "))), "{page}");
     for plot in page.lines().filter_map(|line| line.split_once("](")?.1.strip_suffix(".svg)")) {
         let svg = std::fs::read_to_string(out.join(format!("{plot}.svg"))).unwrap();

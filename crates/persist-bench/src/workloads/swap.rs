@@ -1,0 +1,163 @@
+//! The engine of a store changes while it is in use: how long writers wait, and how fast the copy is.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use persist_api::{Caps, Driver, OpenOptions, Quiet};
+use persist_io::RealDisk;
+use persist_store::{SwapOptions, SwapTarget, Writer, default_request, open_with};
+
+use crate::busy::Busy;
+use crate::contender::{Ack, Contender, Result, Settings, text};
+use crate::limit::nanoseconds;
+use crate::ours::Ours;
+use crate::record::{Record, Sample};
+use crate::rounds::{Case, good, judge, require};
+use crate::rows::{Data, KEY_BYTES, Row, VALUE_BYTES};
+use crate::session::Session;
+
+/// One store goes round: every two neighbours are a swap, and the last is the first again.
+#[cfg(not(feature = "rocksdb"))]
+const CYCLE: [&str; 7] = ["flatfile", "sqlite", "lmdb", "flatfile", "lmdb", "sqlite", "flatfile"];
+#[cfg(feature = "rocksdb")]
+const CYCLE: [&str; 9] =
+    ["flatfile", "sqlite", "lmdb", "flatfile", "lmdb", "sqlite", "flatfile", "rocksdb", "flatfile"];
+
+pub(crate) const PAUSE: &str = "pause";
+pub(crate) const LONGEST: &str = "longest commit";
+const COPY: &str = "copy";
+const BULK: &str = "bulk load";
+pub(crate) const COPY_OVER_BULK: &str = "copy ÷ bulk load";
+const CASES: [&str; 5] = [PAUSE, LONGEST, COPY, BULK, COPY_OVER_BULK];
+
+/// What is told of a swap, in the order of the cases.
+type Figures = [Sample; 5];
+
+pub(super) fn run(session: &mut Session) -> Result<()> {
+    let home = session.new_home()?;
+    let (writer, busy) = open(&home, session.data)?;
+    let case = Case::new(session, "swap", COPY);
+    let mut records = Vec::new();
+    let done = rounds(session, &busy, &case, &mut records);
+    if done.is_ok() {
+        for pair in CYCLE.windows(2) {
+            require(session, &case, &name(pair), &records);
+        }
+    }
+    // Figure by figure, so that the pairs of each stand together.
+    records.sort_by_key(|record| CASES.iter().position(|case| record.case == *case));
+    session.publish(records);
+    done?;
+    busy.store.close().map_err(text)?;
+    drop((writer, busy));
+    super::open::remove(&home)
+}
+
+fn name(pair: &[&str]) -> String {
+    pair.join("→")
+}
+
+fn drivers() -> Vec<Arc<dyn Driver>> {
+    vec![
+        Arc::new(persist_flatfile::FlatfileDriver::default()),
+        Arc::new(persist_sqlite::SqliteDriver),
+        Arc::new(persist_lmdb::LmdbDriver),
+        #[cfg(feature = "rocksdb")]
+        Arc::new(persist_rocksdb::RocksDbDriver),
+    ]
+}
+
+/// What every engine is told, the bare ones too.
+fn options() -> OpenOptions {
+    OpenOptions { cache_bytes: Some(Settings::USUAL.cache_bytes), ..OpenOptions::default() }
+}
+
+/// A store with all that stores have, Merkle roots among it, loaded.
+fn open(home: &Path, data: Data) -> Result<(Writer, Busy)> {
+    let opened = open_with(Arc::new(RealDisk), &drivers(), home, Some(CYCLE[0]), &options()).map_err(text)?;
+    let (writer, store) = opened.negotiate(&default_request()).map_err(text)?;
+    Ok((writer, Busy::load(store, data)?))
+}
+
+/// Goes round until every pair has enough samples that count, or three times as often. The order cannot be rotated, for
+/// each swap begins where the one before ended.
+fn rounds(session: &mut Session, busy: &Busy, case: &Case, records: &mut Vec<Record>) -> Result<()> {
+    for round in 0..u32::try_from(3 * case.rounds).unwrap_or(u32::MAX) {
+        if CYCLE.windows(2).all(|pair| good(records, case, &name(pair)) >= case.rounds) {
+            break;
+        }
+        for pair in CYCLE.windows(2) {
+            let before = session.meter.read();
+            let figures = swap(session, busy, pair[1]).map_err(|error| format!("{}: {error}", name(pair)))?;
+            let pressure = before.worse(session.meter.read());
+            records.extend(CASES.into_iter().zip(figures).map(|(case, sample)| Record {
+                workload: "swap".to_owned(),
+                case: case.to_owned(),
+                engine: name(pair),
+                rows: session.plan.rows,
+                round,
+                sample,
+                pressure,
+                dropped: None,
+            }));
+        }
+        if session.plan.gated {
+            judge(records);
+        }
+    }
+    Ok(())
+}
+
+/// Swaps under load, checks every row, and loads the same rows into a bare engine, without load.
+#[allow(clippy::cast_precision_loss, reason = "counts of millions")]
+fn swap(session: &mut Session, busy: &Busy, to: &str) -> Result<Figures> {
+    let bounds = SwapOptions { may_lose: Caps::all(), ..SwapOptions::default() };
+    let target = SwapTarget::here(to).options(options());
+    let seed = session.random.number();
+    let (report, longest) = busy.beside(seed, || busy.store.swap(&target, &bounds, &Quiet).map_err(text))?;
+    busy.check()?;
+    busy.store.finish_swap().map_err(text)?;
+    let (done, rows) = (report.figures, session.data.rows);
+    if done.records_now != rows {
+        return Err(format!("{} of {rows} rows were copied", done.records_now));
+    }
+    let bulk = bulk(session, busy, to, bounds.chunk_bytes)?;
+    let copy = nanoseconds(done.copy_time) / rows as f64;
+    // Writers waited behind a fence that was taken down, too: as long as it may stand.
+    let down = if done.fences_down > 0 { bounds.fence_budget } else { Duration::ZERO };
+    let milliseconds = |time| Sample::bare("ms", nanoseconds(time) / 1e6);
+    Ok([
+        milliseconds(report.pause.max(down)),
+        milliseconds(longest),
+        Sample::bare("ns a row", copy),
+        Sample::bare("ns a row", bulk),
+        Sample::bare("of its speed", bulk / copy),
+    ])
+}
+
+/// Nanoseconds a row of a load in key order, in buffered beats as large as those of the swap, and one sync. Making the
+/// rows is not timed.
+#[allow(clippy::cast_precision_loss, reason = "counts of millions")]
+fn bulk(session: &Session, busy: &Busy, engine: &str, beat_bytes: u64) -> Result<f64> {
+    let (home, rows) = (session.new_home()?, session.data.rows);
+    let drivers = drivers();
+    let driver = drivers.iter().find(|driver| driver.scheme() == engine).ok_or("no such engine")?;
+    let bare = Ours::open(driver.as_ref(), &home, &Settings::USUAL)?;
+    let a_beat = beat_bytes / (KEY_BYTES + VALUE_BYTES) as u64;
+    let mut spent = Duration::ZERO;
+    let mut first = 0;
+    while first < rows {
+        let beat: Vec<Row> = (first..rows.min(first + a_beat)).map(|row| busy.row(row)).collect();
+        let clock = Instant::now();
+        bare.commit(&beat, Ack::Unsynced)?;
+        spent += clock.elapsed();
+        first += a_beat;
+    }
+    let clock = Instant::now();
+    bare.sync()?;
+    spent += clock.elapsed();
+    Box::new(bare).close()?;
+    super::open::remove(&home)?;
+    Ok(nanoseconds(spent) / rows as f64)
+}
