@@ -79,7 +79,7 @@ pub struct Intercepted<D, I> {
 }
 
 struct File<I> {
-    file: Box<dyn DiskFile>,
+    inner: Box<dyn DiskFile>,
     path: PathBuf,
     intercept: Arc<I>,
 }
@@ -98,7 +98,7 @@ impl<D, I> Intercepted<D, I> {
 
 impl<D, I: Intercept> Intercepted<D, I> {
     fn wrap(&self, path: &Path, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-        Box::new(File { file, path: path.to_path_buf(), intercept: Arc::clone(&self.intercept) })
+        Box::new(File { inner: file, path: path.to_path_buf(), intercept: Arc::clone(&self.intercept) })
     }
 }
 
@@ -162,31 +162,31 @@ impl<D: Disk, I: Intercept> Disk for Intercepted<D, I> {
 
 impl<I: Intercept> DiskFile for File<I> {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
-        answered(&*self.intercept, &self.path, Call::ReadAt, || self.file.read_at(offset, into))
+        answered(&*self.intercept, &self.path, Call::ReadAt, || self.inner.read_at(offset, into))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let call = Call::WriteAt { file: &*self.file, offset, bytes };
-        self.intercept.around(&self.path, call, &mut || self.file.write_at(offset, bytes))
+        let call = Call::WriteAt { file: &*self.inner, offset, bytes };
+        self.intercept.around(&self.path, call, &mut || self.inner.write_at(offset, bytes))
     }
 
     fn len(&self) -> Result<u64> {
-        self.file.len()
+        self.inner.len()
     }
 
     fn truncate(&self, len: u64) -> Result<()> {
-        self.intercept.around(&self.path, Call::Truncate(len), &mut || self.file.truncate(len))
+        self.intercept.around(&self.path, Call::Truncate(len), &mut || self.inner.truncate(len))
     }
 
     fn sync_data(&self) -> Result<()> {
-        self.intercept.around(&self.path, Call::SyncData, &mut || self.file.sync_data())
+        self.intercept.around(&self.path, Call::SyncData, &mut || self.inner.sync_data())
     }
 
     fn map(&self, offset: u64, len: u64) -> Result<Mapping> {
-        answered(&*self.intercept, &self.path, Call::Map, || self.file.map(offset, len))
+        answered(&*self.intercept, &self.path, Call::Map, || self.inner.map(offset, len))
     }
 
     fn drop_cache(&self) -> Result<()> {
-        self.intercept.around(&self.path, Call::DropCache, &mut || self.file.drop_cache())
+        self.intercept.around(&self.path, Call::DropCache, &mut || self.inner.drop_cache())
     }
 }
