@@ -43,8 +43,14 @@ impl<'a> ChunkTracker<'a> {
     /// Takes the next chunk: the number of its payload, counted in order of first chunks.
     pub(crate) fn accept(&mut self, key: &'a [u8], chunk: &PayloadChunk<'_>) -> Result<u32, FrameError> {
         let known = self.awaiting(key)?;
-        if known.and_then(|index| self.payloads.get(index as usize)).is_some_and(Progress::is_complete) {
-            return Err(FrameError::new(ErrorClass::ChunkOrder, "the payload is complete already"));
+        if let Some(progress) = known.and_then(|index| self.payloads.get(index as usize)) {
+            if progress.is_complete() {
+                return Err(FrameError::new(ErrorClass::ChunkOrder, "the payload is complete already"));
+            }
+            if chunk.total_size != progress.total {
+                let message = format!("payload of {} bytes, earlier {}", chunk.total_size, progress.total);
+                return Err(FrameError::new(ErrorClass::ChunkTotal, message));
+            }
         }
         let end = chunk.chunk_offset.checked_add(chunk.chunk_size);
         let Some(end) = end.filter(|end| chunk.chunk_size > 0 && *end <= chunk.total_size) else {
@@ -61,10 +67,6 @@ impl<'a> ChunkTracker<'a> {
         let Some(progress) = self.payloads.get_mut(index as usize) else {
             return Err(FrameError::new(ErrorClass::ChunkOrder, "no such payload"));
         };
-        if chunk.total_size != progress.total {
-            let message = format!("payload of {} bytes, earlier {}", chunk.total_size, progress.total);
-            return Err(FrameError::new(ErrorClass::ChunkTotal, message));
-        }
         if chunk.chunk_offset != progress.offset {
             let message = format!("offset {} where {} is next", chunk.chunk_offset, progress.offset);
             return Err(FrameError::new(ErrorClass::ChunkOrder, message));
@@ -75,19 +77,23 @@ impl<'a> ChunkTracker<'a> {
         Ok(index)
     }
 
-    /// The one payload that awaits this key. Two of them is an error: nothing could tell whose chunk it is.
+    /// The one open payload that awaits this key. Two of them is an error: nothing could tell whose chunk it is. Without one, a
+    /// complete payload that the key would go on from, for then the chunk comes too late.
     fn awaiting(&self, key: &[u8]) -> Result<Option<u32>, FrameError> {
-        let mut found = None;
+        let (mut open, mut complete) = (None, None);
         for (base, ordinal) in splits(key) {
             let Some(index) = self.find(base) else { continue };
-            if self.payloads.get(index as usize).is_none_or(|progress| progress.ordinal != ordinal) {
+            let Some(progress) = self.payloads.get(index as usize) else { continue };
+            if progress.ordinal != ordinal {
                 continue;
             }
-            if found.replace(index).is_some() {
+            if progress.is_complete() {
+                complete = Some(index);
+            } else if open.replace(index).is_some() {
                 return Err(FrameError::new(ErrorClass::ChunkKey, "two payloads await this key"));
             }
         }
-        Ok(found)
+        Ok(open.or(complete))
     }
 
     fn find(&self, base: &[u8]) -> Option<u32> {

@@ -152,6 +152,7 @@ fn chunk_order() {
         ("a gap in the offsets", chunks(&[a(0), a(1).with(|c| c.offset = 3)]), Err(Class::ChunkOrder)),
         ("an overlap", chunks(&[a(0), a(1).with(|c| c.offset = 1)]), Err(Class::ChunkOrder)),
         ("another total", chunks(&[a(0), a(1).with(|c| c.total = 7)]), Err(Class::ChunkTotal)),
+        ("another total, below the end", chunks(&[a(0), a(1).with(|c| c.total = 1)]), Err(Class::ChunkTotal)),
         (
             "another kind and fingerprint",
             chunks(&[
@@ -210,9 +211,9 @@ fn a_key_that_two_payloads_await_is_refused() {
     check(vec![
         ("contested", all(&[&p, &[second.clone(), contested.clone()]]), Err(Class::ChunkKey)),
         (
-            "contested by a payload that is complete",
+            "a payload that is complete awaits nothing",
             all(&[&whole, &[second.clone(), other.clone()]]),
-            Err(Class::ChunkKey),
+            Ok(()),
         ),
         (
             "the one before the other awaits it",
