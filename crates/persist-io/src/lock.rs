@@ -20,7 +20,7 @@ impl std::fmt::Debug for DirLock {
     }
 }
 
-/// Locks `dir`, which must exist, and writes who holds it into [`LOCK_FILE`].
+/// Locks `dir`, which must exist, and writes who holds it into [`LOCK_FILE`], where the disk has room for that.
 ///
 /// # Errors
 /// `Locked` naming the holder; `Io`.
@@ -34,7 +34,16 @@ pub fn lock_dir(disk: &dyn Disk, dir: &Path) -> Result<DirLock> {
     };
     let program = std::env::current_exe().unwrap_or_default();
     let program = program.file_name().unwrap_or_default().to_string_lossy();
-    file.truncate(0)?;
-    file.write_at(0, format!("process {} ({program})\n", std::process::id()).as_bytes())?;
+    say(&*file, format!("process {} ({program})\n", std::process::id()).as_bytes());
     Ok(DirLock { _file: file })
+}
+
+/// Writes who holds the lock. That is a courtesy: where there is no room even for a name, the directory can be read all the same.
+fn say(file: &dyn DiskFile, holder: &[u8]) {
+    // Written before it is cut, so that the file keeps its block on a full disk.
+    let said = file.write_at(0, holder).and_then(|()| file.truncate(holder.len() as u64));
+    if said.is_err() {
+        // No name is better than the one of a former holder.
+        let _ = file.truncate(0);
+    }
 }

@@ -10,7 +10,7 @@ mod sim;
 use std::path::Path;
 use std::sync::Mutex;
 
-use persist_api::{ErrorKind, Result};
+use persist_api::{Error, ErrorKind, Result};
 use persist_io::{
     Call, Disk, DiskFile, FileMode, Intercept, Intercepted, PassOn, RealDisk, create_dir_durably, lock_dir,
     read_file, remove_tree, replace, size_of_tree,
@@ -95,6 +95,31 @@ fn a_lock_has_one_holder_and_says_who() {
     assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
     drop(lock);
     lock_dir(&RealDisk, dir.path()).unwrap();
+}
+
+/// A disk without a free block, on which somebody else takes every block that is given back.
+struct Full;
+
+impl Intercept for Full {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        if matches!(call, Call::WriteAt { .. }) {
+            return Err(Error::io("write_file", path, std::io::ErrorKind::StorageFull.into()));
+        }
+        pass_on()
+    }
+}
+
+#[test]
+fn a_lock_needs_no_room_on_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Intercepted::new(RealDisk, Full);
+    drop(lock_dir(&RealDisk, dir.path()).unwrap());
+    for _ in 0..2 {
+        let _lock = lock_dir(&disk, dir.path()).unwrap();
+        let error = lock_dir(&RealDisk, dir.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        assert!(error.to_string().contains("held by another process"), "never a wrong name: {error}");
+    }
 }
 
 #[test]
