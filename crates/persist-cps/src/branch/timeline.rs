@@ -10,6 +10,9 @@ use super::layout::{ENTRY_LEN, TOC_HEADER_LEN, TRAILER_LEN, TRAILER_MAGIC, Trail
 use super::records::{self, Files, Shape, Verified};
 use super::source::File;
 
+/// So many places that are named elsewhere are tried inside of what looks like a damaged frame.
+const NAMED_MAX: usize = 16;
+
 /// What the walk found beside the frames that verify.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
@@ -49,8 +52,12 @@ pub(super) fn walk(
                 walk.timeline.damaged.push(shape);
                 shape.end()
             }
+            Step::Behind(verified) => {
+                walk.timeline.gaps.push((at, verified.shape.start));
+                walk.accept(verified, each)?
+            }
             Step::Nothing => {
-                if let Some(verified) = walk.search(at)? {
+                if let Some(verified) = walk.search(at, None)? {
                     walk.timeline.gaps.push((at, verified.shape.start));
                     walk.accept(verified, each)?
                 } else {
@@ -68,6 +75,8 @@ pub(super) fn walk(
 enum Step {
     Frame(Verified),
     Damaged(Shape),
+    /// What looks like a damaged frame reaches into this one: bytes of a failed commit, and what was appended after it.
+    Behind(Verified),
     Nothing,
 }
 
@@ -111,8 +120,7 @@ impl Walk<'_, '_> {
 
     /// The frame that begins here.
     fn frame_at(&self, at: u64) -> Result<Step> {
-        let Some((_, toc_at, count)) = records::follow(self.files, at)? else { return Ok(Step::Nothing) };
-        let shape = Shape { start: at, toc_at, count };
+        let Some(shape) = self.shape_at(at)? else { return Ok(Step::Nothing) };
         if let Some(verified) = self.verify(shape)? {
             return Ok(Step::Frame(verified));
         }
@@ -122,13 +130,39 @@ impl Walk<'_, '_> {
             None => false,
         };
         if whole && !records::moved(&shape.entries(self.files)?, shape) {
-            return Ok(Step::Damaged(shape));
+            return Ok(self.inside(shape)?.map_or(Step::Damaged(shape), Step::Behind));
         }
         Ok(Step::Nothing)
     }
 
-    /// The next frame from `from` on that verifies, found by its trailer.
-    fn search(&self, from: u64) -> Result<Option<Verified>> {
+    /// What record headers that begin here lead to.
+    fn shape_at(&self, start: u64) -> Result<Option<Shape>> {
+        let followed = records::follow(self.files, start)?;
+        Ok(followed.map(|(_, toc_at, count)| Shape { start, toc_at, count }))
+    }
+
+    /// A frame that verifies and begins inside what looks like a damaged one. A failed commit leaves bytes that may parse as
+    /// records up to the table of the next frame, or a torn trailer that seems to end inside of that.
+    fn inside(&self, damaged: Shape) -> Result<Option<Verified>> {
+        if let Some(verified) = self.search(damaged.start, Some(damaged))? {
+            return Ok(Some(verified));
+        }
+        let inside = damaged.start.saturating_add(1)..damaged.end();
+        let heads = self.beside.heads().map(|meta| meta.head.idx_at).filter(|start| inside.contains(start));
+        let listed = self.beside.frames.range(inside.clone()).map(|(start, _)| *start);
+        for start in heads.chain(listed).take(NAMED_MAX) {
+            if let Some(shape) = self.shape_at(start)?
+                && let Some(verified) = self.verify(shape)?
+            {
+                return Ok(Some(verified));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next frame from `from` on that verifies, found by its trailer; with a shape that is known not to verify, one that
+    /// begins before that ends.
+    fn search(&self, from: u64, damaged: Option<Shape>) -> Result<Option<Verified>> {
         let mut at = from;
         while let Some(trailer_at) = self.files.idx.find(at, TRAILER_MAGIC)? {
             self.step(trailer_at)?;
@@ -136,12 +170,19 @@ impl Walk<'_, '_> {
             if !self.files.spend(trailer_at.saturating_sub(at).saturating_add(TRAILER_LEN)) {
                 break;
             }
-            for shape in self.shapes(from, trailer_at)? {
+            let shapes = self.shapes(from, trailer_at)?;
+            if self.is_behind(&shapes, damaged)? {
+                return Ok(None);
+            }
+            for shape in shapes.into_iter().filter(|shape| damaged != Some(*shape)) {
                 if let Some(verified) = self.verify(shape)? {
                     return Ok(Some(verified));
                 }
             }
             at = trailer_at.saturating_add(1);
+        }
+        if damaged.is_some() {
+            return Ok(None);
         }
         // The newest frame may have lost its trailer to the end of the file.
         for start in self.beside.heads().map(|meta| meta.head.idx_at).filter(|start| *start > from) {
@@ -152,7 +193,15 @@ impl Walk<'_, '_> {
         Ok(None)
     }
 
-    /// What the frame before a trailer may look like.
+    /// Whether a trailer closes a frame that says to begin after the damaged one, so that the search can end. Without this,
+    /// each of many damaged frames would be searched to the end of the file.
+    fn is_behind(&self, shapes: &[Shape], damaged: Option<Shape>) -> Result<bool> {
+        let Some((told, damaged)) = shapes.first().zip(damaged) else { return Ok(false) };
+        let trailer = told.trailer(self.files)?.filter(|_| told.start >= damaged.end());
+        trailer.map_or(Ok(false), |trailer| records::claims_to_be_whole(self.files, *told, &trailer))
+    }
+
+    /// What the frame before a trailer may look like, first what its table tells.
     fn shapes(&self, from: u64, trailer_at: u64) -> Result<Vec<Shape>> {
         let Some(trailer) = self.files.idx.array(trailer_at)?.map(|bytes| Trailer::parse(&bytes)) else {
             return Ok(Vec::new());

@@ -52,6 +52,21 @@ impl Engine {
         self.next_id += 1;
     }
 
+    /// A commit that fails on its way: the last bytes of its part of `branch.idx` are not written, nor what comes after it. The
+    /// program goes on.
+    pub(crate) fn fail(&mut self, beat: u64, records: &[Rec], missing: usize) {
+        let (before, generation, head) = (self.dir.clone(), self.generation, self.head);
+        self.commit(beat, records);
+        for name in ["branch.meta", "branch.frames", "branch.ckp"] {
+            self.dir.insert(name.to_owned(), before[name].clone());
+        }
+        (self.generation, self.head) = (generation, head);
+        let idx = self.file("branch.idx");
+        let whole = idx.len();
+        idx.truncate(whole - missing);
+        assert!(idx.len() >= before["branch.idx"].len(), "more than the whole part");
+    }
+
     pub(crate) fn commit(&mut self, beat: u64, records: &[Rec]) {
         let (idx_base, dat_base) =
             (self.file("branch.idx").len() as u64, self.file("branch.dat").len() as u64);

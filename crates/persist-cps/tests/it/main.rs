@@ -9,6 +9,7 @@
 )]
 
 mod branch_damage;
+mod branch_failed;
 mod branch_flips;
 mod branch_kit;
 mod branch_read;

@@ -1,0 +1,107 @@
+//! Commits of the original that failed on their way: their bytes stay, and later commits are appended after them. What was
+//! committed is never lost to them.
+
+use persist_cps::branch::BranchSurvey;
+use persist_frame::Checksum;
+
+use crate::branch_kit::{Engine, Rec, chunk, codes, ids, plain, survey};
+
+/// Two frames.
+fn engine() -> Engine {
+    let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
+    engine.commit(1, &[plain(1, b"a", b"1"), chunk(b"p", 0, &[7; 30], 30, 0)]);
+    engine.commit(2, &[plain(1, b"b", b"2")]);
+    engine
+}
+
+/// What a commit that fails had.
+fn failed() -> Vec<Rec> {
+    vec![plain(1, b"x", &[1; 20]), plain(3, b"y", &[2; 50]), chunk(b"o", 0, &[3; 33], 33, 0)]
+}
+
+/// Table and trailer of so many records.
+fn bracket(records: usize) -> usize {
+    8 + 40 * records + 64
+}
+
+/// Frames 4 and 5 are committed after the failed one.
+fn go_on(mut engine: Engine, next: &[Rec]) -> BranchSurvey {
+    engine.commit(4, next);
+    engine.commit(5, &[plain(1, b"d", b"4")]);
+    survey(&engine.dir)
+}
+
+#[track_caller]
+fn all_is_there(survey: &BranchSurvey, frames: &[u64]) {
+    assert_eq!(ids(survey), frames, "{:?}", survey.findings.kept());
+    assert_eq!(codes(survey), ["gap"], "{:?}", survey.findings.kept());
+    assert!(survey.is_complete() && survey.stale_keys.is_empty());
+    assert!(!survey.keys.contains_key(&b"x"[..]), "what was never committed");
+}
+
+#[test]
+fn records_without_a_table_do_not_swallow_the_next_frame() {
+    let many: Vec<_> = (0..20).map(|n: u8| plain(1, &[b'm', n], &[n])).collect();
+    let nexts = [vec![plain(1, b"c", b"3")], vec![chunk(b"q", 0, &[4; 30], 30, 0)], failed(), vec![], many];
+    for next in nexts {
+        let mut engine = engine();
+        engine.fail(3, &failed(), bracket(3));
+        let shared = next == failed();
+        let survey = go_on(engine, &next);
+        if shared {
+            assert_eq!((ids(&survey), codes(&survey)), (vec![1, 2, 4, 5], vec!["gap"]));
+        } else {
+            all_is_there(&survey, &[1, 2, 4, 5]);
+        }
+    }
+}
+
+#[test]
+fn zeros_that_parse_as_records_do_not_swallow_the_next_frame() {
+    for zeros in [16, 4096] {
+        let mut engine = engine();
+        engine.dir.get_mut("branch.idx").unwrap().extend(vec![0; zeros]);
+        engine.skip_id();
+        all_is_there(&go_on(engine, &[plain(1, b"c", b"3")]), &[1, 2, 4, 5]);
+    }
+}
+
+#[test]
+fn a_torn_trailer_does_not_swallow_the_next_frame() {
+    for missing in [1, 20, 31, 32, 33, 63] {
+        for next in [vec![plain(1, b"c", b"3")], vec![chunk(b"q", 0, &[4; 30], 30, 0)], vec![]] {
+            let mut engine = engine();
+            engine.fail(3, &failed(), missing);
+            all_is_there(&go_on(engine, &next), &[1, 2, 4, 5]);
+        }
+    }
+}
+
+#[test]
+fn a_frame_behind_a_torn_trailer_is_found_by_its_entry_where_its_table_is_damaged() {
+    let mut engine = engine();
+    engine.fail(3, &failed(), 20);
+    let start = engine.dir["branch.idx"].len();
+    engine.commit(4, &[plain(1, b"c", b"3")]);
+    // Place of the record, in the only line of the table: it says to begin behind the torn trailer's end.
+    engine.dir.get_mut("branch.idx").unwrap()[start + 18 + 8 + 8 + 1] ^= 0x40;
+    let survey = survey(&engine.dir);
+    assert_eq!((ids(&survey), codes(&survey)), (vec![1, 2, 4], vec!["gap", "toc_entry"]));
+}
+
+#[test]
+fn many_damaged_frames_are_each_told_and_the_good_ones_stay() {
+    let mut engine = Engine::new("r/b", Checksum::Crc32, 999);
+    for beat in 0..300 {
+        engine.commit(beat, &[plain(1, &beat.to_be_bytes(), b"value")]);
+    }
+    let whole = survey(&engine.dir);
+    for frame in whole.frames.iter().filter(|frame| frame.frame_id % 3 > 0) {
+        engine.dir.get_mut("branch.idx").unwrap()[frame.idx_at as usize + 25] ^= 1;
+    }
+    let survey = survey(&engine.dir);
+    let good: Vec<_> = (1..=300).filter(|id| id % 3 == 0).collect();
+    assert_eq!(ids(&survey), good);
+    assert_eq!(survey.stale_keys.len(), 200);
+    assert!(!codes(&survey).contains(&"search_cut_short"));
+}
