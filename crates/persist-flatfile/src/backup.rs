@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{BackupStat, BeatNo, Direction, Error, ErrorKind, KeyRange, Observer, Progress, Result};
-use persist_io::{Disk, create_dir_durably, size_of_tree};
+use persist_io::{Disk, absolute, create_dir_durably, size_of_tree};
 
 use crate::core::Core;
 use crate::names::{HEAD, UNFINISHED};
@@ -27,6 +27,7 @@ const RUN: u32 = 1;
 /// then removed.
 pub(crate) fn backup(core: &Core, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
     let disk = &core.disk;
+    let into = &absolute("backup", into)?;
     let entries = disk.list(into)?;
     if entries.as_ref().is_some_and(|entries| !entries.is_empty()) {
         let error = Error::new(ErrorKind::Mismatch, "backup", "the target is not empty");

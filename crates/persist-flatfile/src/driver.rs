@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{Driver, Engine, Observer, Offer, OpenMode, OpenOptions, Probe, Result};
-use persist_io::{Disk, RealDisk, create_dir_durably, lock_dir};
+use persist_io::{Disk, RealDisk, absolute, create_dir_durably, lock_dir};
 
 use crate::core::Core;
 use crate::engine::FlatfileEngine;
@@ -40,6 +40,7 @@ impl FlatfileDriver {
     /// Opens a store, without the threads that work for it.
     pub(crate) fn open_core(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Core> {
         let settings = Settings::of(options)?;
+        let home = &absolute("open", home)?;
         // Refuse before anything is touched, and once more when nobody else can change what is there.
         self.admit(home, options.mode)?;
         create_dir_durably(&*self.disk, home)?;

@@ -41,4 +41,6 @@ pub use intercept::{Call, Intercept, Intercepted, PassOn};
 pub use lock::{DirLock, LOCK_FILE, lock_dir};
 pub use mapping::Mapping;
 pub use real::RealDisk;
-pub use whole::{create_dir_durably, read_file, remove_tree, renew, replace, size_of_tree, sync_tree};
+pub use whole::{
+    absolute, create_dir_durably, read_file, remove_tree, renew, replace, size_of_tree, sync_tree,
+};

@@ -6,6 +6,14 @@ use persist_api::{Error, ErrorKind, Result};
 
 use crate::{Disk, Entry, EntryKind, FileMode};
 
+/// The same path from the root, so that it names the same place when the process changes its directory. Links are not followed.
+///
+/// # Errors
+/// `Io` for an empty path, and where the current directory is gone.
+pub fn absolute(op: &'static str, path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::io(op, path, error))
+}
+
 /// Reads a regular file that is at most `max` bytes long; `None` when it does not exist.
 ///
 /// # Errors

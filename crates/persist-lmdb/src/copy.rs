@@ -7,7 +7,7 @@ use std::path::Path;
 
 use heed::CompactionOption;
 use persist_api::{BackupStat, BeatHeader, CompactStat, Error, ErrorKind, Observer, Progress, Result};
-use persist_io::{Disk, FileMode, create_dir_durably};
+use persist_io::{Disk, FileMode, absolute, create_dir_durably};
 
 use crate::driver::SCHEME;
 use crate::engine::LmdbEngine;
@@ -77,6 +77,7 @@ fn pump(mut pipe: impl Read, op: &'static str, sink: &mut dyn FnMut(&[u8]) -> Re
 
 /// Copies the newest beat into the directory `into`.
 pub(crate) fn backup(disk: &dyn Disk, live: &Live, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
+    let into = &absolute("backup", into)?;
     let entries = disk.list(into)?;
     if entries.as_ref().is_some_and(|entries| !entries.is_empty()) {
         return Err(Error::occupied("backup", into).with_engine(SCHEME));

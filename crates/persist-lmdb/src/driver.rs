@@ -6,7 +6,7 @@ use std::sync::Arc;
 use persist_api::{
     Driver, Engine, Error, ErrorKind, Observer, Offer, OpenMode, OpenOptions, Probe, Progress, Result,
 };
-use persist_io::{Disk, FileMode, RealDisk, create_dir_durably, lock_dir};
+use persist_io::{Disk, FileMode, RealDisk, absolute, create_dir_durably, lock_dir};
 
 use crate::engine::LmdbEngine;
 use crate::error::corrupt;
@@ -66,6 +66,7 @@ pub(crate) fn open_engine(
     seen: &dyn Observer,
 ) -> Result<LmdbEngine> {
     let settings = Settings::of(options)?;
+    let home = &absolute("open", home)?;
     // Refuse before anything is touched, and once more when nobody else can change what is there.
     admit(disk, home, options.mode)?;
     create_dir_durably(disk, home)?;

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use persist_api::{BackupStat, Error, ErrorKind, Observer, Progress, Result};
-use persist_io::{Disk, FileMode, RealDisk, create_dir_durably};
+use persist_io::{Disk, FileMode, RealDisk, absolute, create_dir_durably};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, ReadOptions, properties};
 
@@ -19,6 +19,7 @@ const CHUNK: usize = 1 << 20;
 /// Writes a backup into an empty or missing directory. Until it is whole and on the medium, it has not its name.
 pub(crate) fn backup(engine: &RocksEngine, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
     engine.check_health(OP)?;
+    let into = &absolute(OP, into)?;
     if !home::is_vacant(into)? {
         return Err(Error::occupied(OP, into));
     }

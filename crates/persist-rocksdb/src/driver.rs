@@ -7,7 +7,7 @@ use persist_api::{
     Caps, Driver, Engine, Error, ErrorKind, Limits, Observer, Offer, OpenMode, OpenOptions, Probe, Progress,
     Result, ViewLedger,
 };
-use persist_io::{RealDisk, create_dir_durably, lock_dir};
+use persist_io::{RealDisk, absolute, create_dir_durably, lock_dir};
 use rocksdb::DB;
 
 use crate::core::Core;
@@ -87,6 +87,7 @@ impl Driver for RocksDbDriver {
 
 fn open(home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
     let settings = Settings::of(options)?;
+    let home = &absolute("open", home)?;
     may_open(home, options.mode)?;
     seen.step("open", Progress { phase: "recover", done: 0, total: Some(1), unit: "stores" })?;
     create_dir_durably(&RealDisk, home)?;

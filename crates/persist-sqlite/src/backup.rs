@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{BackupStat, Error, ErrorKind, Observer, Progress, Result};
-use persist_io::{Disk, LOCK_FILE, RealDisk, create_dir_durably, lock_dir};
+use persist_io::{Disk, LOCK_FILE, RealDisk, absolute, create_dir_durably, lock_dir};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
@@ -18,7 +18,7 @@ const PAGES_A_STEP: i32 = 256;
 
 /// Writes a copy of the newest beat into `into`. Writers go on: the copy reads a view of its own.
 pub(crate) fn backup(core: &Arc<Core>, into: &Path, seen: &dyn Observer) -> Result<BackupStat> {
-    let into = std::path::absolute(into).map_err(|error| Error::io(OP, into, error))?;
+    let into = absolute(OP, into)?;
     let occupied = |entry: &persist_io::Entry| entry.name != LOCK_FILE;
     let refuse_occupied = |lock_too: bool| {
         let entries = RealDisk.list(&into)?.unwrap_or_default();

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use persist_api::{Driver, Engine, Error, Observer, Offer, OpenMode, OpenOptions, Probe, Progress, Result};
-use persist_io::{Disk, FileMode, RealDisk, create_dir_durably, lock_dir, renew};
+use persist_api::{Driver, Engine, Observer, Offer, OpenMode, OpenOptions, Probe, Progress, Result};
+use persist_io::{Disk, FileMode, RealDisk, absolute, create_dir_durably, lock_dir, renew};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -42,7 +42,7 @@ impl Driver for SqliteDriver {
     fn open(&self, home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<dyn Engine>> {
         let settings = Settings::of(options)?;
         // Absolute, so that a change of directory moves nothing and no name can be read as a URI.
-        let home = std::path::absolute(home).map_err(|error| Error::io("open", home, error))?;
+        let home = absolute("open", home)?;
         let core = open_core(&RealDisk, &home, options, settings, seen)
             .map_err(|error| error.with_engine(SCHEME))?;
         Ok(Box::new(SqliteEngine::new(Arc::new(core), options)))

@@ -27,6 +27,7 @@ pub struct BackupReport {
 }
 
 pub(crate) fn backup(shared: &Shared, into: &Path, seen: &dyn Observer) -> Result<BackupReport> {
+    let into = &persist_io::absolute("backup", into)?;
     // The engine is kept for as long as this takes, and with it the home's blobs: no swap is finished meanwhile.
     shared.with_running("backup", |active, running| {
         active.terms.need("backup", Caps::BACKUP)?;

@@ -9,7 +9,7 @@ use persist_api::{
     Advice, Caps, Driver, Durability, Error, ErrorKind, Grant, Observer, Offer, OpenMode, OpenOptions, Quiet,
     Refusal, Request, Result, negotiate, renegotiate,
 };
-use persist_io::Disk;
+use persist_io::{Disk, absolute};
 
 use crate::clock::{Clock, SystemClock};
 use crate::create::Place;
@@ -108,16 +108,17 @@ fn look(
     if home.as_os_str().is_empty() {
         return Err(Error::new(ErrorKind::Invalid, "open", "a store on disk needs a path"));
     }
-    let survey = survey(disk.as_ref(), home)?;
-    let scheme = resolve_scheme(&survey, home, scheme)?;
-    let driver = Arc::clone(find_driver(drivers, &scheme).map_err(|error| error.with_path(home))?);
+    let home = absolute("open", home)?;
+    let survey = survey(disk.as_ref(), &home)?;
+    let scheme = resolve_scheme(&survey, &home, scheme)?;
+    let driver = Arc::clone(find_driver(drivers, &scheme).map_err(|error| error.with_path(&home))?);
     let offer = driver.offer(options);
     let opened = Opened {
         disk,
         clock: Arc::new(SystemClock::default()),
         drivers: drivers.to_vec(),
         driver,
-        home: home.to_path_buf(),
+        home,
         options: options.clone(),
         offer,
         survey: None,

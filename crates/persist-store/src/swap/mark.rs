@@ -1,10 +1,11 @@
 //! What a stamp says of a swap. Format: `docs/format.md`.
 
 use std::fmt::{self, Write as _};
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use persist_api::{Error, ErrorKind, Result};
+use persist_io::absolute;
 
 use crate::stamp::{StoreId, is_scheme};
 
@@ -87,7 +88,7 @@ impl SwapPlace {
     /// # Errors
     /// `Invalid` for a path that cannot stand in a stamp: not text, or with a line break.
     pub(crate) fn home(path: &Path) -> Result<Self> {
-        let path = absolute(path).map_err(|error| Error::io("swap", path, error))?;
+        let path = absolute("swap", path)?;
         match path.to_str() {
             Some(text) if !text.contains(['\n', '\r']) => Ok(Self::Home(path)),
             _ => {

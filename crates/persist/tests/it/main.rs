@@ -13,6 +13,7 @@ mod address;
 #[cfg(target_os = "linux")]
 mod bundle_memory;
 mod bundles;
+mod chdir;
 mod engines;
 mod feed;
 mod forgotten;
