@@ -236,6 +236,11 @@ impl BeatLog {
         &self.tally
     }
 
+    /// What it keeps in memory: it may be that of a longer log.
+    pub(crate) fn memory(&self) -> u64 {
+        self.bytes.capacity() as u64
+    }
+
     /// Gives memory back that it does not need: for logs that stay.
     pub(crate) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();

@@ -11,7 +11,7 @@ use crate::log::BeatLog;
 use crate::transact::{Conflict, Reads};
 use crate::writer::Receipt;
 
-/// What a queued commit keeps in memory beside the bytes of its log, about.
+/// What a queued commit keeps in memory beside its log, about.
 const ENTRY_BYTES: u64 = 256;
 
 /// What is to be committed.
@@ -37,7 +37,7 @@ impl Work {
     /// What it keeps in memory while it waits, about.
     pub(crate) fn memory(&self) -> u64 {
         let reads = self.reads.as_ref().map_or(0, Reads::memory);
-        ENTRY_BYTES.saturating_add(self.log.canonical_bytes().len() as u64).saturating_add(reads)
+        ENTRY_BYTES.saturating_add(self.log.memory()).saturating_add(reads)
     }
 }
 

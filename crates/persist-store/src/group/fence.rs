@@ -55,9 +55,7 @@ impl Core {
             return Err(Error::new(ErrorKind::Busy, "swap", "another swap is at its fence"));
         }
         queue.fence = FenceAt::Waiting;
-        if queue.gathering.take().is_some() {
-            group.company.notify_one();
-        }
+        group.end_gathering(&mut queue);
         let mut fence = Fence { core: self, seat: None };
         loop {
             if let Some(seat) = queue.seat.take() {

@@ -184,6 +184,13 @@ impl Drop for Lead<'_> {
 }
 
 impl Group {
+    /// Lets a leader that waits for company go.
+    pub(super) fn end_gathering(&self, queue: &mut Queue) {
+        if queue.gathering.take().is_some() {
+            self.company.notify_one();
+        }
+    }
+
     /// Waits a little for company, with the lane taken.
     fn gather<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
         if queue.shut || queue.writer != WriterAt::Away || queue.fence != FenceAt::Away {

@@ -110,8 +110,8 @@ impl Core {
                 let entry = Arc::new(Entry::new(work));
                 queue.push(Arc::clone(&entry));
                 let waiting = queue.len();
-                if queue.gathering.take_if(|target| waiting >= *target).is_some() {
-                    self.group.company.notify_one();
+                if queue.gathering.is_some_and(|target| waiting >= target) {
+                    self.group.end_gathering(&mut queue);
                 }
                 Ok(entry)
             }

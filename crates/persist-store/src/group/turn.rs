@@ -41,6 +41,7 @@ impl Group {
         if std::mem::replace(&mut queue.shut, true) {
             return None;
         }
+        self.end_gathering(&mut queue);
         if queue.want_room > 0 {
             self.room.notify_all();
         }
@@ -100,9 +101,7 @@ impl Core {
         let group = &self.group;
         let mut queue = group.lock();
         queue.writer = WriterAt::Waiting { ahead: queue.len() };
-        if queue.gathering.take().is_some() {
-            group.company.notify_one();
-        }
+        group.end_gathering(&mut queue);
         loop {
             if queue.may_lead() {
                 lead(self, queue);

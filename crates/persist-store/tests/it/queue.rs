@@ -59,6 +59,24 @@ fn a_full_queue_is_bounded_in_bytes_and_takes_one_large_commit() {
 }
 
 #[test]
+fn a_short_log_in_the_memory_of_a_long_one_counts_as_long() {
+    let (_writer, store, mind) = fussy();
+    impatient(&store);
+    store.set_commit_options(CommitOptions { queue_bytes_max: 100_000, ..store.commit_options() });
+    mind.stop_after(0);
+    thread::scope(|scope| {
+        let leading = scope.spawn(|| queue(&store, b"0", b"").wait().unwrap());
+        mind.wait_until_stopped();
+        drop(log(&[(b"long", &[7; 200_000])]));
+        let short = queue(&store, b"1", b"");
+        fails(store.commit(log(&[]), Durability::Durable), ErrorKind::Busy, &["full"]);
+        mind.go();
+        leading.join().unwrap();
+        short.wait().unwrap();
+    });
+}
+
+#[test]
 fn who_fills_the_queue_alone_leads() {
     let (_writer, store, mind) = fussy();
     impatient(&store);
