@@ -51,7 +51,7 @@ impl FlatfileDriver {
             create(&self.disk, home, &settings)?
         };
         let limits = offer(options).limits;
-        let core = Core::new(Arc::clone(&self.disk), home.to_path_buf(), settings, limits, parts, lock);
+        let core = Core::new(Arc::clone(&self.disk), home.clone(), settings, limits, parts, lock);
         core.settle()?;
         Ok(core)
     }

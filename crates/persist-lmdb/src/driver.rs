@@ -83,7 +83,7 @@ pub(crate) fn open_engine(
         let txn = live.env.read_txn().map_err(|error| crate::error::map_error("open", error))?;
         live.header(&txn)?
     };
-    Ok(LmdbEngine::new(home.to_path_buf(), live, header, settings, options, lock))
+    Ok(LmdbEngine::new(home.clone(), live, header, settings, options, lock))
 }
 
 /// True if a store is there; an error if what is there does not go with the mode.

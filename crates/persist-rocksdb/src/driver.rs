@@ -105,7 +105,7 @@ fn open(home: &Path, options: &OpenOptions, seen: &dyn Observer) -> Result<Box<d
     let offer = offer(options);
     let core = Core {
         db,
-        home: home.to_path_buf(),
+        home: home.clone(),
         limits: offer.limits,
         ledger: ViewLedger::new(offer.limits.views_max),
         _lock: lock,

@@ -24,8 +24,11 @@ impl Intercept for Faults {
     fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
         let was_stopped = self.stopped();
         let (op, path) = match call {
-            Call::List | Call::ReadAt | Call::Map | Call::DropCache => return pass_on(),
-            Call::Open(FileMode::Read | FileMode::Write) => return pass_on(),
+            Call::Open(FileMode::Read | FileMode::Write)
+            | Call::List
+            | Call::ReadAt
+            | Call::Map
+            | Call::DropCache => return pass_on(),
             Call::RenameTo(to) => (Some("rename"), to),
             Call::RemoveFile => (Some("remove_file"), path),
             Call::SyncDir => (Some("sync_dir"), path),

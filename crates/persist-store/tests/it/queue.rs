@@ -67,7 +67,7 @@ fn a_short_log_in_the_memory_of_a_long_one_counts_as_long() {
     thread::scope(|scope| {
         let leading = scope.spawn(|| queue(&store, b"0", b"").wait().unwrap());
         mind.wait_until_stopped();
-        drop(log(&[(b"long", &[7; 200_000])]));
+        drop(log(&[(b"long", &vec![7; 200_000])]));
         let short = queue(&store, b"1", b"");
         fails(store.commit(log(&[]), Durability::Durable), ErrorKind::Busy, &["full"]);
         mind.go();
