@@ -87,8 +87,8 @@ struct Walk<'w, 's> {
     seen: &'w dyn Observer,
     /// Where the last frame's part of `branch.dat` ended.
     dat_end: u64,
-    /// Frames that were shown: number to digest.
-    known: BTreeMap<u64, Digest>,
+    /// Frames that were shown: number to digest, and where their records in `branch.dat` begin.
+    known: BTreeMap<u64, (Digest, Option<u64>)>,
     timeline: Timeline,
 }
 
@@ -101,16 +101,27 @@ impl Walk<'_, '_> {
     fn accept(&mut self, verified: Verified, each: &mut dyn FnMut(Verified) -> Result<()>) -> Result<u64> {
         let (start, end) = (verified.shape.start, verified.shape.end());
         let id = verified.trailer.frame_id;
-        // The same frame again, at a later place: a copy of old bytes, which must not pass for newer ones.
-        if self.known.get(&id) == Some(&verified.digest) {
+        let in_dat = verified.located.iter().find(|record| record.in_dat).map(|record| record.at);
+        let known = (verified.digest, in_dat);
+        if self.known.get(&id) == Some(&known) && self.is_copy(&verified) {
             self.timeline.repeated.push((id, start));
             return Ok(end);
         }
-        self.known.insert(id, verified.digest);
+        self.known.insert(id, known);
         let payloads = verified.located.iter().filter(|record| record.in_dat);
         self.dat_end = payloads.map(records::Located::end).max().unwrap_or(self.dat_end);
         each(verified)?;
         Ok(end)
+    }
+
+    /// Whether a frame that was shown before is here as a copy of old bytes, which must not pass for newer ones. A second writer
+    /// on the same directory may have written the same anew: then the table speaks of this place, or somebody names it.
+    fn is_copy(&self, verified: &Verified) -> bool {
+        let start = verified.shape.start;
+        // With records in `branch.idx`, a table that speaks of another place does not verify here.
+        verified.located.iter().all(|record| record.in_dat)
+            && !self.beside.frames.contains_key(&start)
+            && self.beside.heads().all(|meta| meta.head.idx_at != start)
     }
 
     fn verify(&self, shape: Shape) -> Result<Option<Verified>> {

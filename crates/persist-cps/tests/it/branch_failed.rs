@@ -105,3 +105,35 @@ fn many_damaged_frames_are_each_told_and_the_good_ones_stay() {
     assert_eq!(survey.stale_keys.len(), 200);
     assert!(!codes(&survey).contains(&"search_cut_short"));
 }
+
+#[test]
+fn what_a_second_writer_wrote_anew_is_no_copy() {
+    let first = |value: u8| vec![plain(1, b"k", &[value])];
+    let payload = |value: u8| vec![chunk(b"p", 0, &[value; 4], 4, 0)];
+    for (one, two) in [(first(1), first(2)), (payload(1), payload(2)), (vec![], first(2))] {
+        for listed in [true, false] {
+            let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
+            engine.commit(1, &one);
+            engine.commit(2, &two);
+            engine.next_id = 1;
+            engine.commit(3, &one);
+            engine.commit(4, &[plain(1, b"z", b"z")]);
+            if !listed {
+                engine.dir.get_mut("branch.frames").unwrap().drain(96..144);
+            }
+            let survey = survey(&engine.dir);
+            if listed || !one.is_empty() {
+                assert_eq!(
+                    (ids(&survey), survey.is_complete()),
+                    (vec![1, 2, 1, 2], true),
+                    "{:?}",
+                    codes(&survey)
+                );
+                assert!(!codes(&survey).contains(&"frame_repeated"));
+                assert!(one.iter().all(|(_, key, _)| survey.keys[key].frame == 2));
+            } else {
+                assert_eq!(ids(&survey), [1, 2, 2], "an empty frame that nobody names");
+            }
+        }
+    }
+}

@@ -22,7 +22,7 @@ pub(crate) struct Engine {
     checkpoint_every: u64,
     branch_id: [u8; 16],
     generation: u32,
-    next_id: u64,
+    pub(crate) next_id: u64,
     head: Option<(Entry48, [u8; 32])>,
 }
 
