@@ -25,7 +25,7 @@ pub(super) fn around(
 ) -> Result<BTreeSet<Vec<u8>>> {
     let mut lost = Lost { files, stale: BTreeSet::new(), told: BTreeSet::new() };
     for shape in &timeline.damaged {
-        lost.damaged(*shape, gathered)?;
+        lost.damaged(*shape, beside, gathered)?;
     }
     for (key, frame) in std::mem::take(&mut gathered.left_out) {
         if gathered.keys.get(&key).is_none_or(|newest| newest.frame < frame) {
@@ -76,8 +76,15 @@ struct Lost<'l, 's> {
 
 impl Lost<'_, '_> {
     /// A frame that is whole but not what it was.
-    fn damaged(&mut self, shape: Shape, gathered: &mut Gathered) -> Result<()> {
+    fn damaged(&mut self, shape: Shape, beside: &Beside, gathered: &mut Gathered) -> Result<()> {
         let trailer = shape.trailer(self.files)?;
+        let id = trailer.map(|trailer| trailer.frame_id);
+        if !was_committed(beside, shape) {
+            self.told.insert(shape.start);
+            let what = "after the newest frame, one whose records do not have its digest: a commit that was cut short";
+            gathered.findings.add(S::Note, "beyond_head", (IDX, Some(shape.start), id), what);
+            return Ok(());
+        }
         let entries = shape.entries(self.files)?;
         let keys = self.keys(&entries, shape.start, gathered)?;
         self.told.insert(shape.start);
@@ -86,7 +93,6 @@ impl Lost<'_, '_> {
              older value or none",
             shape.count
         );
-        let id = trailer.map(|trailer| trailer.frame_id);
         gathered.findings.add(S::Lost, "frame_damaged", (IDX, Some(shape.start), id), what);
         Ok(())
     }
@@ -153,6 +159,14 @@ impl Lost<'_, '_> {
         gathered.findings.add(S::Lost, code, (file, at, Some(entry.frame_id)), what);
         Ok(())
     }
+}
+
+/// Whether a damaged frame may have been committed: a head that verifies and ends before it says no, unless the directory of
+/// frames or a head that was about to replace this one names it.
+fn was_committed(beside: &Beside, shape: Shape) -> bool {
+    beside.meta.is_none_or(|meta| shape.start < meta.head.idx_end())
+        || beside.frames.contains_key(&shape.start)
+        || beside.heads().any(|meta| meta.head.idx_at == shape.start)
 }
 
 fn frame_at(frames: &[BranchFrame], idx_at: u64) -> Option<&BranchFrame> {

@@ -137,3 +137,26 @@ fn what_a_second_writer_wrote_anew_is_no_copy() {
         }
     }
 }
+
+#[test]
+fn a_damaged_frame_beyond_the_head_was_never_committed() {
+    let mut engine = engine();
+    let (intact, start) = (survey(&engine.dir), engine.dir["branch.idx"].len());
+    engine.fail(3, &failed(), 0);
+    engine.dir.get_mut("branch.idx").unwrap()[start + 20] ^= 1;
+    let cut_short = survey(&engine.dir);
+    assert_eq!((ids(&cut_short), codes(&cut_short)), (vec![1, 2], vec!["beyond_head"]));
+    assert!(cut_short.is_complete() && cut_short.stale_keys.is_empty());
+    assert_eq!(cut_short.keys, intact.keys);
+    // Somebody names it, or nothing says where the head is: then it may have been.
+    let entry = [3, 3, start as u64, 300, 0, 0].map(u64::to_le_bytes).concat();
+    let mut listed = engine.dir.clone();
+    listed.get_mut("branch.frames").unwrap().extend(entry);
+    let mut headless = engine.dir.clone();
+    headless.remove("branch.meta");
+    for dir in [listed, headless] {
+        let survey = survey(&dir);
+        assert!(codes(&survey).contains(&"frame_damaged"), "{:?}", codes(&survey));
+        assert_eq!(survey.stale_keys.len(), 3);
+    }
+}
