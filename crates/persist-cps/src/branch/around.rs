@@ -233,7 +233,14 @@ fn entries(beside: &Beside, lost: &mut Lost<'_, '_>, gathered: &mut Gathered) ->
     }
     for frame in gathered.frames.iter().filter(|frame| !beside.frames.contains_key(&frame.idx_at)) {
         let place = ("branch.frames", None, Some(frame.frame_id));
-        gathered.findings.add(S::Repaired, "frame_unlisted", place, "a good frame has no entry here");
+        let is_head = beside.meta.is_some_and(|meta| meta.head.idx_at == frame.idx_at);
+        let what = if is_head || beside.frames.is_empty() {
+            "a good frame has no entry here"
+        } else {
+            "a good frame has no entry here: the entry was lost, or the commit failed when the frame was whole, and it may \
+             never have been committed; it is imported"
+        };
+        gathered.findings.add(S::Repaired, "frame_unlisted", place, what);
     }
     Ok(())
 }

@@ -160,3 +160,23 @@ fn a_damaged_frame_beyond_the_head_was_never_committed() {
         assert_eq!(survey.stale_keys.len(), 3);
     }
 }
+
+#[test]
+fn a_whole_frame_that_may_never_have_been_committed_is_imported_and_told() {
+    let mut engine = engine();
+    engine.fail(3, &failed(), 0);
+    engine.commit(4, &[plain(1, b"c", b"3")]);
+    let told = |survey: &BranchSurvey| {
+        let all = survey.findings.kept().iter().filter(|finding| finding.code == "frame_unlisted");
+        all.map(|finding| (finding.frame_id, finding.what.contains("never have been committed")))
+            .collect::<Vec<_>>()
+    };
+    let whole = survey(&engine.dir);
+    assert_eq!((ids(&whole), codes(&whole)), (vec![1, 2, 3, 4], vec!["frame_unlisted"]));
+    assert_eq!(told(&whole), [(Some(3), true)]);
+    // The head was committed for certain, and an empty file says nothing of any frame.
+    engine.dir.get_mut("branch.frames").unwrap().truncate(96);
+    assert_eq!(told(&survey(&engine.dir)), [(Some(3), true), (Some(4), false)]);
+    engine.dir.get_mut("branch.frames").unwrap().clear();
+    assert_eq!(told(&survey(&engine.dir)).iter().filter(|(_, doubt)| *doubt).count(), 0);
+}
