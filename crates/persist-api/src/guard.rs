@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::{BeatNo, Error, ErrorKind, Result, Stats};
@@ -36,28 +36,43 @@ impl Drop for BeatTicket<'_> {
 
 /// Remembers that a write or a sync failed: from then on the engine refuses to go on until it is reopened (contract D-5).
 #[derive(Debug, Default)]
-pub struct Health(AtomicBool);
+pub struct Health {
+    poisoned: AtomicBool,
+    cause: OnceLock<String>,
+}
 
 impl Health {
     /// Marks the engine as poisoned.
     pub fn poison(&self) {
-        self.0.store(true, Ordering::Release);
+        self.poisoned.store(true, Ordering::Release);
     }
 
-    /// True after [`poison`](Self::poison).
+    /// Marks the engine as poisoned by this error. The first one is named to everybody who comes later.
+    pub fn poison_by(&self, cause: &Error) {
+        if !self.is_poisoned() {
+            self.cause.get_or_init(|| {
+                let place = cause.path().map_or_else(String::new, |path| format!(" [{}]", path.display()));
+                format!("{}: {}{place}", cause.op(), cause.context())
+            });
+        }
+        self.poison();
+    }
+
+    /// True after [`poison`](Self::poison) or [`poison_by`](Self::poison_by).
     pub fn is_poisoned(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.poisoned.load(Ordering::Acquire)
     }
 
     /// Checks that nothing fatal has happened.
     ///
     /// # Errors
-    /// `Poisoned`.
+    /// `Poisoned`, naming the cause where it is known.
     pub fn check(&self, op: &'static str) -> Result<()> {
-        if self.is_poisoned() {
-            return Err(Error::new(ErrorKind::Poisoned, op, "an earlier write or sync failed"));
+        if !self.is_poisoned() {
+            return Ok(());
         }
-        Ok(())
+        let cause = self.cause.get().map_or_else(String::new, |cause| format!(": {cause}"));
+        Err(Error::new(ErrorKind::Poisoned, op, format!("an earlier write or sync failed{cause}")))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::payload::{Payload, Payloads};
 use crate::payload_ref::PayloadRef;
 use crate::pins::Pins;
 use crate::reader::Reader;
+use crate::shortage::Shortage;
 use crate::state::{Published, State};
 use crate::timeline::FrameBuilder;
 
@@ -62,6 +63,8 @@ pub(crate) struct Core {
     pub(crate) pins: Pins,
     /// The frame at which room was last looked for in vain.
     full_at: AtomicU64,
+    /// Runs for which the disk had no room.
+    pub(crate) shortage: Shortage,
     pub(crate) recovered: Recovered,
     pub(crate) feed_places: Mutex<FeedPlaces>,
     pub(crate) lock: Arc<DirLock>,
@@ -108,6 +111,7 @@ impl Core {
             next_run: AtomicU32::new(parts.next_run),
             pins: Pins::new(settings.memtable_bytes),
             full_at: AtomicU64::new(u64::MAX),
+            shortage: Shortage::default(),
             recovered: parts.recovered,
             feed_places: Mutex::default(),
             lock,
@@ -175,7 +179,7 @@ impl Core {
         self.admit("put_record", value.len() as u64, self.settings.reserve())?;
         self.mark_open()?;
         let staged = self.log.lock().payload.stage(value);
-        staged.inspect_err(|_| self.health.poison())
+        staged.inspect_err(|error| self.health.poison_by(error))
     }
 
     /// Reads a large value of the open beat.
@@ -190,7 +194,8 @@ impl Core {
     /// Commits a beat: one write, and for a durable one a sync.
     ///
     /// # Errors
-    /// `Full` at the ceiling, with nothing written. `Io`, `Full` from the disk: the engine is then poisoned. `Poisoned`.
+    /// `Full` at the ceiling, and while there is no room for a segment or for the runs that the beat would have to wait for, with nothing
+    /// written. `Io`, `Full` for the frame itself: the engine is then poisoned. `Poisoned`.
     pub(crate) fn commit(&self, staged: &mut Staged) -> Result<BeatReceipt> {
         self.health.check("commit_beat")?;
         self.catch_up()?;
@@ -198,20 +203,20 @@ impl Core {
         self.admit("commit_beat", staged.frame.frame_len(), reserve)?;
         self.mark_open()?;
         let durability = staged.header.durability.max(Durability::Buffered);
-        let (full, wanted) = {
+        let wanted = {
             let mut log = self.log.lock();
             let full =
                 log.active.bytes() >= self.settings.memtable_bytes || log.active.marks_len() >= MARKS_MAX;
             if full {
                 self.roll(&mut log)?;
+                self.due.ask(Job::Flush);
             }
-            let frame = log.append(staged, durability).inspect_err(|_| self.health.poison())?;
+            self.judge_strictly(log.timeline.open_segment())?;
+            let appended = log.append(staged, durability);
+            let frame = appended.inspect_err(|error| self.health.poison_by(error))?;
             self.publish(&mut log, staged, frame);
-            (full, log.ahead.wanted(log.zeros) || log.zeros && log.active.buffers().run_low())
+            log.ahead.wanted(log.zeros) || log.zeros && log.active.buffers().run_low()
         };
-        if full {
-            self.due.ask(Job::Flush);
-        }
         if wanted {
             self.due.ask(Job::Ahead);
         }
@@ -243,12 +248,12 @@ impl Core {
     /// Ends the active memtable and its segment, if there is anything in them.
     ///
     /// # Errors
-    /// `Io`, `Full`: the engine is then poisoned.
+    /// `Io`: the engine is then poisoned. `Full`: the memtable goes on, and the next one who comes tries again.
     pub(crate) fn roll(&self, log: &mut Log) -> Result<()> {
         if log.active.is_empty() {
             return Ok(());
         }
-        log.timeline.roll().inspect_err(|_| self.health.poison())?;
+        self.judge_strictly(log.timeline.roll())?;
         log.zeros = false;
         let fresh = Arc::new(Memtable::new(log.active.span().upto, log.active.buffers()));
         let full = std::mem::replace(&mut log.active, Arc::clone(&fresh));
@@ -296,7 +301,17 @@ impl Core {
     pub(crate) fn judge<T>(&self, done: Result<T>) -> Result<T> {
         done.inspect_err(|error| {
             if crate::error::ends_writing(error) {
-                self.health.poison();
+                self.health.poison_by(error);
+            }
+        })
+    }
+
+    /// Passes on what work came to without which beats cannot go on for ever: nothing was changed where there was no room for
+    /// it; after anything else nothing may be written.
+    pub(crate) fn judge_strictly<T>(&self, done: Result<T>) -> Result<T> {
+        done.inspect_err(|error| {
+            if !crate::error::is_no_room(error) {
+                self.health.poison_by(error);
             }
         })
     }
@@ -326,7 +341,7 @@ impl Core {
     pub(crate) fn sync(&self, op: &'static str) -> Result<BeatNo> {
         self.health.check(op)?;
         let mut log = self.log.lock();
-        log.timeline.sync().inspect_err(|_| self.health.poison())?;
+        log.timeline.sync().inspect_err(|error| self.health.poison_by(error))?;
         Ok(self.beat_header().beat)
     }
 
@@ -336,7 +351,7 @@ impl Core {
         if self.marked.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.write_head(false).inspect_err(|_| self.health.poison())?;
+        self.judge_strictly(self.write_head(false))?;
         self.marked.store(true, Ordering::Release);
         Ok(())
     }

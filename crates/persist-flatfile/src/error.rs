@@ -24,5 +24,14 @@ pub(crate) fn offset_of(error: &Error) -> u64 {
 /// Whether nothing more may be acknowledged after this error of work on files of its own: the disk failed, or a sync did, for
 /// whatever reason. That there was no room for a new file harms nobody.
 pub(crate) fn ends_writing(error: &Error) -> bool {
-    error.kind() == ErrorKind::Io || error.op().starts_with("sync_")
+    error.kind() == ErrorKind::Io || is_sync(error)
+}
+
+/// Whether there was no room for a new file, which harms nobody. What a sync did not find room for may be anything.
+pub(crate) fn is_no_room(error: &Error) -> bool {
+    error.kind() == ErrorKind::Full && !is_sync(error)
+}
+
+fn is_sync(error: &Error) -> bool {
+    error.op().starts_with("sync_")
 }

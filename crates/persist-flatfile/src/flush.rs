@@ -35,17 +35,29 @@ impl<'c> Claim<'c> {
     /// Waits until no older memtable is there.
     ///
     /// # Errors
-    /// `Poisoned` when one of them could not become a run.
+    /// `Poisoned` when one of them could not become a run; `Full` when there was no room for it.
     fn wait_for_older(&self) -> Result<()> {
-        self.core.due.until(|| {
-            let is_next =
-                |state: &State| state.frozen.last().is_some_and(|next| Arc::ptr_eq(next, &self.table));
-            if is_next(&self.core.published().state) {
-                return Some(Ok(()));
-            }
-            self.core.health.check("flush").err().map(Err)
+        let core = self.core;
+        core.due.until(|| match oldest(core) {
+            Some((oldest, _)) if Arc::ptr_eq(&oldest, &self.table) => Some(Ok(())),
+            // All that are older were somebody's when this one was taken.
+            Some((_, false)) => Some(core.health.check("flush").and(Err(core.shortage.refusal("flush")))),
+            _ => core.health.check("flush").err().map(Err),
         })
     }
+}
+
+/// The oldest full memtable, and whether somebody makes a run of it.
+fn oldest(core: &Core) -> Option<(Arc<Memtable>, bool)> {
+    let claimed = core.claimed.lock();
+    let oldest = core.published().state.frozen.last().map(Arc::clone)?;
+    let is_claimed = claimed.iter().any(|other| Arc::ptr_eq(other, &oldest));
+    Some((oldest, is_claimed))
+}
+
+/// Whether there is a full memtable with frames up to `upto` at most, and nobody makes a run of the oldest one.
+pub(crate) fn is_left(core: &Core, upto: u64) -> bool {
+    oldest(core).is_some_and(|(oldest, is_claimed)| !is_claimed && oldest.span().upto <= upto)
 }
 
 impl Drop for Claim<'_> {
@@ -58,8 +70,18 @@ impl Drop for Claim<'_> {
 /// segments that held them. Answers the bytes of the run.
 ///
 /// # Errors
-/// `Io`, `Full`. The memtable then stays, and so do its segments. `Poisoned`.
+/// `Io`: the engine is then poisoned. `Full`. The memtable then stays, and so do its segments. `Poisoned`.
 pub(crate) fn flush_oldest(core: &Core, upto: u64) -> Result<Option<u64>> {
+    let flushed = core.judge_strictly(flush(core, upto));
+    if let Err(error) = &flushed {
+        core.shortage.note(error);
+        // Those who wait for this one need not.
+        core.due.finished();
+    }
+    flushed
+}
+
+fn flush(core: &Core, upto: u64) -> Result<Option<u64>> {
     let _nobody_begins_to_verify = core.flushing.read();
     let Some(claim) = Claim::take(core, upto) else { return Ok(None) };
     let table = &claim.table;

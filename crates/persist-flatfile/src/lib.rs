@@ -55,6 +55,7 @@ mod recover;
 mod retain;
 mod run;
 mod runs;
+mod shortage;
 mod state;
 mod stats;
 #[cfg(test)]

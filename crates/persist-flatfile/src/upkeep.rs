@@ -13,15 +13,25 @@ const FROZEN_MAX: usize = 3;
 impl Core {
     /// Waits while too many memtables are full; where nobody else does it, does what is due.
     pub(crate) fn catch_up(&self) -> Result<()> {
+        let room = || self.published.lock().state.frozen.len() < FROZEN_MAX;
+        let before = self.shortage.count();
+        if !room() {
+            // Asked for already, unless there was no room on the disk the last time.
+            self.due.ask(Job::Flush);
+        }
+        let is_stuck = || self.shortage.count() != before && crate::flush::is_left(self, u64::MAX);
         if self.settings.upkeep == Upkeep::Inline {
             self.work_due();
-            return self.health.check("commit_beat");
+        } else if !room() {
+            self.due.until(|| (room() || self.health.is_poisoned() || is_stuck()).then_some(()));
         }
-        let room = || self.published.lock().state.frozen.len() < FROZEN_MAX;
-        if !room() {
-            self.due.until(|| (room() || self.health.is_poisoned()).then_some(()));
+        self.health.check("commit_beat")?;
+        if room() {
+            return Ok(());
         }
-        self.health.check("commit_beat")
+        let refusal = self.shortage.refusal("commit_beat");
+        let what = format!("memtables are full, and there is no room for their runs: {}", refusal.context());
+        Err(refusal.reworded(what))
     }
 
     /// Does what is due, in a fixed order.
@@ -33,47 +43,54 @@ impl Core {
         }
     }
 
-    /// Does a job. A failure poisons the engine, or is left to whoever comes next.
+    /// Does a job. A failure poisons the engine, or is left to whoever comes next; so is what the disk has no room for.
     pub(crate) fn work(&self, job: Job) {
         if self.health.is_poisoned() {
             self.due.finished();
             return;
         }
-        let fit = match job {
+        match job {
             Job::Ahead => {
                 self.work_ahead();
                 return;
             }
-            Job::Flush => self.flush_due().is_ok(),
+            // Those who need what could not be done are told by the health and by the shortage.
+            Job::Flush => {
+                if self.flush_full().is_ok_and(|flushed| flushed) {
+                    self.due.ask(Job::Merge);
+                }
+            }
             Job::Merge => self.help_and_merge(),
-        };
-        if !fit {
-            self.health.poison();
         }
         self.due.finished();
     }
 
-    fn flush_due(&self) -> Result<()> {
-        if self.flush_full()? {
-            self.due.ask(Job::Merge);
+    /// Full memtables that nobody works on come first: commits may be waiting for them.
+    fn help_and_merge(&self) {
+        if self.flush_full().is_err() {
+            return;
         }
-        Ok(())
-    }
-
-    /// Full memtables that nobody works on come first: commits may be waiting for them. False when writing has to end.
-    fn help_and_merge(&self) -> bool {
-        let merged = || crate::merging::merge_due(self);
-        self.flush_full().is_ok() && !merged().is_err_and(|error| crate::error::ends_writing(&error))
+        let merged = self.judge(crate::merging::merge_due(self));
+        let is_no_room = merged.is_err_and(|error| crate::error::is_no_room(&error));
+        if is_no_room && crate::flush::is_left(self, u64::MAX) {
+            // What was written of the merged run took the room of theirs, and is gone.
+            self.due.ask(Job::Flush);
+        }
     }
 
     /// Makes runs of the full memtables that nobody works on; false if there were none. Where merges lag too far behind, they
     /// come first.
     fn flush_full(&self) -> Result<bool> {
-        let mut flushed = false;
-        while crate::flush::flush_oldest(self, u64::MAX)?.is_some() {
-            flushed = true;
+        self.flush_upto(u64::MAX).map(|bytes| bytes > 0)
+    }
+
+    /// The same for those with frames up to `upto`; answers the bytes of the runs, none of which is empty.
+    fn flush_upto(&self, upto: u64) -> Result<u64> {
+        let mut flushed = 0_u64;
+        while let Some(bytes) = crate::flush::flush_oldest(self, upto)? {
+            flushed = flushed.saturating_add(bytes);
             self.due.finished();
-            crate::merging::keep_up(self)?;
+            self.judge(crate::merging::keep_up(self))?;
         }
         Ok(flushed)
     }
@@ -99,8 +116,13 @@ impl Core {
     /// Makes runs of all beats committed so far.
     ///
     /// # Errors
-    /// `Io`, `Full`: the engine is then poisoned.
+    /// `Io`: the engine is then poisoned. `Full`: what is no run yet stays as it is.
     pub(crate) fn checkpoint(&self) -> Result<CheckpointStat> {
+        let mut bytes = 0_u64;
+        if self.shortage.count() > 0 {
+            // What there was no room for comes first: in vain, no further memtable is ended.
+            bytes = self.flush_upto(u64::MAX)?;
+        }
         let (beat, upto, several) = {
             let mut log = self.log.lock();
             self.roll(&mut log)?;
@@ -110,38 +132,41 @@ impl Core {
         if several && self.settings.upkeep == Upkeep::Threads {
             self.due.ask(Job::Flush);
         }
-        let mut stat = CheckpointStat { beat, bytes: 0 };
-        loop {
-            let flushed = crate::flush::flush_oldest(self, upto).inspect_err(|_| self.health.poison());
-            self.due.finished();
-            let Some(bytes) = flushed? else { break };
-            stat.bytes = stat.bytes.saturating_add(bytes);
-            crate::merging::keep_up(self).inspect_err(|_| self.health.poison())?;
-        }
-        // Others may be at work on what is left.
         let is_done = || !self.published.lock().state.frozen.iter().any(|table| table.span().upto <= upto);
-        self.due.until(|| (is_done() || self.health.is_poisoned()).then_some(()));
+        while !is_done() {
+            bytes = bytes.saturating_add(self.flush_upto(upto)?);
+            // Others may be at work on what is left, or have given it up.
+            let is_left = || crate::flush::is_left(self, upto);
+            self.due.until(|| (is_done() || is_left() || self.health.is_poisoned()).then_some(()));
+            self.health.check("checkpoint")?;
+        }
         self.health.check("checkpoint")?;
-        if stat.bytes > 0 {
+        if bytes > 0 {
             self.due.ask(Job::Merge);
         }
-        Ok(stat)
+        Ok(CheckpointStat { beat, bytes })
     }
 
-    /// Begins the work that recovery has left.
+    /// Begins the work that recovery has left. What there is no room for is left: a full disk can be read.
     ///
     /// # Errors
-    /// `Io`, `Full`.
+    /// `Io`.
     pub(crate) fn settle(&self) -> Result<()> {
         if self.published.lock().state.frozen.is_empty() {
             return Ok(());
         }
         if self.settings.upkeep == Upkeep::Threads {
             self.due.ask(Job::Flush);
-        } else if self.flush_full()? {
+            return Ok(());
+        }
+        match self.flush_full() {
             // No room is made ahead: a store that is opened twice must be the same the second time.
-            self.due.ask(Job::Merge);
-            self.work_due();
+            Ok(true) => {
+                self.due.ask(Job::Merge);
+                self.work_due();
+            }
+            Err(error) if crate::error::is_no_room(&error) => self.due.ask(Job::Flush),
+            flushed => drop(flushed?),
         }
         self.health.check("open")
     }

@@ -82,8 +82,8 @@ pub(super) const TABLE: &[Sabotage] = &[
         "after a failed write or sync the engine goes on",
         CORE,
         (
-            "let frame = log.append(staged, durability).inspect_err(|_| self.health.poison())?;",
-            "let frame = log.append(staged, durability).inspect_err(|_| if !{on} { self.health.poison() })?;",
+            "let frame = appended.inspect_err(|error| self.health.poison_by(error))?;",
+            "let frame = appended.inspect_err(|error| if !{on} { self.health.poison_by(error) })?;",
         ),
         Flatfile,
     ),
@@ -159,8 +159,8 @@ pub(super) const TABLE: &[Sabotage] = &[
         "the first commit leaves a head that calls the store closed",
         CORE,
         (
-            "        self.write_head(false).inspect_err(|_| self.health.poison())?;\n",
-            "        if !{on} {\n            self.write_head(false).inspect_err(|_| self.health.poison())?;\n        }\n",
+            "        self.judge_strictly(self.write_head(false))?;\n",
+            "        if !{on} {\n            self.judge_strictly(self.write_head(false))?;\n        }\n",
         ),
         Flatfile,
     ),

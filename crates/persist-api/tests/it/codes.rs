@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use persist_api::{Advice, BeatNo, Durability, Error, ErrorKind, Finding, FindingCode};
+use persist_api::{Advice, BeatNo, Durability, Error, ErrorKind, Finding, FindingCode, Health};
 
 #[test]
 fn the_table_of_kinds_is_pinned() {
@@ -123,4 +123,21 @@ fn other_words_keep_all_that_an_error_names_but_its_cause() {
     assert_eq!((reworded.advice(), reworded.path()), (error.advice(), error.path()));
     assert!(std::error::Error::source(&reworded).is_none() && reworded.tell());
     assert_eq!(error.reworded("why").context(), "why");
+}
+
+#[test]
+fn a_poisoned_engine_names_what_failed_first() {
+    let health = Health::default();
+    health.check("get").unwrap();
+    health.poison_by(&Error::new(ErrorKind::Io, "sync_file", "the medium failed").with_path("/data/log"));
+    health.poison_by(&Error::new(ErrorKind::Io, "write_file", "later"));
+    let error = health.check("commit_beat").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "commit_beat: an earlier write or sync failed: sync_file: the medium failed [/data/log] (poisoned); close and open again"
+    );
+    let silent = Health::default();
+    silent.poison();
+    silent.poison_by(&Error::new(ErrorKind::Io, "write_file", "later"));
+    assert_eq!(silent.check("get").unwrap_err().context(), "an earlier write or sync failed");
 }

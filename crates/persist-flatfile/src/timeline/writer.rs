@@ -216,9 +216,12 @@ impl Timeline {
     /// Opens the segment for the next frame now, so that the first commit need not.
     ///
     /// # Errors
-    /// `Io`, `Full`; the next append tries again.
-    #[cfg(test)]
+    /// `Full`: nothing is changed, and the next one tries again. `Io`, `Poisoned`.
     pub(crate) fn open_segment(&mut self) -> Result<()> {
+        if self.current.is_some() {
+            return Ok(());
+        }
+        self.shared.check("commit_beat")?;
         self.writable().map(|_| ())
     }
 

@@ -4,6 +4,7 @@
 mod beside;
 mod compaction;
 mod feed;
+mod full;
 mod sim;
 mod simulated;
 
