@@ -1,13 +1,13 @@
 //! A copy of a whole home.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 
 use persist_api::{BackupStat, Caps, Engine as _, Error, ErrorKind, Observer, Progress, Result};
 use persist_io::{Disk, create_dir_durably, lock_dir, remove_tree, sync_tree};
 
 use crate::cas::{BlobDraft, BlobName, CAS_DIR, NewBlob, each_blob, read_blob};
-use crate::home::{Found, engine_dir, survey};
+use crate::home::{Found, engine_dir, lies_inside, survey};
 use crate::shared::{Running, Shared};
 use crate::stamp::{Stamp, StampState, StoreId};
 
@@ -47,7 +47,7 @@ fn backup_home(
     seen: &dyn Observer,
 ) -> Result<BackupReport> {
     check_free(disk, into)?;
-    if lies_inside(into, home) {
+    if lies_inside("backup", into, home)? {
         let context = "a backup cannot lie inside the store itself; choose a directory elsewhere";
         return Err(Error::new(ErrorKind::Invalid, "backup", context).with_path(into));
     }
@@ -82,19 +82,6 @@ fn check_free(disk: &dyn Disk, into: &Path) -> Result<()> {
         Err(error) if !matches!(error.kind(), ErrorKind::Mismatch | ErrorKind::Corrupt) => Err(error),
         Ok(_) | Err(_) => Err(Error::occupied("backup", into)),
     }
-}
-
-/// Whether `path`, which need not exist, would lie inside `home`. Links are followed as far as there are any.
-pub(crate) fn lies_inside(path: &Path, home: &Path) -> bool {
-    let real = |path: &Path| {
-        let path = absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
-        match there {
-            Some((above, real)) => path.strip_prefix(above).map_or(real.clone(), |rest| real.join(rest)),
-            None => path,
-        }
-    };
-    real(path).starts_with(real(home))
 }
 
 fn copy_parts(

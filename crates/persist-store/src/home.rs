@@ -1,7 +1,7 @@
 //! The directory of a store: what lies there, what may be cleared, and what is not ours.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use persist_api::{Advice, Driver, Error, ErrorKind, Probe, Result};
@@ -49,6 +49,32 @@ fn engine_name(epoch: u64) -> String {
 fn epoch_of(name: &OsString) -> Option<u64> {
     let epoch = name.to_str()?.strip_prefix("engine-")?.parse().ok()?;
     (epoch > 0 && *name == *engine_name(epoch)).then_some(epoch)
+}
+
+/// Whether `path`, which need not exist, would lie inside `home`. Links are followed as far as there are any.
+///
+/// # Errors
+/// `Invalid` naming a path that goes up (`..`) from a part that is not there: it leads nowhere until that part is made, and
+/// may then lead into the home.
+pub(crate) fn lies_inside(op: &'static str, path: &Path, home: &Path) -> Result<bool> {
+    let (real, rest) = real_part(path);
+    if rest.components().any(|part| part == Component::ParentDir) {
+        let context =
+            "the path goes up (`..`) from a directory that is not there; write it without that part";
+        return Err(Error::new(ErrorKind::Invalid, op, context).with_path(path).with_advice(Advice::FixPath));
+    }
+    let (home, beyond) = real_part(home);
+    Ok(real.join(rest).starts_with(home.join(beyond)))
+}
+
+/// The part of a path that is there, as it really is, and the rest.
+fn real_part(path: &Path) -> (PathBuf, PathBuf) {
+    let path = absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    match there {
+        Some((above, real)) => (real, path.strip_prefix(above).map(Path::to_path_buf).unwrap_or_default()),
+        None => (PathBuf::new(), path),
+    }
 }
 
 /// Looks at a home without writing.

@@ -239,7 +239,8 @@ impl Store {
     ///
     /// # Errors
     /// `Unsupported` unless granted, `Mismatch` when `into` holds anything but a lock of ours, `Invalid` when it lies inside
-    /// this home, `Locked` while another backup is written there, `Full`, `Io`, `Cancelled`.
+    /// this home or goes up (`..`) from a directory that is not there, `Locked` while another backup is written there,
+    /// `Full`, `Io`, `Cancelled`.
     pub fn backup(&self, into: &Path, seen: &dyn Observer) -> Result<BackupReport> {
         let _at_work = self.0.activity.begin();
         let span = tracing::info_span!("persist.backup", into = %into.display());
@@ -253,7 +254,7 @@ impl Store {
     ///
     /// # Errors
     /// `Unsupported` without SNAPSHOT and ORDERED, `Mismatch` when something has the name of the file already, `Invalid` when
-    /// it would lie inside this home, `Corrupt` naming a record or blob that does not verify, `Full`, `Io`, `Cancelled`.
+    /// it would lie inside this home or its directory is not there, `Corrupt` naming a record or blob that does not verify, `Full`, `Io`, `Cancelled`.
     pub fn export(&self, file: &Path, seen: &dyn Observer) -> Result<BundleReport> {
         told(crate::bundle::export(self, file, None, seen))
     }

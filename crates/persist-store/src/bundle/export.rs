@@ -13,7 +13,7 @@ use super::manifest::BundleBase;
 use super::part::PartName;
 use super::parts::{Content, Parts};
 use super::record::RecordTally;
-use crate::backup::lies_inside;
+use crate::home::lies_inside;
 use crate::{FeedCommit, Store, StoreDigest, StoreView};
 
 /// Writes a bundle to `file`: see [`Store::export`] and [`Store::export_since`].
@@ -153,7 +153,9 @@ impl Target {
         let Some(name) = file.file_name() else {
             return refuse(ErrorKind::Invalid, "this names no file", file);
         };
-        if home.is_some_and(|home| lies_inside(file, home)) {
+        if let Some(home) = home
+            && lies_inside("export", file, home)?
+        {
             return refuse(ErrorKind::Invalid, "a bundle cannot lie inside the store itself", file);
         }
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -10,8 +10,7 @@ use persist_api::{
 
 use super::mark::{SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapTarget};
-use crate::backup::lies_inside;
-use crate::home::{Found, check_clearable, engine_dir, find_driver, survey};
+use crate::home::{Found, check_clearable, engine_dir, find_driver, lies_inside, survey};
 use crate::opened::grant_new;
 use crate::shared::{Active, Core};
 use crate::stamp::Stamp;
@@ -174,7 +173,9 @@ fn check_empty(plan: &Plan) -> Result<()> {
 
 /// Checks that another home is free, but for what is left there of a swap that is over.
 fn check_elsewhere(core: &Core, active: &Active, home: &Path) -> Result<Option<Stamp>> {
-    if active.home.as_ref().is_some_and(|own| lies_inside(home, own)) {
+    if let Some(own) = &active.home
+        && lies_inside("swap", home, own)?
+    {
         let context = "a store cannot move into its own directory";
         return Err(Error::new(ErrorKind::Invalid, "swap", context).with_path(home));
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use persist_api::{ErrorKind, Progress, Quiet, Result};
 use persist_io::{Call, Intercept, Intercepted, PassOn, RealDisk};
-use persist_store::{Store, default_request};
+use persist_store::{Store, SwapOptions, SwapTarget, default_request};
 
 use crate::kit::{
     content, drivers, fails, files, look_at, open, open_default, options, place, put, put_blob, toy,
@@ -87,6 +87,34 @@ fn a_backup_into_its_own_home_is_refused_and_changes_nothing() {
         assert_eq!(files(&place.home), before, "{into:?}");
     }
     store.backup(&place.home.with_file_name("home-copy"), &Quiet).unwrap();
+}
+
+/// Such a path leads nowhere when it is looked at, and into the home once its missing parts are made.
+#[test]
+fn a_path_that_goes_up_from_what_is_not_there_is_refused_and_makes_nothing() {
+    let place = place();
+    let above = place.home.parent().unwrap();
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"a", b"1")]);
+    std::fs::create_dir(above.join("other")).unwrap();
+    let before = files(above);
+    for detour in ["other/nope/../../home/engine-1/bk", "other/no/pe/../../../home/cas/bk", "nope/../home/bk"]
+    {
+        let into = above.join(detour);
+        let error = fails(store.backup(&into, &Quiet), ErrorKind::Invalid, &["`..`", "not there"]);
+        assert_eq!(error.path(), Some(into.as_path()));
+        fails(store.export(&into, &Quiet), ErrorKind::Invalid, &["`..`"]);
+        fails(
+            store.swap(&SwapTarget::at("toy", &into), &SwapOptions::default(), &Quiet),
+            ErrorKind::Invalid,
+            &["`..`"],
+        );
+        assert_eq!(files(above), before, "{detour}");
+    }
+    assert!(store.swap_status().is_none() && store.holds().unwrap().is_empty());
+    // Up from what is there is as good as any other path.
+    store.backup(&above.join("other/../home/../other/bk"), &Quiet).unwrap();
+    open_default(&above.join("other/bk"));
 }
 
 #[test]
