@@ -155,7 +155,9 @@ impl Opened {
         let codec = Arc::new(codec.map_err(|error| self.named(error))?);
         drop(view);
         let engine = Box::new(Layered::new(engine, Arc::clone(&codec)));
-        let feed = FeedState::load(&engine.layered_view()?, &codec).map_err(|error| self.named(error))?;
+        let swapping = stamp.as_ref().is_some_and(|stamp| stamp.swap.is_some());
+        let feed = FeedState::load(&engine.layered_view()?, &codec, swapping);
+        let feed = feed.map_err(|error| self.named(error))?;
         let home: Option<PathBuf> = stamp.as_ref().map(|_| self.home.clone());
         let running = Running { engine, lock };
         let terms = Arc::new(Terms { grant, codec, format_lost });

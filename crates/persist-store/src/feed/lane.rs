@@ -73,7 +73,7 @@ impl FeedState {
             Some(lost) if forgets => lost.rest.clone(),
             // What cannot be read stays as it is until somebody gives it up.
             Some(_) => return Ok(None),
-            None if state.table.is_empty() && changes.is_empty() => return Ok(None),
+            None if state.table.is_empty() && changes.is_empty() && !state.outdated => return Ok(None),
             None => state.table.clone(),
         };
         let (advances, outdated) = (state.advances.clone(), state.outdated);

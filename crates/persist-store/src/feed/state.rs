@@ -15,6 +15,7 @@ use crate::group::sync::{Budget, Condvar, Mutex, MutexGuard, lock, wait_for};
 use crate::group::wake_all;
 use crate::layers::{Codec, LayeredView};
 use crate::shared::closed;
+use crate::swap::HOLD_NAME;
 
 /// The feed of a store.
 pub(crate) struct FeedState {
@@ -30,7 +31,8 @@ pub(super) struct State {
     pub(super) table: Table,
     /// Why the stored table is not `table`, which is empty then.
     pub(super) lost: Option<Lost>,
-    /// The stored table is sealed with an older key than the one that seals: it is written anew.
+    /// The stored table has a hold that `table` has not, or is sealed with an older key than the one that seals: it is
+    /// written anew.
     pub(super) outdated: bool,
     /// How far readers came since the table was written.
     pub(super) advances: BTreeMap<Arc<str>, Advance>,
@@ -79,9 +81,12 @@ impl FeedState {
     /// Reads the state back from an engine. Damage in the feed costs the holds, never the store: they are stale then, or
     /// lost with their table, and `verify` says why. So does a key of encryption that nobody gave.
     ///
+    /// A hold of a swap goes unless `swapping`, that is, unless the stamp names a swap: nobody could go on with it or end it.
+    /// A backup has one whose source was being swapped.
+    ///
     /// # Errors
     /// `Io`, `Stale`.
-    pub(crate) fn load(view: &LayeredView, codec: &Codec) -> Result<Self> {
+    pub(crate) fn load(view: &LayeredView, codec: &Codec, swapping: bool) -> Result<Self> {
         let newest = view.header();
         let Loaded { mut table, damaged } = match load_table(view, newest) {
             Err(error) if is_lost(&error) => {
@@ -95,7 +100,11 @@ impl FeedState {
         }
         let stored = view.below().get_record(TABLE_KEY)?;
         let outdated = stored.is_some_and(|stored| !codec.seals_like(&stored));
-        Ok(Self::new(table, None, outdated, newest))
+        let ended = !swapping && table.row(HOLD_NAME).is_some();
+        if ended {
+            table.rows.retain(|row| *row.name != *HOLD_NAME);
+        }
+        Ok(Self::new(table, None, outdated || ended, newest))
     }
 
     /// Checks that it is known who holds the feed.

@@ -111,7 +111,9 @@ impl Core {
         let state = self.feed.lock();
         let (beat, split_last) = (state.beat, state.table.split_last);
         let first = state.table.first();
-        let plain = state.lost.as_ref().map_or_else(|| state.table.plain_records(), |lost| lost.records);
+        // A table that is to be written anew is there, though it may be empty by then.
+        let known = state.table.plain_records().max(u64::from(state.outdated));
+        let plain = state.lost.as_ref().map_or(known, |lost| lost.records);
         drop(state);
         let checks = match active.terms.codec.count_key_checks(engine) {
             Ok(checks) => checks,

@@ -149,7 +149,9 @@ impl Swap {
         let durability = target.engine.offer().durability_max();
         let mut stroke = target.begin(&target.header_of(last), durability)?;
         let back = HoldOptions { bytes_max: self.options.feed_bytes_max, commits_max: u64::MAX };
-        let back = self.options.follow_back.then_some((HOLD_NAME, back));
+        // There is no way back to a source that no stamp names.
+        let back =
+            (self.options.follow_back && self.shared.active().home.is_some()).then_some((HOLD_NAME, back));
         carry.take_rows(&target.terms, &wanted, back, view.as_ref(), stroke.beat())?;
         stroke.commit(None)?;
         Ok(carry)

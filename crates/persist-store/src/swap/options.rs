@@ -55,7 +55,8 @@ pub struct SwapOptions {
     pub chunk_bytes: u64,
     /// Most bytes of commits that the source keeps for the swap. Beyond it the swap gives up.
     pub feed_bytes_max: u64,
-    /// Afterwards the new engine keeps every commit for the old one, so that a rollback has only those to follow.
+    /// Afterwards the new engine keeps every commit for the old one, so that a rollback has only those to follow. Without
+    /// meaning for a source that keeps nothing on disk: there is no way back to it.
     pub follow_back: bool,
     /// Begins also where the target's disk has less room than the source takes. Whether it is enough, the copy will tell.
     pub ignore_space: bool,

@@ -1,13 +1,16 @@
 //! Readers of the feed whose holds move while a swap is at work.
 
-use persist_api::{CommitNo, Quiet};
-use persist_store::{Hold, HoldOptions, Store, SwapOptions};
+use std::ops::ControlFlow;
+
+use persist_api::{CommitNo, Quiet, Scan};
+use persist_store::{Hold, HoldOptions, Stamp, Store, SwapOptions};
 
 use super::plain::target;
-use super::stand::{HOME, Stand, all, is_clean, options, plain, put, swap_options};
+use super::stand::{HOME, Stand, all, is_clean, options, options_of, plain, put, swap_options};
 
 /// Rounds, more than the stretches of a feed that may wait to be freed.
 const ROUNDS: u64 = 20;
+const COPY: &str = "/copy";
 
 fn newest(store: &Store) -> CommitNo {
     store.stats().unwrap().commit
@@ -89,6 +92,67 @@ fn swp_11_a_hold_that_moves_between_tries_and_is_released_at_last() {
     let (_writer, store) = stand.open(None, HOME).unwrap();
     assert_eq!(all(&store), before);
     is_clean(&store);
+}
+
+/// A copy is of no swap, whatever its source was at; the source is at it still.
+#[test]
+fn a_backup_of_a_store_that_is_swapped_keeps_nothing_for_the_swap() {
+    for (from, to) in [("flatfile", "toy"), ("toy", "flatfile")] {
+        for (flipped, commits) in [(false, 0), (false, 100), (true, 0), (true, 100)] {
+            let stand = Stand::new();
+            let (writer, store) = stand.store(from);
+            let back = SwapOptions { follow_back: true, ..swap_options() };
+            let mut swap = store.begin_swap(&target(from, to), &back, &Quiet).unwrap();
+            swap.copy(&Quiet).unwrap();
+            if flipped {
+                swap.run(&Quiet).unwrap();
+            }
+            puts(&store, "meanwhile", commits);
+            store.backup(COPY.as_ref(), &Quiet).unwrap();
+            drop(swap);
+            let (copy_writer, copy) = stand.open(None, COPY).unwrap();
+            assert_eq!((copy.swap_status(), copy.holds().unwrap()), (None, Vec::new()));
+            assert!(counts_right(&copy));
+            puts(&copy, "frees", 2);
+            assert!(counts_right(&copy));
+            is_clean(&copy);
+            copy.close().unwrap();
+            drop((copy_writer, copy));
+            // Under its layers there is the copy of the format, and nothing of a feed.
+            assert_eq!(instance_keys(&stand, COPY), [b"\x00format".to_vec()]);
+
+            store.close().unwrap();
+            drop((writer, store));
+            let (_writer, store) = stand.open(None, HOME).unwrap();
+            assert!(store.find_hold("persist.swap").unwrap().is_some());
+            if flipped {
+                store.rollback_swap(&options_of(from), &back, &Quiet).unwrap();
+            } else {
+                store.resume_swap(&options_of(to), &back, &Quiet).unwrap().run(&Quiet).unwrap();
+            }
+            assert_eq!(store.engine_name(), if flipped { from } else { to });
+        }
+    }
+}
+
+/// True where the engine does not count, or the store counts users' records and no others.
+fn counts_right(store: &Store) -> bool {
+    store.stats().unwrap().engine.records.is_none_or(|records| records == all(store).len() as u64)
+}
+
+/// Engine keys of the runtime's own records, of a store that is closed.
+fn instance_keys(stand: &Stand, home: &str) -> Vec<Vec<u8>> {
+    let stamp = Stamp::read(&stand.disk, home.as_ref()).unwrap().unwrap();
+    let driver = stand.drivers.iter().find(|driver| driver.scheme() == stamp.engine).unwrap();
+    let dir = format!("{home}/engine-{}", stamp.epoch);
+    let engine = driver.open(dir.as_ref(), &options_of(&stamp.engine), &Quiet).unwrap();
+    let (mut keys, view) = (Vec::new(), engine.view().unwrap());
+    let own = &mut |key: &[u8], _: &[u8]| {
+        keys.push(key.to_vec());
+        ControlFlow::Continue(())
+    };
+    view.scan(Scan::prefix(b"\x00").keys_only(), own).unwrap();
+    keys
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use persist_api::{ErrorKind, Quiet};
 use persist_io::sim::{Code, Fault, When};
-use persist_store::{Stamp, StampState};
+use persist_store::{Stamp, StampState, SwapOptions};
 
 use super::plain::target;
 use super::stand::{HOME, Stand, all, put, swap_options};
@@ -34,6 +34,16 @@ fn a_beginning_that_fails_keeps_nothing() {
         }
         assert!(failed > 10, "{failed}");
     }
+}
+
+/// There is no way back to a source in a process, so that nobody could ever end what is kept for it.
+#[test]
+fn nothing_is_kept_for_a_source_that_goes_with_its_process() {
+    let stand = Stand::new();
+    let (_writer, store) = stand.store("memory");
+    let back = SwapOptions { follow_back: true, ..swap_options() };
+    store.swap(&target("memory", "toy"), &back, &Quiet).unwrap();
+    assert_eq!((store.swap_status(), store.holds().unwrap()), (None, Vec::new()));
 }
 
 #[test]
