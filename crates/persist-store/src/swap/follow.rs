@@ -35,7 +35,8 @@ impl Swap {
         loop {
             let progress =
                 Progress { phase: "follow", done: self.figures.followed, total: None, unit: "commits" };
-            seen.step("swap", progress)?;
+            let check = || seen.step("swap", progress);
+            check()?;
             let lag = self.lag();
             self.shared.active().meters.swap.lag(lag);
             if lag <= self.options.lag_max {
@@ -49,7 +50,7 @@ impl Swap {
                     return Err(too_fast(lag, self.figures.rounds));
                 }
             }
-            self.round(&|| Ok(()))?;
+            self.round(&check)?;
             self.target()?.sync()?;
             self.pass_hold()?;
         }
@@ -69,7 +70,9 @@ impl Swap {
     fn verify_all(&mut self, seen: &dyn Observer) -> Result<()> {
         self.need(Stage::Copied)?;
         self.tell(SwapStep::Verify);
-        let view = self.catch_up(&|| Ok(()))?;
+        let progress =
+            Progress { phase: "follow", done: self.figures.followed, total: None, unit: "commits" };
+        let view = self.catch_up(&|| seen.step("swap", progress))?;
         let target = self.target()?.view()?;
         at_the_same_commit(&view, &target)?;
         let digest = same_digest(&view, &target, seen)?;

@@ -51,7 +51,8 @@ pub struct SwapOptions {
     pub lag_max: u64,
     /// How often in a row following may come no nearer to the source before the swap gives up: the writers are faster.
     pub rounds_max: u32,
-    /// Most bytes that one beat of the target takes; half of what the engine takes, where that is less.
+    /// Most bytes that one beat of the target takes; half of what the engine takes, where that is less. A beat takes one
+    /// record or commit however small this is.
     pub chunk_bytes: u64,
     /// Most bytes of commits that the source keeps for the swap. Beyond it the swap gives up.
     pub feed_bytes_max: u64,

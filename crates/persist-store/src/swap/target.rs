@@ -119,9 +119,9 @@ impl Target {
     }
 
     /// How many bytes one of its beats takes: as many as asked for, and half of what the engine takes, so that there is room
-    /// for what the swap itself notes.
+    /// for what the swap itself notes. One at least, so that every beat brings it nearer to its end.
     pub(super) fn chunk_bytes(&self, asked: u64) -> u64 {
-        asked.min(self.terms.limits().beat_bytes_max / 2)
+        asked.min(self.terms.limits().beat_bytes_max / 2).max(1)
     }
 
     /// The root that a beat has here, when the source's had this one.

@@ -201,6 +201,41 @@ fn less_room_than_the_source_takes_is_refused_beforehand() {
     store.swap(&target("flatfile", "toy"), &swap_options(), &Quiet).unwrap();
 }
 
+/// What bounds a beat of the target never keeps it from going on, and each of them can be the last.
+#[test]
+fn beats_that_may_have_no_bytes_end_a_swap_all_the_same() {
+    for (from, to) in [("flatfile", "toy"), ("toy", "flatfile")] {
+        let stand = Stand::new();
+        let (_writer, store) = stand.store(from);
+        let hold = store.hold("h", persist_store::HoldOptions::default()).unwrap();
+        (0..20).for_each(|n| {
+            put(&store, &format!("held{n}"), "1");
+        });
+        let options = SwapOptions { chunk_bytes: 0, ..swap_options() };
+        let mut swap = store.begin_swap(&target(from, to), &options, &Quiet).unwrap();
+        swap.copy(&Quiet).unwrap();
+        (0..20).for_each(|n| {
+            put(&store, &format!("later{n}"), "1");
+        });
+        let asked = std::cell::Cell::new(0);
+        // Once for the round, and once for each beat of the commits that are followed and of those that are held.
+        for after in [1, 2, 15, 30] {
+            asked.set(0);
+            let seen = |_: persist_api::Progress| {
+                asked.set(asked.get() + 1);
+                if asked.get() > after {
+                    return std::ops::ControlFlow::Break(());
+                }
+                std::ops::ControlFlow::Continue(())
+            };
+            fails(swap.follow(&seen), ErrorKind::Cancelled, &[]);
+            assert_eq!(asked.get(), after + 1);
+        }
+        swap.run(&Quiet).unwrap();
+        assert_eq!((store.engine_name(), hold.stat().unwrap().commits), (to, 41));
+    }
+}
+
 /// A beat of the target has at most half of what its engine takes, whatever was asked for.
 #[test]
 fn the_beats_of_a_target_are_no_larger_than_it_takes() {
