@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
-use persist_api::{Beat, BeatHeader, ErrorKind, Result, View};
+use persist_api::{Beat, BeatHeader, Error, ErrorKind, Result, View};
 
 use super::HoldOptions;
+use super::lost::is_lost;
 use super::record::{HEAD_LEN, Head, Totals, cost, keys_of, put_key};
 use super::state::{Advance, FeedState};
 use super::table::{HOLDS_MAX, RUNS_MAX, Row, TABLE_KEY, Table};
@@ -332,11 +333,17 @@ impl<'t> Draft<'t> {
             Some(view) => view,
             None => match active.engine("commit")?.view() {
                 Ok(new) => view.insert(new),
-                // Everybody is reading: some later beat frees it.
-                Err(error) if error.kind() == ErrorKind::Busy => return Ok(None),
-                Err(error) => return Err(error),
+                Err(error) => return later(error),
             },
         };
-        keys_of(view.as_ref(), commit).map(Some)
+        keys_of(view.as_ref(), commit).map_or_else(later, |keys| Ok(Some(keys)))
     }
+}
+
+/// What some later beat frees: everybody is reading, or it is damaged, which costs no beat.
+///
+/// # Errors
+/// Any other.
+fn later<T>(error: Error) -> Result<Option<T>> {
+    if error.kind() == ErrorKind::Busy || is_lost(&error) { Ok(None) } else { Err(error) }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use persist_api::{CommitNo, Durability, Engine, ErrorKind, Quiet};
 use persist_store::{HoldOptions, KeyRing, Store, default_request, encrypted};
@@ -80,6 +81,32 @@ fn what_a_missing_key_sealed_is_freed_unread() {
     assert_eq!(store.stats().unwrap().engine.records, Some(3));
     drop((writer, store));
     assert_eq!(kept(&place.home), 1, "nothing is left over");
+}
+
+/// Where the keys of commits in pieces cannot be looked up, nothing is freed, and every beat is made.
+#[test]
+fn a_copy_whose_keys_are_damaged_is_freed_later_and_refuses_no_beat() {
+    let place = place();
+    let mut small = toy();
+    small.limits.value_bytes_max = 300;
+    let (mut writer, store) = crate::kit::open(&small, &place.home, &default_request()).unwrap();
+    let hold = store.hold("h", ALL).unwrap();
+    let large = log(&[(b"k", &[1; 200]), (b"l", &[2; 200])]);
+    for _ in 0..3 {
+        writer.commit(&large, Durability::Durable).unwrap();
+    }
+    hold.advance(store.stats().unwrap().commit).unwrap();
+    small.torn.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        put(&mut writer, &[(b"k", b"on")]);
+    }
+    assert_eq!(store.stats().unwrap().commit, CommitNo(7));
+    assert_eq!(drain(&mut hold.feed().unwrap()).len(), 3, "what is needed is there");
+    small.torn.store(false, Ordering::Relaxed);
+    put(&mut writer, &[(b"k", b"on")]);
+    assert_eq!(findings(&store), Vec::<String>::new());
+    drop((hold, writer, store));
+    assert_eq!(kept(&place.home), 4, "what nobody needs is gone");
 }
 
 /// A table that a store before this one left under the older key.

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use persist_api::{
     BackupStat, Beat, BeatHeader, BeatNo, BeatReceipt, Caps, CheckpointStat, CompactScope, CompactStat,
-    Driver, Durability, Engine, Error, ErrorKind, Finding, FindingCode, Health, KeyRange, Limits, Observer,
-    Offer, OpenMode, OpenOptions, Probe, Progress, Result, Scan, Stats, VerifyStat, View,
+    Cursor, Driver, Durability, Engine, Error, ErrorKind, Finding, FindingCode, Health, KeyRange, Limits,
+    Observer, Offer, OpenMode, OpenOptions, Probe, Progress, Result, Scan, Stats, Value, VerifyStat, View,
+    Visit,
 };
 use persist_io::{Disk, create_dir_durably, read_file, replace};
 use persist_memory::MemoryDriver;
@@ -37,6 +39,8 @@ pub struct Toy {
     pub unchecked: Option<FindingCode>,
     /// A key that it loses in silence.
     pub loses: Option<&'static [u8]>,
+    /// While this is set, whoever scans comes upon damage.
+    pub torn: Arc<AtomicBool>,
 }
 
 impl Toy {
@@ -48,7 +52,8 @@ impl Toy {
             views_max: 8,
             store_bytes_max: u64::MAX,
         };
-        Self { disk, scheme: "toy", caps: TOY_CAPS, limits, format: 1, unchecked: None, loses: None }
+        let (unchecked, loses, torn) = (None, None, Arc::default());
+        Self { disk, scheme: "toy", caps: TOY_CAPS, limits, format: 1, unchecked, loses, torn }
     }
 }
 
@@ -61,6 +66,7 @@ struct ToyEngine {
     importing: bool,
     unchecked: Option<FindingCode>,
     loses: Option<&'static [u8]>,
+    torn: Arc<AtomicBool>,
     health: Health,
 }
 
@@ -153,6 +159,7 @@ impl Driver for Toy {
             importing: options.importing,
             unchecked: self.unchecked,
             loses: self.loses,
+            torn: Arc::clone(&self.torn),
             health: Health::default(),
         }))
     }
@@ -181,7 +188,8 @@ impl Engine for ToyEngine {
     }
 
     fn view(&self) -> Result<Box<dyn View>> {
-        self.inner.view()
+        let view = self.inner.view()?;
+        Ok(if self.torn.load(Ordering::Relaxed) { Box::new(Torn(view)) } else { view })
     }
 
     fn view_at(&self, beat: BeatNo) -> Result<Box<dyn View>> {
@@ -227,6 +235,27 @@ impl Engine for ToyEngine {
             Ok(()) => Ok(()),
             Err((inner, error)) => Err((Box::new(Self { inner, ..this }), error)),
         }
+    }
+}
+
+/// A view with damage between its records.
+struct Torn(Box<dyn View>);
+
+impl View for Torn {
+    fn header(&self) -> &BeatHeader {
+        self.0.header()
+    }
+
+    fn get_record(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        self.0.get_record(key)
+    }
+
+    fn scan(&self, _: Scan<'_>, _: &mut Visit<'_>) -> Result<()> {
+        Err(Error::new(ErrorKind::Corrupt, "scan", "torn"))
+    }
+
+    fn cursor<'v>(&'v self, _: Scan<'v>) -> Result<Box<dyn Cursor + 'v>> {
+        Err(Error::new(ErrorKind::Corrupt, "cursor", "torn"))
     }
 }
 
