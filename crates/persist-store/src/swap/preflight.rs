@@ -113,7 +113,9 @@ pub(super) fn plan(core: &Core, active: &Active, target: &SwapTarget, options: &
         (Some(home), Some(own)) if same_dir(home, own) => {
             (SwapPlace::Here, active.epoch.saturating_add(1), own.clone())
         }
-        (Some(home), _) => {
+        (Some(home), own) => {
+            // Each stamp names the other side.
+            own.as_deref().map(SwapPlace::home).transpose()?;
             let place = SwapPlace::home(home)?;
             (place, active.epoch.saturating_add(1), home.clone())
         }

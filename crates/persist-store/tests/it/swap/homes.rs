@@ -49,6 +49,26 @@ fn a_home_is_moved_to_another() {
     );
 }
 
+/// A stamp has lines of text. The target's stamp would have to name the source.
+#[test]
+fn a_home_that_no_stamp_can_name_is_left_by_no_swap_and_nothing_is_announced() {
+    let stand = Stand::new();
+    let odd = "/two\nlines";
+    let (_writer, store) = stand.open(Some("flatfile"), odd).unwrap();
+    put(&store, "key", "value");
+    let before = stand.disk.killed();
+    let error = fails(
+        store.swap(&SwapTarget::at("toy", "/new"), &swap_options(), &Quiet),
+        ErrorKind::Invalid,
+        &["line break"],
+    );
+    assert_eq!(error.path(), Some(odd.as_ref()));
+    assert_eq!(stand.disk.difference(&before), None);
+    assert_eq!((store.swap_status(), store.holds().unwrap()), (None, Vec::new()));
+    store.swap(&SwapTarget::here("toy"), &swap_options(), &Quiet).unwrap();
+    assert_eq!(store.engine_name(), "toy");
+}
+
 const BLOBS: [(&str, &[u8]); 2] = [
     ("8e/8e8dcfd5b7a5a4f6e42d1aa34660e299f35a4054ba60cccd931ab212101bab0e", b"a blob"),
     ("af/af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262", b""),
