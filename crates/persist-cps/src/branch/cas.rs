@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use persist_api::{Observer, Progress, Result};
+use persist_api::{Progress, Result};
 use persist_frame::Digest;
 use persist_frame::aead::AeadMode;
 use persist_frame::body::PayloadCodec;
@@ -12,6 +12,7 @@ use super::finding::{BranchSeverity as S, Findings};
 use super::layout::{CAS_ENTRY_LEN, CAS_HEADER_LEN, CasEntry, cas_header};
 use super::source::{BranchSource, File};
 use super::survey::{BlobRef, hex};
+use super::watch::Watch;
 
 /// A blob that is what its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +62,13 @@ pub(super) fn survey(
     limit: u32,
     references: &BTreeMap<Digest, BlobRef>,
     findings: &mut Findings,
-    seen: &dyn Observer,
+    seen: &Watch<'_>,
 ) -> Result<Vec<Blob>> {
-    let listed = manifest(source, findings)?;
+    let listed = manifest(source, findings, seen)?;
     let mut blobs = BTreeMap::new();
     for hash in files(source, findings)? {
         let done = blobs.len() as u64;
-        seen.step("import_branch", Progress { phase: "verify blobs", done, total: None, unit: "blobs" })?;
+        seen.step(Progress { phase: "verify blobs", done, total: None, unit: "blobs" })?;
         let name = file_name(&hash);
         match read(source, &hash, limit)? {
             Ok((plaintext, deflated)) => {
@@ -98,8 +99,12 @@ pub(super) fn survey(
 }
 
 /// The manifest as far as it can be read, by hash.
-fn manifest(source: &dyn BranchSource, findings: &mut Findings) -> Result<BTreeMap<Digest, CasEntry>> {
-    let file = File::open(source, MANIFEST)?;
+fn manifest(
+    source: &dyn BranchSource,
+    findings: &mut Findings,
+    seen: &Watch<'_>,
+) -> Result<BTreeMap<Digest, CasEntry>> {
+    let file = File::open(source, MANIFEST, seen)?;
     let mut listed = BTreeMap::new();
     if file.is_missing() {
         return Ok(listed);

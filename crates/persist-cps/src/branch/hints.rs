@@ -12,6 +12,7 @@ use super::layout::{
 };
 use super::records::{self, Files, Hints, Shape};
 use super::source::{BranchSource, File};
+use super::watch::Watch;
 
 /// So many places in `branch.dat` are tried for the payloads of a frame.
 const DAT_STARTS: usize = 4;
@@ -39,18 +40,25 @@ impl Beside {
         files: &Files<'_>,
         copies: &File<'_>,
         findings: &mut Findings,
+        watch: &Watch<'_>,
     ) -> Result<Self> {
         let mut beside = Self { frames_whole: true, ..Self::default() };
-        beside.metas(source, files, findings)?;
-        let frames = File::open(source, "branch.frames")?;
+        beside.metas(source, files, findings, watch)?;
+        let frames = File::open(source, "branch.frames", watch)?;
         beside.frames(&frames, files, findings)?;
         beside.copies(copies, findings)?;
         Ok(beside)
     }
 
-    fn metas(&mut self, source: &dyn BranchSource, files: &Files<'_>, findings: &mut Findings) -> Result<()> {
+    fn metas(
+        &mut self,
+        source: &dyn BranchSource,
+        files: &Files<'_>,
+        findings: &mut Findings,
+        watch: &Watch<'_>,
+    ) -> Result<()> {
         let load = |name: &'static str| -> Result<Option<Result<Meta, String>>> {
-            let file = File::open(source, name)?;
+            let file = File::open(source, name, watch)?;
             if file.is_missing() {
                 return Ok(None);
             }
@@ -204,7 +212,8 @@ mod tests {
     #[test]
     fn hints_do_not_grow_with_the_entries_for_one_place() {
         let nothing: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let files = survey::open(&nothing, survey::BranchLimits::default()).unwrap();
+        let watch = Watch::new(&persist_api::Quiet);
+        let files = survey::open(&nothing, survey::BranchLimits::default(), &watch).unwrap();
         let entry = FramesEntry::parse(&[0; 48]);
         let listed = (0..10_000).map(|at| (at, FramesEntry { dat_at: at, ..entry })).collect();
         let beside = Beside { frames: BTreeMap::from([(0, listed)]), ..Beside::default() };

@@ -13,6 +13,7 @@ use super::note::BranchNote;
 use super::records::Verified;
 use super::source::{BranchSource, File};
 use super::survey::{self, BranchFrame, BranchSurvey};
+use super::watch::Watch;
 use crate::caps::REQUIRED;
 use crate::span::Cell;
 use crate::{keys, ours};
@@ -72,6 +73,7 @@ pub fn import_branch(
     fits::check_all(frames, blobs.iter().map(|(_, bytes)| *bytes), &limits, Extra::of(store))?;
     let blobs_present = survey.blobs.len().saturating_sub(blobs.len()) as u64;
     let done = BranchImported { frames_present: present as u64, blobs_present, ..BranchImported::default() };
+    let seen = &Watch::new(seen);
     let mut import = Import { writer, store, limits, durability, seen, done };
     import.frames(source, survey, frames)?;
     import.blobs(source, survey, &blobs)?;
@@ -85,13 +87,13 @@ struct Import<'i> {
     store: &'i Store,
     limits: StoreLimits,
     durability: Durability,
-    seen: &'i dyn Observer,
+    seen: &'i Watch<'i>,
     done: BranchImported,
 }
 
 impl Import<'_> {
     fn step(&self, phase: &'static str, done: usize, total: usize, unit: &'static str) -> Result<()> {
-        self.seen.step(OP, Progress { phase, done: done as u64, total: Some(total as u64), unit })
+        self.seen.step(Progress { phase, done: done as u64, total: Some(total as u64), unit })
     }
 
     fn note_beat(&mut self, beat: BeatNo) {
@@ -105,9 +107,9 @@ impl Import<'_> {
         survey: &BranchSurvey,
         frames: &[BranchFrame],
     ) -> Result<()> {
-        let files = survey::open(source, survey.limits)?;
-        let copies = File::open(source, "branch.ckp")?;
-        let beside = Beside::read(source, &files, &copies, &mut Findings::default())?;
+        let files = survey::open(source, survey.limits, self.seen)?;
+        let copies = File::open(source, "branch.ckp", self.seen)?;
+        let beside = Beside::read(source, &files, &copies, &mut Findings::default(), self.seen)?;
         for (done, frame) in frames.iter().enumerate() {
             self.step("import frames", done, frames.len(), "frames")?;
             let verified = survey::again(&files, &copies, &beside, frame)?;

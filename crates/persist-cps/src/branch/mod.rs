@@ -33,6 +33,7 @@ mod records;
 mod source;
 mod survey;
 mod timeline;
+mod watch;
 
 pub use cas::Blob;
 pub use finding::{BranchFinding, BranchSeverity, Findings};

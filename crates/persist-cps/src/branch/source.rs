@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use persist_api::{Error, ErrorKind, Result};
 
+use super::watch::Watch;
+
 /// A branch directory, read-only.
 pub trait BranchSource {
     /// Opens a regular file by its name below the branch, as `branch.idx` or `cas/ab/….blob`; `None` when there is none.
@@ -172,13 +174,18 @@ pub(super) struct File<'s> {
     pub(super) len: u64,
     inner: Option<Box<dyn BranchFile + 's>>,
     windows: RefCell<Windows>,
+    watch: &'s Watch<'s>,
 }
 
 impl<'s> File<'s> {
-    pub(super) fn open(source: &'s dyn BranchSource, name: &'static str) -> Result<Self> {
+    pub(super) fn open(
+        source: &'s dyn BranchSource,
+        name: &'static str,
+        watch: &'s Watch<'s>,
+    ) -> Result<Self> {
         let inner = source.open(name)?;
         let len = inner.as_ref().map_or(0, |file| file.len());
-        Ok(Self { name, len, inner, windows: RefCell::default() })
+        Ok(Self { name, len, inner, windows: RefCell::default(), watch })
     }
 
     pub(super) fn is_missing(&self) -> bool {
@@ -228,6 +235,7 @@ impl<'s> File<'s> {
                 let spare = if windows.len() < WINDOWS { None } else { windows.pop() };
                 let mut bytes = spare.map(|(_, bytes)| bytes).unwrap_or_default();
                 let size = WINDOW.min(self.len.saturating_sub(begin));
+                self.watch.read(size)?;
                 bytes.resize(usize::try_from(size).unwrap_or(0), 0);
                 // Kept only after the read, so that a failed one leaves no bytes that were never read.
                 file.read_at(begin, &mut bytes)?;

@@ -13,6 +13,7 @@ use super::hints::Beside;
 use super::records::{Files, Hints, Shape, Verified};
 use super::source::{BranchSource, File};
 use super::timeline;
+use super::watch::Watch;
 
 /// What reading a branch may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,10 +124,11 @@ impl BranchSurvey {
     /// # Errors
     /// `Invalid` when there is no branch, `TooLarge` for a frame beyond the limits, `Cancelled`, `Io`.
     pub fn read(source: &dyn BranchSource, limits: BranchLimits, seen: &dyn Observer) -> Result<Self> {
-        let files = open(source, limits)?;
-        let copies = File::open(source, "branch.ckp")?;
+        let watch = Watch::new(seen);
+        let files = open(source, limits, &watch)?;
+        let copies = File::open(source, "branch.ckp", &watch)?;
         let mut findings = Findings::default();
-        let beside = Beside::read(source, &files, &copies, &mut findings)?;
+        let beside = Beside::read(source, &files, &copies, &mut findings, &watch)?;
         if files.idx.is_missing() && files.dat.is_missing() && beside.meta.is_none() {
             let what = "this is not the directory of a branch: no branch.meta, branch.idx or branch.dat";
             return Err(Error::new(ErrorKind::Invalid, "import_branch", what));
@@ -140,13 +142,13 @@ impl BranchSurvey {
             modes: [0; 2],
             findings,
         };
-        let timeline = timeline::walk(&files, &beside, &copies, seen, &mut |verified| {
+        let timeline = timeline::walk(&files, &beside, &copies, &watch, &mut |verified| {
             check::frame(&files, &beside, &copies, &verified, &mut gathered)
         })?;
         let stale_keys = around::around(&files, &beside, &timeline, &mut gathered)?;
         let checksum = around::mode(&beside, &mut gathered);
         let Gathered { frames, records, keys, references, mut findings, .. } = gathered;
-        let blobs = cas::survey(source, limits.blob_bytes, &references, &mut findings, seen)?;
+        let blobs = cas::survey(source, limits.blob_bytes, &references, &mut findings, &watch)?;
         leftovers(source, &mut findings)?;
         Ok(Self {
             branch_id: beside.meta.map(|meta| meta.branch_id),
@@ -170,8 +172,12 @@ impl BranchSurvey {
 }
 
 /// Opens the two files that hold frames.
-pub(super) fn open(source: &dyn BranchSource, limits: BranchLimits) -> Result<Files<'_>> {
-    let (idx, dat) = (File::open(source, "branch.idx")?, File::open(source, "branch.dat")?);
+pub(super) fn open<'s>(
+    source: &'s dyn BranchSource,
+    limits: BranchLimits,
+    watch: &'s Watch<'s>,
+) -> Result<Files<'s>> {
+    let (idx, dat) = (File::open(source, "branch.idx", watch)?, File::open(source, "branch.dat", watch)?);
     // Whoever crafts a file must not make the search take longer than reading it some times over.
     let budget = idx.len.saturating_add(dat.len).saturating_mul(16).saturating_add(64 << 20);
     Ok(Files { idx, dat, limits: limits.frame, budget: std::cell::Cell::new(budget) })

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use persist_api::{Observer, Progress, Result};
+use persist_api::{Progress, Result};
 use persist_frame::Digest;
 
 use super::hints::Beside;
 use super::layout::{ENTRY_LEN, TOC_HEADER_LEN, TRAILER_LEN, TRAILER_MAGIC, Trailer};
 use super::records::{self, Files, Shape, Verified};
 use super::source::File;
+use super::watch::Watch;
 
 /// So many places that are named elsewhere are tried inside of what looks like a damaged frame.
 const NAMED_MAX: usize = 16;
@@ -31,7 +32,7 @@ pub(super) fn walk(
     files: &Files<'_>,
     beside: &Beside,
     copies: &File<'_>,
-    seen: &dyn Observer,
+    seen: &Watch<'_>,
     each: &mut dyn FnMut(Verified) -> Result<()>,
 ) -> Result<Timeline> {
     let mut walk = Walk {
@@ -84,7 +85,7 @@ struct Walk<'w, 's> {
     files: &'w Files<'s>,
     beside: &'w Beside,
     copies: &'w File<'s>,
-    seen: &'w dyn Observer,
+    seen: &'w Watch<'w>,
     /// Where the last frame's part of `branch.dat` ended.
     dat_end: u64,
     /// Frames that were shown: number to digest, and where their records in `branch.dat` begin.
@@ -95,7 +96,7 @@ struct Walk<'w, 's> {
 impl Walk<'_, '_> {
     fn step(&self, at: u64) -> Result<()> {
         let total = Some(self.files.idx.len);
-        self.seen.step("import_branch", Progress { phase: "verify branch", done: at, total, unit: "bytes" })
+        self.seen.step(Progress { phase: "verify branch", done: at, total, unit: "bytes" })
     }
 
     fn accept(&mut self, verified: Verified, each: &mut dyn FnMut(Verified) -> Result<()>) -> Result<u64> {

@@ -86,6 +86,26 @@ fn the_search_can_be_stopped() {
 }
 
 #[test]
+fn one_large_frame_or_hole_can_be_stopped_within() {
+    let mut large = Engine::new("r/b", Checksum::Crc32, 9);
+    large.commit(1, &[plain(1, b"k", &vec![7; 8 << 20])]);
+    let mut many = Engine::new("r/b", Checksum::Crc32, 9);
+    many.commit(1, &(0..40_000_u32).map(|n| plain(1, &n.to_be_bytes(), &[7; 100])).collect::<Vec<_>>());
+    let hole = with_idx(vec![0xA5; 8 << 20]);
+    for dir in [large.dir, many.dir, hole] {
+        let steps = Cell::new(0);
+        let stop = |_: Progress| {
+            steps.set(steps.get() + 1);
+            if steps.get() < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let source = Counted { dir: &dir, read: Cell::new(0) };
+        let error = BranchSurvey::read(&source, BranchLimits::default(), &stop).unwrap_err();
+        assert_eq!((error.kind(), steps.get()), (ErrorKind::Cancelled, 4));
+        assert!(source.read.get() <= 4 << 20, "{} bytes read before", source.read.get());
+    }
+}
+
+#[test]
 fn a_frame_behind_much_that_looks_like_trailers_is_found() {
     let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
     engine.commit(1, &[plain(1, b"k", b"v")]);
