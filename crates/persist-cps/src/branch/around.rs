@@ -260,8 +260,20 @@ fn checkpoints(beside: &Beside, lost: &Lost<'_, '_>, gathered: &mut Gathered) {
     }
 }
 
+/// Whether the directory of frames can say that no frame was somewhere: it could be read, and each of its entries is that of a
+/// frame that verifies or was told to be lost. An entry that is neither may be the one of the frame in question.
+fn knows_all(beside: &Beside, lost: &Lost<'_, '_>, frames: &[BranchFrame]) -> bool {
+    let known = |(idx_at, listed): (&u64, &Vec<(u64, FramesEntry)>)| {
+        lost.told.contains(idx_at)
+            || frame_at(frames, *idx_at)
+                .is_some_and(|frame| listed.iter().all(|(_, entry)| entry.frame_id == frame.frame_id))
+    };
+    beside.frames_whole && !beside.frames.is_empty() && beside.frames.iter().all(known)
+}
+
 /// Bytes of `branch.idx` in which no frame was recognised.
 fn gaps(beside: &Beside, timeline: &Timeline, lost: &Lost<'_, '_>, gathered: &mut Gathered) {
+    let listed = knows_all(beside, lost, &gathered.frames);
     for (from, to) in &timeline.gaps {
         let bytes = to.saturating_sub(*from);
         // Already told, as the place of a frame that is lost.
@@ -278,7 +290,7 @@ fn gaps(beside: &Beside, timeline: &Timeline, lost: &Lost<'_, '_>, gathered: &mu
         if named && after.is_none() {
             let what = format!("{bytes} bytes after the newest frame: a commit that was cut short");
             gathered.findings.add(S::Note, "beyond_head", place, what);
-        } else if nothing_between || after.is_some() && beside.frames_whole && !beside.frames.is_empty() {
+        } else if nothing_between || after.is_some() && listed {
             let what = format!("{bytes} bytes between two frames that belong to none: a commit that failed");
             gathered.findings.add(S::Note, "gap", place, what);
         } else {

@@ -407,3 +407,18 @@ fn a_blob_that_inflates_without_end_is_stopped() {
     let survey = BranchSurvey::read(&engine.dir, limits, &persist_api::Quiet).unwrap();
     assert_eq!((survey.blobs.len(), codes(&survey)), (2, vec!["blob_damaged"]));
 }
+
+#[test]
+fn a_damaged_entry_does_not_say_that_no_frame_was_there() {
+    let (start, entry) = (ends()[1], 2 * 48);
+    // Number, place and length of the third frame, in turn; its first record's header in each case.
+    for (at, bit) in [(8, 4), (16, 1), (17, 1), (24, 1), (25, 2)] {
+        let survey = changed(|dir| {
+            file(dir, "branch.idx")[start + 8..start + 12].fill(0xFF);
+            file(dir, "branch.idx")[start + 16] ^= 1;
+            file(dir, "branch.frames")[entry + at] ^= bit;
+        });
+        assert_eq!(ids(&survey), [1, 2, 4], "{at}");
+        assert!(!survey.is_complete(), "{at}: {:?}", survey.findings.kept());
+    }
+}
