@@ -1,6 +1,6 @@
 //! The blobs below `cas/`: each is checked against its name, whatever the manifest says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use persist_api::{Progress, Result};
 use persist_frame::Digest;
@@ -65,7 +65,7 @@ pub(super) fn survey(
     seen: &Watch<'_>,
 ) -> Result<Vec<Blob>> {
     let listed = manifest(source, findings, seen)?;
-    let mut blobs = BTreeMap::new();
+    let (mut blobs, mut damaged) = (BTreeMap::new(), BTreeSet::new());
     for hash in files(source, findings)? {
         let done = blobs.len() as u64;
         seen.step(Progress { phase: "verify blobs", done, total: None, unit: "blobs" })?;
@@ -77,7 +77,7 @@ pub(super) fn survey(
             Err(why) => {
                 let what = format!("the blob is not what its name says: {why}");
                 findings.add(S::Lost, "blob_damaged", (&name, None, None), what);
-                blobs.remove(&hash);
+                damaged.insert(hash);
                 continue;
             }
         }
@@ -86,8 +86,8 @@ pub(super) fn survey(
             findings.add(S::Repaired, "blob_unlisted", (&name, None, None), what);
         }
     }
-    for (hash, entry) in &listed {
-        compare(hash, entry, &blobs, references.get(hash), findings, source)?;
+    for (hash, entry) in listed.iter().filter(|(hash, _)| !damaged.contains(*hash)) {
+        compare(hash, entry, &blobs, references.get(hash), findings);
     }
     for (hash, reference) in references.iter().filter(|(hash, _)| !blobs.contains_key(*hash)) {
         // The cache holds what was asked for; the rest was in the memory of the original program only.
@@ -165,16 +165,14 @@ fn files(source: &dyn BranchSource, findings: &mut Findings) -> Result<Vec<Diges
     Ok(hashes)
 }
 
-/// One line of the manifest against the blob and against the reference of a cell.
+/// One line of the manifest against the blob, unless that is damaged and was told, and against the reference of a cell.
 fn compare(
     hash: &Digest,
     entry: &CasEntry,
     blobs: &BTreeMap<Digest, Blob>,
     reference: Option<&BlobRef>,
     findings: &mut Findings,
-    source: &dyn BranchSource,
-) -> Result<()> {
-    let name = file_name(hash);
+) {
     let Some(blob) = blobs.get(hash) else {
         // A damaged line names a blob that nobody knows, next to one that nobody lists.
         let nearly = |other: &&Digest| {
@@ -184,12 +182,11 @@ fn compare(
         if blobs.keys().find(nearly).is_some() {
             let what = "an entry whose hash differs from that of a good blob in a few bits";
             findings.add(S::Repaired, "manifest_entry", (MANIFEST, None, None), what);
-        } else if source.open(&name)?.is_none() {
-            // One that is there and damaged has been told already.
-            let what = "the manifest lists a blob that is not there";
-            findings.add(S::Lost, "blob_missing", (&name, None, None), what);
+        } else {
+            let what = "the manifest lists a blob that is not in its directory";
+            findings.add(S::Lost, "blob_missing", (&file_name(hash), None, None), what);
         }
-        return Ok(());
+        return;
     };
     let mut differs = Vec::new();
     if entry.size != blob.bytes {
@@ -206,5 +203,4 @@ fn compare(
         let what = format!("the manifest says of a good blob: {}", differs.join("; "));
         findings.add(S::Repaired, "manifest_entry", (MANIFEST, None, None), what);
     }
-    Ok(())
 }

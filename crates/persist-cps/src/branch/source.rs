@@ -49,7 +49,7 @@ pub trait BranchFile {
 pub struct SourceEntry {
     /// Its plain name; what is not UTF-8 is replaced.
     pub name: String,
-    /// Whether it is a directory.
+    /// Whether it is a directory, or a link to one.
     pub is_dir: bool,
 }
 
@@ -99,7 +99,11 @@ impl BranchSource for DirSource {
         let mut entries = Vec::new();
         for entry in read {
             let entry = entry.map_err(failed)?;
-            let is_dir = entry.file_type().map_err(failed)?.is_dir();
+            let kind = entry.file_type().map_err(failed)?;
+            // `open` follows links, so this does; one that leads nowhere is no directory.
+            let linked =
+                kind.is_symlink().then(|| fs::metadata(entry.path()).is_ok_and(|meta| meta.is_dir()));
+            let is_dir = linked.unwrap_or_else(|| kind.is_dir());
             entries.push(SourceEntry { name: entry.file_name().to_string_lossy().into_owned(), is_dir });
         }
         entries.sort_unstable();

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should stop where it stands"
 )]
 
+mod branch_blobs;
 mod branch_damage;
 mod branch_failed;
 mod branch_flips;
