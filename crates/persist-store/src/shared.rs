@@ -273,9 +273,10 @@ impl Core {
     /// Commits what is queued, then closes the engine.
     ///
     /// # Errors
-    /// `Busy` when that takes longer than the configured wait: the store then stays usable. `Closed`.
+    /// `Busy` when that takes longer than the configured wait: the store then stays usable; and while somebody else closes
+    /// it. `Closed`.
     pub(crate) fn close(&self) -> Result<()> {
-        let shut = self.group.shut().ok_or_else(|| closed("close"))?;
+        let shut = self.group.shut()?;
         self.drain(Some(self.setup.close_wait))?;
         self.recall_views();
         self.active().close(self.setup.close_wait)?;

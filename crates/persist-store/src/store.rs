@@ -308,7 +308,8 @@ impl Store {
     ///
     /// # Errors
     /// `Busy` when that takes longer, as while views are open: the store is usable again from then on. Commits that somebody
-    /// makes while this waits get `Closed`, also then. `Closed` when it is closed already.
+    /// makes while this waits get `Closed`, also then. `Busy` at once while another call of this is at work, which may yet fail.
+    /// `Closed` when it is closed already.
     pub fn close(&self) -> Result<()> {
         verb(&self.0, "close", tracing::info_span!("persist.close"), || self.0.close())
     }

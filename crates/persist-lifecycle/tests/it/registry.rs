@@ -328,6 +328,29 @@ fn a_store_that_is_in_use_stays_open_and_can_be_closed_later() {
 }
 
 #[test]
+fn a_store_that_somebody_else_is_closing_is_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut registry =
+        open_all(&config(dir.path(), "[stores.a]\nengine = 'flatfile'\nclose_wait = '1 min'\n"));
+    let store = registry.store("a").unwrap();
+    let view = store.view().unwrap();
+    std::thread::scope(|scope| {
+        let closing = scope.spawn(|| store.close());
+        // It has begun as soon as views are refused, and waits for the one that is open.
+        while store.view().is_ok() {
+            std::thread::yield_now();
+        }
+        let closed = registry.close();
+        assert_eq!(steps(&closed).last(), Some(&("a", Step::CloseStore, Some(ErrorKind::Busy))));
+        assert_eq!(registry.stores().names(), ["a"]);
+        drop(view);
+        closing.join().unwrap().unwrap();
+    });
+    assert_eq!(steps(&registry.close()), [("a", Step::CloseStore, None)]);
+    assert!(registry.close().is_empty());
+}
+
+#[test]
 fn the_writer_of_a_store_is_taken_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut registry = open_all(&config(dir.path(), "[stores.orders]\nengine = 'flatfile'\n"));

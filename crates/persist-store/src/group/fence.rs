@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use persist_api::{Error, ErrorKind, Result};
 
-use super::queue::FenceAt;
+use super::queue::{FenceAt, Gate};
 use super::sync::{Budget, wait_for};
 use super::wake_all;
 use crate::seat::Seat;
@@ -48,7 +48,7 @@ impl Core {
         let group = &self.group;
         let mut budget = Budget::default();
         let mut queue = group.lock();
-        if queue.shut {
+        if queue.gate != Gate::Open {
             return Err(closed("swap"));
         }
         if queue.fence != FenceAt::Away {

@@ -8,7 +8,7 @@ use persist_api::{Error, ErrorKind, Result};
 
 use super::Group;
 use super::entry::{Entry, Failure, Listener};
-use super::queue::{FenceAt, Next, Queue, WriterAt};
+use super::queue::{FenceAt, Gate, Next, Queue, WriterAt};
 use super::sync::{Budget, MutexGuard, thread, wait_for};
 use super::wake_all;
 use crate::seat::Seat;
@@ -193,7 +193,7 @@ impl Group {
 
     /// Waits a little for company, with the lane taken.
     fn gather<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
-        if queue.shut || queue.writer != WriterAt::Away || queue.fence != FenceAt::Away {
+        if queue.gate != Gate::Open || queue.writer != WriterAt::Away || queue.fence != FenceAt::Away {
             return queue;
         }
         let (waiting, options) = (queue.len(), queue.options);

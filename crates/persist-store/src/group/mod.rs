@@ -36,7 +36,7 @@ pub(crate) use sync::{Mutex, lock};
 pub(crate) use wake::wake_all;
 
 use lead::lead;
-use queue::Queue;
+use queue::{Gate, Queue};
 use sync::{Budget, Condvar, MutexGuard, wait_for};
 
 use crate::shared::{Active, Core, closed};
@@ -125,7 +125,7 @@ impl Core {
         let mut budget = Budget::default();
         let mut queue = group.lock();
         loop {
-            if queue.shut {
+            if queue.gate != Gate::Open {
                 return Err(closed("commit"));
             }
             if queue.has_room(bytes) {

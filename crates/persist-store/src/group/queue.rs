@@ -33,6 +33,16 @@ pub(super) enum FenceAt {
     InLane,
 }
 
+/// Whether commits are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    Open,
+    /// Not while somebody closes the store, which may fail.
+    Shut,
+    /// Never again: the store is closed, or its last handle is gone.
+    ShutForGood,
+}
+
 /// Everything that waits, and who may go. A lane without its seat is taken.
 pub(crate) struct Queue {
     waiting: VecDeque<Arc<Entry>>,
@@ -48,8 +58,7 @@ pub(crate) struct Queue {
     pub(super) gather: Gather,
     /// The leader waits until so many wait.
     pub(super) gathering: Option<usize>,
-    /// No commit is taken any more.
-    pub(super) shut: bool,
+    pub(super) gate: Gate,
     /// The helper ends when nothing waits.
     pub(super) dismissed: bool,
     /// The helper leads whatever waits.
@@ -79,7 +88,7 @@ impl Queue {
             options: CommitOptions::default(),
             gather: Gather::default(),
             gathering: None,
-            shut: false,
+            gate: Gate::Open,
             dismissed: false,
             hurried: false,
             want_room: 0,

@@ -7,45 +7,51 @@ use persist_api::{Error, ErrorKind, Result};
 
 use super::entry::{Care, Entry, Failure, Outcome};
 use super::lead::lead;
-use super::queue::{FenceAt, Queue, WriterAt};
+use super::queue::{FenceAt, Gate, Queue, WriterAt};
 use super::sync::{Budget, lock, wait, wait_for};
 use super::{Group, busy, wake_all};
 use crate::seat::Seat;
-use crate::shared::Core;
+use crate::shared::{Core, closed};
 
 /// No commit is taken while this exists.
 pub(crate) struct Shut<'g> {
     group: &'g Group,
-    for_good: bool,
+    /// What it leaves.
+    then: Gate,
 }
 
 impl Shut<'_> {
-    /// It stays so.
+    /// It stays so: the store is closed.
     pub(crate) fn for_good(mut self) {
-        self.for_good = true;
+        self.then = Gate::ShutForGood;
     }
 }
 
 impl Drop for Shut<'_> {
     fn drop(&mut self) {
-        if !self.for_good {
-            self.group.lock().shut = false;
-        }
+        self.group.lock().gate = self.then;
     }
 }
 
 impl Group {
-    /// Takes no commits from now on. `None` when somebody has shut it already.
-    pub(crate) fn shut(&self) -> Option<Shut<'_>> {
+    /// Takes no commits from now on.
+    ///
+    /// # Errors
+    /// `Closed` when the store is closed; `Busy` while somebody else is about to close it, which may fail.
+    pub(crate) fn shut(&self) -> Result<Shut<'_>> {
         let mut queue = self.lock();
-        if std::mem::replace(&mut queue.shut, true) {
-            return None;
+        match queue.gate {
+            Gate::Open => queue.gate = Gate::Shut,
+            Gate::Shut => {
+                return Err(Error::new(ErrorKind::Busy, "close", "somebody else is closing the store"));
+            }
+            Gate::ShutForGood => return Err(closed("close")),
         }
         self.end_gathering(&mut queue);
         if queue.want_room > 0 {
             self.room.notify_all();
         }
-        Some(Shut { group: self, for_good: false })
+        Ok(Shut { group: self, then: Gate::Open })
     }
 
     /// Tells those that wait that somebody has the lane for longer: their budget begins.
@@ -161,7 +167,7 @@ impl Core {
 
     /// Commits what is left and ends the helper: the last handle is gone.
     pub(crate) fn finish_commits(&self) {
-        self.group.lock().shut = true;
+        self.group.lock().gate = Gate::ShutForGood;
         // The helper would do it too, if there was a thread to be had. Without a limit it cannot fail.
         let _ = self.drain(None);
         self.dismiss_helper();

@@ -329,8 +329,11 @@ fn closing_waits_as_long_as_told() {
         while store.view().is_ok() {
             std::thread::yield_now();
         }
+        // Nobody is told that the store is closed before it is: the first may still fail.
+        fails(store.close(), ErrorKind::Busy, &["somebody else"]);
         drop(view);
         closing.join().unwrap().unwrap();
+        fails(store.close(), ErrorKind::Closed, &[]);
     });
 }
 
