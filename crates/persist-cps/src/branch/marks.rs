@@ -34,7 +34,33 @@ pub(super) fn present(view: &StoreView, survey: &BranchSurvey) -> Result<usize> 
             (false, Some(_)) => {}
         }
     }
+    if survey.branch_id.is_none()
+        && let Some(last) = present.checked_sub(1).and_then(|last| survey.frames.get(last))
+    {
+        ends_there(view, last)?;
+    }
     Ok(present)
+}
+
+/// Without an identity, frames that are there may be those of another branch that began alike. Then the store goes on otherwise
+/// than this branch does: the beat after the last frame that both have brought a later frame of a branch without an identity,
+/// which this one has not.
+fn ends_there(view: &StoreView, last: &BranchFrame) -> Result<()> {
+    let Some(mark) = view.get(&keys::branch_key(None, last.idx_at, &last.digest))? else { return Ok(()) };
+    let Ok(beat) = <[u8; 8]>::try_from(&*mark) else { return Ok(()) };
+    let next = BeatNo(u64::from_be_bytes(beat).saturating_add(1));
+    let Some(note) = note_of(view, next)? else { return Ok(()) };
+    let end = last.idx_at.saturating_add(last.idx_len);
+    if note.branch_id.is_none() && note.idx_at >= end {
+        let context = format!(
+            "after frame {} the store has a frame of a branch whose id is not known, and this branch, whose id is not known \
+             either, goes on otherwise: it is an older copy or another branch that began alike; import it into another \
+             store",
+            last.frame_id
+        );
+        return Err(Error::new(ErrorKind::Conflict, OP, context).with_advice(Advice::FixPath));
+    }
+    Ok(())
 }
 
 /// Whether the mark of this imported frame is where it must be, as this or an earlier version writes it.
@@ -88,7 +114,11 @@ fn unclear(frame: &BranchFrame) -> Error {
 fn old_mark(view: &StoreView, frame: &BranchFrame) -> Result<Option<BranchNote>> {
     let Some(value) = view.get(&keys::old_branch_key(frame.idx_at, &frame.digest))? else { return Ok(None) };
     let Ok(beat) = <[u8; 8]>::try_from(&*value) else { return Ok(None) };
-    let beat = BeatNo(u64::from_be_bytes(beat));
+    note_of(view, BeatNo(u64::from_be_bytes(beat)))
+}
+
+/// What this beat brought of a branch, if it did.
+fn note_of(view: &StoreView, beat: BeatNo) -> Result<Option<BranchNote>> {
     let note = view.get(&keys::frame_key(beat))?.filter(|note| BranchNote::is_one(note));
     note.map(|note| BranchNote::decode(&note).map_err(|error| error.with_beat(beat))).transpose()
 }

@@ -124,6 +124,42 @@ fn a_branch_without_an_id_is_never_taken_for_another() {
 }
 
 #[test]
+fn two_branches_without_an_id_that_began_alike_are_told_apart() {
+    let unknown = |frames: &[&[Rec]]| {
+        let mut dir = branch("r/a", Checksum::Crc32, frames);
+        dir.remove("branch.meta");
+        dir
+    };
+    let three = [plain(1, b"k", b"three")];
+    let (long, short) = (unknown(&[&one(), &two()]), unknown(&[&one()]));
+    // Shorter, going on with another frame of the same length, and with a longer one.
+    for other in [&short, &unknown(&[&one(), &[plain(1, b"k", b"2nd")]]), &unknown(&[&one(), &three])] {
+        let mut place = Place::new();
+        import(&mut place, &long).unwrap();
+        let before = place.state();
+        let error = import(&mut place, other).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+        assert!(
+            error.context().contains("after frame 1") && error.context().contains("another store"),
+            "{error}"
+        );
+        assert_eq!(place.state(), before);
+    }
+    // The same again, one that has grown, and one beside another that has nothing in common.
+    let mut place = Place::new();
+    assert_eq!(import(&mut place, &short).unwrap().frames, 1);
+    let done = import(&mut place, &long).unwrap();
+    assert_eq!((done.frames, done.frames_present), (1, 1));
+    assert_eq!(import(&mut place, &unknown(&[&three])).unwrap().frames, 1);
+    let again = import(&mut place, &long).unwrap();
+    assert_eq!((again.frames, again.frames_present), (0, 2));
+    let done = import(&mut place, &unknown(&[&one(), &two(), &three])).unwrap();
+    assert_eq!((done.frames, done.frames_present), (1, 2));
+    assert_eq!(value(&place, b"k"), b"three");
+    assert_eq!(place.verify().1, []);
+}
+
+#[test]
 fn nothing_is_written_over_where_the_frames_of_a_branch_go() {
     let dir = branch("r/a", Checksum::Crc32, &[&one(), &two()]);
     // The second frame would be in the way: then the first is not written either.
