@@ -44,9 +44,17 @@ pub struct BranchFinding {
     pub what: String,
 }
 
+/// One line for people. A name of a file that is no plain text of one line, or that looks like hexadecimal, is shown as
+/// hexadecimal: it comes from whoever wrote the directory.
 impl fmt::Display for BranchFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.severity.name(), self.file)?;
+        write!(f, "{}: ", self.severity.name())?;
+        if self.file.chars().any(char::is_control) || self.file.starts_with("0x") {
+            write!(f, "0x")?;
+            self.file.bytes().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        } else {
+            write!(f, "{}", self.file)?;
+        }
         if let Some(offset) = self.offset {
             write!(f, " at byte {offset}")?;
         }
@@ -100,5 +108,22 @@ impl Findings {
     /// How many were counted but not kept.
     pub fn left_out(&self) -> u64 {
         self.counts.iter().sum::<u64>().saturating_sub(self.kept.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_stays_in_its_line() {
+        let shown = |file: &str| {
+            let mut findings = Findings::default();
+            findings.add(BranchSeverity::Note, "unknown_file", (file, None, None), "not a file of a branch");
+            findings.kept()[0].to_string()
+        };
+        assert_eq!(shown("cas/é b"), "note: cas/é b: not a file of a branch [unknown_file]");
+        assert_eq!(shown("\u{1b}[31m\nx"), "note: 0x1b5b33316d0a78: not a file of a branch [unknown_file]");
+        assert_eq!(shown("0xab"), "note: 0x30786162: not a file of a branch [unknown_file]");
     }
 }
