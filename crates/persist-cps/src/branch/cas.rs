@@ -89,13 +89,29 @@ pub(super) fn survey(
     for (hash, entry) in listed.iter().filter(|(hash, _)| !damaged.contains(*hash)) {
         compare(hash, entry, &blobs, references.get(hash), findings);
     }
-    for (hash, reference) in references.iter().filter(|(hash, _)| !blobs.contains_key(*hash)) {
-        // The cache holds what was asked for; the rest was in the memory of the original program only.
-        let what =
-            format!("a cell refers to this blob of {} bytes, and the cache has no good copy", reference.size);
-        findings.add(S::Unchecked, "blob_absent", (&file_name(hash), None, None), what);
+    for (hash, reference) in references {
+        refers(hash, reference, blobs.get(hash), findings);
     }
     Ok(blobs.into_values().collect())
+}
+
+/// What the cells say of a blob against the blob.
+fn refers(hash: &Digest, reference: &BlobRef, blob: Option<&Blob>, findings: &mut Findings) {
+    let (low, high) = reference.sizes;
+    let name = file_name(hash);
+    let Some(blob) = blob else {
+        // The cache holds what was asked for; the rest was in the memory of the original program only.
+        let what = format!("a cell refers to this blob of {high} bytes, and the cache has no good copy");
+        findings.add(S::Unchecked, "blob_absent", (&name, None, None), what);
+        return;
+    };
+    if let Some(said) = [low, high].into_iter().find(|size| *size != blob.bytes) {
+        let what = format!(
+            "a cell says {said} bytes of this blob, which has {}; each is what its digest says, and kept",
+            blob.bytes
+        );
+        findings.add(S::Note, "reference_differs", (&name, None, None), what);
+    }
 }
 
 /// The manifest as far as it can be read, by hash.
@@ -196,8 +212,11 @@ fn compare(
         let [says, is] = [entry.codec == 1, blob.deflated].map(|it| if it { "deflated" } else { "plain" });
         differs.push(format!("{says}, but the file is {is}"));
     }
-    if let Some(reference) = reference.filter(|reference| reference.aead != entry.aead) {
-        differs.push(format!("encryption mode {}, in the cell {}", entry.aead, reference.aead));
+    // Cells may refer to one blob in more than one mode, and the manifest has room for one.
+    let modes: Vec<_> = reference.into_iter().flat_map(|reference| reference.modes()).collect();
+    if !modes.is_empty() && !modes.contains(&entry.aead) {
+        let modes: Vec<_> = modes.iter().map(u8::to_string).collect();
+        differs.push(format!("encryption mode {}, in cells {}", entry.aead, modes.join(" and ")));
     }
     if !differs.is_empty() {
         let what = format!("the manifest says of a good blob: {}", differs.join("; "));

@@ -270,8 +270,9 @@ fn reference(value: &[u8], gathered: &mut Gathered) -> Option<u32> {
     let description = CellDesc::decode(value).ok()?;
     match description.payload_ref {
         Some(reference) if reference.kind == RefKind::Cas => {
-            let blob = BlobRef { size: reference.payload_size, aead: reference.aead_mode.number() };
-            gathered.references.insert(*reference.hash, blob);
+            let blob = BlobRef::new(reference.payload_size, reference.aead_mode.number());
+            let known = gathered.references.entry(*reference.hash).or_insert(blob);
+            *known = known.and(blob);
             Some(CAS_REF)
         }
         _ => Some(0),

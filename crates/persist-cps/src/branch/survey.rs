@@ -69,11 +69,30 @@ pub struct Newest {
     pub repeated: bool,
 }
 
-/// What a cell says of a payload in the content-addressed store.
+/// What cells say of a payload in the content-addressed store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BlobRef {
-    pub(super) size: u64,
-    pub(super) aead: u8,
+    /// The smallest and the largest size that they say.
+    pub(super) sizes: (u64, u64),
+    /// One bit for each encryption mode that they say.
+    modes: u32,
+}
+
+impl BlobRef {
+    pub(super) fn new(size: u64, mode: u8) -> Self {
+        Self { sizes: (size, size), modes: 1_u32.checked_shl(mode.into()).unwrap_or(0) }
+    }
+
+    /// What both say.
+    pub(super) fn and(self, other: Self) -> Self {
+        let ((low, high), (other_low, other_high)) = (self.sizes, other.sizes);
+        Self { sizes: (low.min(other_low), high.max(other_high)), modes: self.modes | other.modes }
+    }
+
+    /// The encryption modes, by number.
+    pub(super) fn modes(self) -> impl Iterator<Item = u8> {
+        (0..32_u8).filter(move |mode| self.modes >> mode & 1 == 1)
+    }
 }
 
 /// A branch, read completely.

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use persist_api::Quiet;
 use persist_cps::branch::{BranchLimits, BranchSeverity, BranchSource, BranchSurvey, DirSource};
 use persist_frame::Checksum;
-use persist_frame::body::{CellDesc, PayloadChunk, PayloadRef, RefKind};
+use persist_frame::aead::AeadMode;
+use persist_frame::body::{CellDesc, PayloadChunk, PayloadCodec, PayloadRef, RefKind};
 use serde_json::Value;
 
 /// A branch in memory.
@@ -191,21 +192,20 @@ pub(crate) fn plain(rtype: u32, key: &[u8], value: &[u8]) -> Rec {
 }
 
 /// The description of a cell whose payload is this blob.
-pub(crate) fn refers_to(plaintext: &[u8], codec: persist_frame::body::PayloadCodec) -> Vec<u8> {
+pub(crate) fn refers_to(plaintext: &[u8], codec: PayloadCodec) -> Vec<u8> {
+    refers_with(plaintext, codec, AeadMode::XChaCha20Poly1305, plaintext.len() as u64)
+}
+
+/// The same, with an encryption mode and a size.
+pub(crate) fn refers_with(plaintext: &[u8], codec: PayloadCodec, aead_mode: AeadMode, size: u64) -> Vec<u8> {
     let hash = *blake3::hash(plaintext).as_bytes();
-    let payload_ref = Some(PayloadRef {
-        kind: RefKind::Cas,
-        codec,
-        aead_mode: persist_frame::aead::AeadMode::XChaCha20Poly1305,
-        payload_size: plaintext.len() as u64,
-        hash: &hash,
-    });
+    let payload_ref =
+        Some(PayloadRef { kind: RefKind::Cas, codec, aead_mode, payload_size: size, hash: &hash });
     CellDesc { payload_ref, ..CellDesc::default() }.encode()
 }
 
 /// Four small frames, with chunks, a key that is written twice, a checkpoint of every second frame, and two blobs.
 pub(crate) fn small(mode: Checksum) -> Engine {
-    use persist_frame::body::PayloadCodec;
     let mut engine = Engine::new("root/small", mode, 2);
     let (plain_blob, packed_blob) = (&[9_u8; 40][..], &[8_u8; 300][..]);
     engine.commit(50, &[plain(1, b"a", b"first"), plain(5, b"n", b"name")]);
