@@ -7,6 +7,7 @@ use persist_frame::Checksum;
 
 use super::check::MODES;
 use super::finding::{BranchSeverity as S, Findings};
+use super::gaps;
 use super::hints::Beside;
 use super::layout::{ENTRY_LEN, Entry, FramesEntry, TRAILER_LEN, Trailer, key_hash};
 use super::records::{self, Files, Shape};
@@ -39,9 +40,9 @@ pub(super) fn around(
     heads(beside, &mut lost, gathered)?;
     entries(beside, &mut lost, gathered)?;
     checkpoints(beside, &lost, gathered);
-    gaps(beside, timeline, &lost, gathered);
+    gaps::in_idx(beside, timeline, &lost.told, gathered);
     numbers(&gathered.frames, &mut gathered.findings);
-    dat_gaps(files, beside, gathered);
+    gaps::in_dat(files, beside, gathered);
     dat_places(files, beside, gathered);
     if timeline.cut_short {
         let what =
@@ -169,7 +170,7 @@ fn was_committed(beside: &Beside, shape: Shape) -> bool {
         || beside.heads().any(|meta| meta.head.idx_at == shape.start)
 }
 
-fn frame_at(frames: &[BranchFrame], idx_at: u64) -> Option<&BranchFrame> {
+pub(super) fn frame_at(frames: &[BranchFrame], idx_at: u64) -> Option<&BranchFrame> {
     let place = frames.binary_search_by_key(&idx_at, |frame| frame.idx_at).ok()?;
     frames.get(place)
 }
@@ -246,6 +247,15 @@ fn entries(beside: &Beside, lost: &mut Lost<'_, '_>, gathered: &mut Gathered) ->
 }
 
 fn checkpoints(beside: &Beside, lost: &Lost<'_, '_>, gathered: &mut Gathered) {
+    let counted = beside.meta.map_or(0, |meta| u64::from(meta.checkpoint_gen));
+    // Damaged ones were told, one piece for one or more of them.
+    if counted > beside.checkpoints && beside.checkpoints_damaged == 0 {
+        let what = format!(
+            "branch.meta counts {counted} checkpoints, {} are here; the frames themselves have what they said",
+            beside.checkpoints
+        );
+        gathered.findings.add(S::Repaired, "checkpoint_missing", ("branch.ckp", None, None), what);
+    }
     let known: BTreeSet<_> = gathered.frames.iter().map(|frame| frame.frame_id).collect();
     for (idx_at, copies) in &beside.copies {
         if frame_at(&gathered.frames, *idx_at).is_some() || lost.told.contains(idx_at) {
@@ -260,47 +270,6 @@ fn checkpoints(beside: &Beside, lost: &Lost<'_, '_>, gathered: &mut Gathered) {
     }
 }
 
-/// Whether the directory of frames can say that no frame was somewhere: it could be read, and each of its entries is that of a
-/// frame that verifies or was told to be lost. An entry that is neither may be the one of the frame in question.
-fn knows_all(beside: &Beside, lost: &Lost<'_, '_>, frames: &[BranchFrame]) -> bool {
-    let known = |(idx_at, listed): (&u64, &Vec<(u64, FramesEntry)>)| {
-        lost.told.contains(idx_at)
-            || frame_at(frames, *idx_at)
-                .is_some_and(|frame| listed.iter().all(|(_, entry)| entry.frame_id == frame.frame_id))
-    };
-    beside.frames_whole && !beside.frames.is_empty() && beside.frames.iter().all(known)
-}
-
-/// Bytes of `branch.idx` in which no frame was recognised.
-fn gaps(beside: &Beside, timeline: &Timeline, lost: &Lost<'_, '_>, gathered: &mut Gathered) {
-    let listed = knows_all(beside, lost, &gathered.frames);
-    for (from, to) in &timeline.gaps {
-        let bytes = to.saturating_sub(*from);
-        // Already told, as the place of a frame that is lost.
-        if lost.told.range(*from..*to).next().is_some() {
-            continue;
-        }
-        let next = gathered.frames.partition_point(|frame| frame.idx_at < *to);
-        let id = |index: usize| gathered.frames.get(index).map(|frame| frame.frame_id);
-        let (before, after) = (next.checked_sub(1).and_then(id), id(next));
-        let place = (IDX, Some(*from), None);
-        let named = beside.meta.is_some_and(|meta| meta.head.idx_end() <= *from);
-        let nothing_between = after.is_some() && before.unwrap_or(0).checked_add(1) == after;
-        // The directory of frames is written after the head, so it may lack the newest frame, and only that.
-        if named && after.is_none() {
-            let what = format!("{bytes} bytes after the newest frame: a commit that was cut short");
-            gathered.findings.add(S::Note, "beyond_head", place, what);
-        } else if nothing_between || after.is_some() && listed {
-            let what = format!("{bytes} bytes between two frames that belong to none: a commit that failed");
-            gathered.findings.add(S::Note, "gap", place, what);
-        } else {
-            let what =
-                format!("{bytes} bytes in which no frame can be recognised; nothing says that none was here");
-            gathered.findings.add(S::Lost, "unrecognised", place, what);
-        }
-    }
-}
-
 /// The original numbers frames upwards from 1.
 fn numbers(frames: &[BranchFrame], findings: &mut Findings) {
     for (one, next) in frames.iter().zip(frames.iter().skip(1)) {
@@ -309,26 +278,6 @@ fn numbers(frames: &[BranchFrame], findings: &mut Findings) {
                 format!("the number does not follow {}; the later place counts as newer", one.frame_id);
             findings.add(S::Note, "number_order", (IDX, Some(next.idx_at), Some(next.frame_id)), what);
         }
-    }
-}
-
-/// Bytes of `branch.dat` that belong to no verified frame.
-fn dat_gaps(files: &Files<'_>, beside: &Beside, gathered: &mut Gathered) {
-    let mut extents: Vec<_> = gathered.frames.iter().filter_map(|frame| frame.dat).collect();
-    extents.sort_unstable();
-    let mut at = 0_u64;
-    for (from, to) in extents.into_iter().chain([(files.dat.len, files.dat.len)]) {
-        if from > at {
-            let bytes = from.saturating_sub(at);
-            let after_head = beside.meta.is_some_and(|meta| meta.head.dat_end() <= at);
-            let (code, what) = if after_head {
-                ("beyond_head", format!("{bytes} bytes after the newest frame: a commit that was cut short"))
-            } else {
-                ("gap", format!("{bytes} bytes that belong to no frame that verifies"))
-            };
-            gathered.findings.add(S::Note, code, (DAT, Some(at), None), what);
-        }
-        at = at.max(to);
     }
 }
 

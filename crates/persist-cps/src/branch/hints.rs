@@ -14,6 +14,9 @@ use super::records::{self, Files, Hints, Shape};
 use super::source::{BranchSource, File};
 use super::watch::Watch;
 
+/// So much of a piece of an entry says which frame it is of: beat, number, place and length in `branch.idx`.
+const PIECE_LEN: u64 = 32;
+
 /// So many places in `branch.dat` are tried for the payloads of a frame.
 const DAT_STARTS: usize = 4;
 
@@ -28,10 +31,12 @@ pub(super) struct Beside {
     pub(super) frames: BTreeMap<u64, Vec<(u64, FramesEntry)>>,
     /// `branch.ckp`, by the offset of the frame; with each header, its own offset.
     pub(super) copies: BTreeMap<u64, Vec<(u64, CopyHeader)>>,
-    /// Whether `branch.frames` could be read from front to back.
-    pub(super) frames_whole: bool,
+    /// What in `branch.frames` is no entry: the beginning of each such piece.
+    pub(super) frames_pieces: Vec<Vec<u8>>,
     /// Checkpoints that could be read.
     pub(super) checkpoints: u64,
+    /// Pieces between them that could not.
+    pub(super) checkpoints_damaged: u64,
 }
 
 impl Beside {
@@ -42,7 +47,7 @@ impl Beside {
         findings: &mut Findings,
         watch: &Watch<'_>,
     ) -> Result<Self> {
-        let mut beside = Self { frames_whole: true, ..Self::default() };
+        let mut beside = Self::default();
         beside.metas(source, files, findings, watch)?;
         let frames = File::open(source, "branch.frames", watch)?;
         beside.frames(&frames, files, findings)?;
@@ -112,7 +117,8 @@ impl Beside {
                     let skip = skip.filter(|skip| *skip > 0).unwrap_or(rest);
                     let what = format!("{skip} bytes that are no entry of the directory of frames");
                     findings.add(S::Repaired, "frames_partial", place, what);
-                    self.frames_whole = false;
+                    let kept = file.bytes(at, skip.min(PIECE_LEN))?.unwrap_or_default();
+                    self.frames_pieces.push(kept);
                     at = at.saturating_add(skip);
                 }
             }
@@ -136,6 +142,7 @@ impl Beside {
                 let next = file.find(at.saturating_add(1), COPY_MAGIC)?.unwrap_or(file.len);
                 let what = format!("{} bytes that are no checkpoint", next.saturating_sub(at));
                 findings.add(S::Repaired, "checkpoint_partial", ("branch.ckp", Some(at), None), what);
+                self.checkpoints_damaged = self.checkpoints_damaged.saturating_add(1);
                 at = next;
             }
         }

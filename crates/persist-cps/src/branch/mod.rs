@@ -24,6 +24,7 @@ mod cas;
 mod check;
 mod finding;
 mod fits;
+mod gaps;
 mod hints;
 mod import;
 mod layout;

@@ -290,6 +290,11 @@ fn a_partial_checkpoint_hinders_nothing() {
     nothing_is_lost(&survey, &["checkpoint_partial"]);
     let survey = changed(|dir| file(dir, "branch.ckp")[60] ^= 1);
     nothing_is_lost(&survey, &["checkpoint_differs"]);
+    // Gone without a trace, but for the count in branch.meta.
+    let survey = changed(|dir| file(dir, "branch.ckp").clear());
+    nothing_is_lost(&survey, &["checkpoint_missing"]);
+    let survey = changed(|dir| drop(dir.remove("branch.ckp")));
+    nothing_is_lost(&survey, &["checkpoint_missing"]);
 }
 
 #[test]

@@ -180,3 +180,21 @@ fn a_whole_frame_that_may_never_have_been_committed_is_imported_and_told() {
     engine.dir.get_mut("branch.frames").unwrap().clear();
     assert_eq!(told(&survey(&engine.dir)).iter().filter(|(_, doubt)| *doubt).count(), 0);
 }
+
+#[test]
+fn a_piece_of_an_entry_says_which_frame_it_is_of() {
+    // The second commit fails, and the entry of the third is written in part.
+    for (keep, sure) in [(47, true), (20, true), (16, true), (15, false), (1, false)] {
+        let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
+        engine.commit(1, &[plain(1, b"a", b"1")]);
+        engine.fail(2, &failed(), 70);
+        engine.commit(3, &[plain(1, b"c", b"3")]);
+        engine.dir.get_mut("branch.frames").unwrap().truncate(48 + keep);
+        engine.commit(4, &[plain(1, b"d", b"4")]);
+        let whole = survey(&engine.dir);
+        assert_eq!((ids(&whole), whole.is_complete()), (vec![1, 3, 4], sure), "{keep}: {:?}", codes(&whole));
+        // A piece of the entry of the frame that is not there.
+        engine.dir.get_mut("branch.frames").unwrap()[48 + 8] = 2;
+        assert!(keep <= 8 || !survey(&engine.dir).is_complete(), "{keep}");
+    }
+}
