@@ -13,6 +13,8 @@
 mod entry;
 mod fence;
 mod gather;
+#[cfg(test)]
+mod gather_tests;
 mod helper;
 mod lead;
 mod options;
