@@ -29,13 +29,13 @@ fn knows_all(beside: &Beside, told: &BTreeSet<u64>, frames: &[BranchFrame]) -> b
         && (beside.frames_pieces.is_empty() || pieces_known(beside, frames))
 }
 
-/// Whether each piece of an entry says at least beat and number, and is the beginning of the entry that a good frame lacks.
+/// Whether each piece of an entry says at least beat and number, and is the beginning of the entry of a good frame,
+/// which may have been listed once more behind it.
 fn pieces_known(beside: &Beside, frames: &[BranchFrame]) -> bool {
     if beside.frames_pieces.len() > PIECES_MAX {
         return false;
     }
-    let unlisted = frames.iter().filter(|frame| !beside.frames.contains_key(&frame.idx_at));
-    let entries: Vec<[u8; 32]> = unlisted.map(entry_begins).collect();
+    let entries: Vec<[u8; 32]> = frames.iter().map(entry_begins).collect();
     beside
         .frames_pieces
         .iter()

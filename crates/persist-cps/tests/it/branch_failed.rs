@@ -193,6 +193,12 @@ fn a_piece_of_an_entry_says_which_frame_it_is_of() {
         engine.commit(4, &[plain(1, b"d", b"4")]);
         let whole = survey(&engine.dir);
         assert_eq!((ids(&whole), whole.is_complete()), (vec![1, 3, 4], sure), "{keep}: {:?}", codes(&whole));
+        // The original lists its head once more when it opens again, behind the piece.
+        let mut again = engine.dir.clone();
+        let entry =
+            [3, 3, whole.frames[1].idx_at, whole.frames[1].idx_len, 0, 0].map(u64::to_le_bytes).concat();
+        again.get_mut("branch.frames").unwrap().splice(48 + keep..48 + keep, entry);
+        assert_eq!(survey(&again).is_complete(), sure, "{keep}, listed again");
         // A piece of the entry of the frame that is not there.
         engine.dir.get_mut("branch.frames").unwrap()[48 + 8] = 2;
         assert!(keep <= 8 || !survey(&engine.dir).is_complete(), "{keep}");
