@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use persist_api::{Advice, Driver, Error, ErrorKind, Probe, Result};
-use persist_io::{Disk, Entry, EntryKind, LOCK_FILE, read_file, remove_tree};
+use persist_io::{Disk, Entry, EntryKind, FileMode, LOCK_FILE, read_file, remove_tree};
 
 use crate::cas::{CAS_DIR, each_blob};
 use crate::stamp::{STAMP_FILE, Stamp, StampState};
@@ -84,6 +84,7 @@ fn real_part(path: &Path) -> (PathBuf, PathBuf) {
 pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
     let entries = disk.list(home)?.unwrap_or_default();
     let Some(stamp) = Stamp::read(disk, home)? else {
+        check_above(disk, home)?;
         return survey_unstamped(disk, home, &entries);
     };
     // Locking writes into the lock: what it leads to may be a file of somebody else.
@@ -164,6 +165,17 @@ fn survey_unstamped(disk: &dyn Disk, home: &Path, entries: &[Entry]) -> Result<S
         }
     }
     Ok(Survey { found: Found::Nothing, strangers: Vec::new() })
+}
+
+/// Refuses a place for a store that lies inside another one's home, whose engine would no longer open.
+fn check_above(disk: &dyn Disk, home: &Path) -> Result<()> {
+    let is_home = |above: &&Path| disk.open(&above.join(STAMP_FILE), FileMode::Read).is_ok();
+    let (real, rest) = real_part(home);
+    real.join(rest).ancestors().skip(1).find(is_home).map_or(Ok(()), |above| {
+        let context =
+            format!("this lies inside the store at {}; choose a directory elsewhere", above.display());
+        Err(Error::new(ErrorKind::Invalid, "open", context).with_path(home).with_advice(Advice::FixPath))
+    })
 }
 
 /// True for a lock file that this crate's lock could have left.

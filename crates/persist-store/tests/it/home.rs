@@ -432,3 +432,18 @@ fn memory_makes_no_files_and_its_homes_are_names() {
     assert_eq!(content(&store.view().unwrap()).len(), 1);
     assert_eq!(writer.begin(persist_api::Durability::Volatile).unwrap().commit().unwrap().beat.0, 2);
 }
+
+#[test]
+fn no_store_is_made_inside_the_home_of_another() {
+    let place = place();
+    let (mut writer, store) = open_default(&place.home);
+    put(&mut writer, &[(b"k", b"v")]);
+    for inner in ["inner", "engine-1/inner", "engine-1/a/b", "cas/inner"] {
+        let inner = place.home.join(inner);
+        let error = fails(look(&toy(), &inner), ErrorKind::Invalid, &["lies inside the store at"]);
+        assert_eq!(error.path(), Some(inner.as_path()));
+        assert!(!inner.exists());
+    }
+    drop((writer, store));
+    open_default(&place.home);
+}
