@@ -82,6 +82,7 @@ impl Copy<'_> {
             store: self.tag,
             durable_frame: frames,
             durable_beat: header.beat.0,
+            durable_commit: header.last_commit().0,
             floor: header.beat.0,
             clean: true,
             runs: if frames > 0 { vec![LiveRun { number: RUN, span }] } else { Vec::new() },

@@ -62,6 +62,9 @@ impl Log {
         let newest_run = published.state.runs.first().map(|run| run.run.head());
         let durable = self.timeline.durable();
         let all = durable >= published.frame;
+        // A run that only says what is lost knows no commit.
+        let in_runs = published.state.runs.first().map(|run| run.run.newest());
+        let in_runs = in_runs.filter(|header| newest_run.is_some_and(|run| run.last_beat == header.beat));
         Head {
             store,
             durable_frame: durable.max(newest_run.map_or(0, |run| run.span.upto)),
@@ -69,6 +72,11 @@ impl Log {
                 published.header.beat.0
             } else {
                 newest_run.map_or(0, |run| run.last_beat.0)
+            },
+            durable_commit: if all {
+                published.header.last_commit().0
+            } else {
+                in_runs.map_or(0, |header| header.last_commit().0)
             },
             floor: published.state.floor().0,
             clean,

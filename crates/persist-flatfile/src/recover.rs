@@ -96,7 +96,9 @@ pub(crate) fn recover(
         tail.take(item);
         Ok(())
     })?;
-    tail.raise(found.head.as_ref().map_or(BeatNo(0), |head| BeatNo(head.durable_beat)));
+    if let Some(head) = &found.head {
+        tail.raise(BeatNo(head.durable_beat), CommitNo(head.durable_commit));
+    }
     tail.end();
     // Before the first frame or value is written there is a head that verifies.
     let known_lost = tail.recovered.damaged_spans > 0 || found.head.is_none();
@@ -231,11 +233,13 @@ impl Tail {
         self.active.push(header, frame.frame, bytes, frame.footer.ops, true);
     }
 
-    /// Beats up to this one were durable. When the newest of them are lost, their numbers are not used again.
-    fn raise(&mut self, durable: BeatNo) {
+    /// Beats up to this one, with commits up to that one, were durable. When the newest of them are lost, their numbers are not used
+    /// again. Of commits that nobody knows there was at least one a beat.
+    fn raise(&mut self, durable: BeatNo, commit: CommitNo) {
         let last = self.header;
         if durable > last.beat {
-            let commits = durable.0 - last.beat.0;
+            let known = commit.0.checked_sub(last.last_commit().0).filter(|_| commit.0 > 0);
+            let commits = known.unwrap_or(durable.0 - last.beat.0);
             let lost = BeatHeader { durability: Durability::Durable, root: None, ..last };
             let first_commit = CommitNo(last.last_commit().0.saturating_add(1));
             self.header = BeatHeader { beat: durable, first_commit, commits, ..lost };

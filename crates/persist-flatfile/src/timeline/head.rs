@@ -14,6 +14,7 @@
 //! 32  u64 newest frame known durable          76  u32 number of segment ends
 //! 80  runs, 24 bytes each: u32 number, u32 zero, u64 after, u64 upto (frames after `after`, up to and with `upto`)
 //!  …  segment ends, 16 bytes each: u32 segment, u32 zero, u64 offset behind its last valid frame
+//!  …  u64 newest commit known durable, 0 = not known, as in heads that were written before this was kept
 //!  …  zeros
 //! ```
 //!
@@ -73,6 +74,8 @@ pub(crate) struct Head {
     pub(crate) durable_frame: u64,
     /// Newest beat known durable.
     pub(crate) durable_beat: u64,
+    /// The last commit of that beat; 0 = not known.
+    pub(crate) durable_commit: u64,
     /// Oldest beat that can be viewed.
     pub(crate) floor: u64,
     /// True when the store was closed and nothing was written since.
@@ -116,6 +119,8 @@ impl Head {
             word(u64::from(end.segment));
             word(end.end);
         }
+        // Near to the others, so that a head with few runs is one sector, and never half an old one.
+        word(self.durable_commit);
         rest.resize(SLOT - 8, 0);
         let mut slot = Vec::with_capacity(SLOT);
         slot.extend_from_slice(&MAGIC.to_le_bytes());
@@ -145,6 +150,7 @@ impl Head {
             store: u64_at(slot, 16)?,
             durable_frame: u64_at(slot, 32)?,
             durable_beat: u64_at(slot, 40)?,
+            durable_commit: u64_at(slot, ends_at + ends * END)?,
             floor: u64_at(slot, 48)?,
             clean: u32_at(slot, 28)? & CLEAN != 0,
             payload_end: PayloadEnd { segment: u32_at(slot, 64)?, offset: u64_at(slot, 56)? },

@@ -8,6 +8,7 @@ fn head(frame: u64) -> Head {
         store: 77,
         durable_frame: frame,
         durable_beat: frame + 1,
+        durable_commit: 7 * frame,
         floor: 3,
         clean: frame.is_multiple_of(2),
         payload_end: PayloadEnd { segment: 2, offset: 99 },
@@ -68,6 +69,7 @@ fn more_runs_than_fit_leave_the_newest() {
     let (_, read) = Head::decode(&slot).unwrap().unwrap();
     assert_eq!(read.runs, many.runs[1000 - HEAD_RUNS_MAX..]);
     assert_eq!(read.ends, many.ends[1000 - HEAD_ENDS_MAX..]);
+    assert_eq!(read.durable_commit, many.durable_commit);
 }
 
 #[test]
