@@ -51,7 +51,8 @@ fn errors() -> String {
     let mut text = String::from(
         "# Errors\n\nWritten by `cargo xtask generate` from `persist-api`. A kind exists only if a caller acts differently on it. The exit code of\n\
          the `persist` command is the code without its sign; 8 means that a key was not found, 2 that the command line is wrong. An\n\
-         error may know better than its kind what to do: where a path is the trouble, it says \"choose another path\".\n\n\
+         error may know better than its kind what to do: where a path is the trouble, it says \"choose another path\", and where\n\
+         too many files are open, \"raise the limit of open files (`ulimit -n`), then repeat\".\n\n\
          | kind | code | what to do |\n|---|--:|---|\n",
     );
     for kind in ErrorKind::ALL {

@@ -64,6 +64,8 @@ pub enum Advice {
     Redo,
     /// Raise the ceiling or free space, then repeat.
     Grow,
+    /// Let the process, or the machine, have more files open, then repeat.
+    RaiseFileLimit,
     /// Close the handle or view and open it again.
     Reopen,
     /// Migrate, or use the engine that owns the directory.
@@ -84,6 +86,7 @@ impl Advice {
             Self::Retry => "try again later",
             Self::Redo => "read again and redo the beat",
             Self::Grow => "raise the ceiling or free space, then repeat",
+            Self::RaiseFileLimit => "raise the limit of open files (`ulimit -n`), then repeat",
             Self::Reopen => "close and open again",
             Self::Migrate => "use the engine that owns the directory, or migrate",
             Self::Restore => "restore from a backup",
@@ -236,7 +239,8 @@ impl Error {
         Self::new(ErrorKind::Unsupported, op, format!("capability {cap} is not available here"))
     }
 
-    /// `Io` from the operating system, or `Full` when it says that the disk or the quota is full.
+    /// `Io` from the operating system, or `Full` when it says that the disk or the quota is full. Where too many files are open, the
+    /// advice is to raise their limit.
     #[must_use]
     pub fn io(op: &'static str, path: &Path, source: std::io::Error) -> Self {
         use std::io::ErrorKind as Os;
@@ -244,7 +248,9 @@ impl Error {
             Os::StorageFull | Os::QuotaExceeded | Os::FileTooLarge => ErrorKind::Full,
             _ => ErrorKind::Io,
         };
-        Self::new(kind, op, source.to_string()).with_path(path).with_source(source)
+        let advice = is_too_many_files(&source).then_some(Advice::RaiseFileLimit);
+        let error = Self::new(kind, op, source.to_string()).with_path(path).with_source(source);
+        advice.into_iter().fold(error, Self::with_advice)
     }
 
     /// `Mismatch`: the directory that a copy should go into holds something.
@@ -362,6 +368,12 @@ impl Error {
     pub fn beat(&self) -> Option<BeatNo> {
         self.0.beat
     }
+}
+
+/// Whether the system says that the process (EMFILE), or all of them together (ENFILE), have as many files open as they may: 24
+/// and 23 on every Unix.
+fn is_too_many_files(error: &std::io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 impl fmt::Display for Error {

@@ -125,6 +125,16 @@ fn other_words_keep_all_that_an_error_names_but_its_cause() {
     assert_eq!(error.reworded("why").context(), "why");
 }
 
+#[cfg(unix)]
+#[test]
+fn too_many_open_files_are_no_reason_to_open_again() {
+    for (code, advice) in [(23, Advice::RaiseFileLimit), (24, Advice::RaiseFileLimit), (5, Advice::Reopen)] {
+        let error = Error::io("open_file", "branch.dat".as_ref(), std::io::Error::from_raw_os_error(code));
+        assert_eq!((error.kind(), error.advice()), (ErrorKind::Io, advice), "{error}");
+    }
+    assert!(Advice::RaiseFileLimit.sentence().contains("ulimit -n"));
+}
+
 #[test]
 fn a_poisoned_engine_names_what_failed_first() {
     let health = Health::default();
