@@ -185,6 +185,16 @@ pub(super) const TABLE: &[Sabotage] = &[
         Flatfile,
     ),
     sabotage(
+        "found-head-believed",
+        "the head that was found is not made durable before the other is written over",
+        HEAD,
+        (
+            "if let Some(found) = &self.found {",
+            "if let Some(found) = self.found.as_ref().filter(|_| !{on}) {",
+        ),
+        Flatfile,
+    ),
+    sabotage(
         "head-written-once",
         "one slot, not both, is written when a store is opened or closed",
         HEAD,

@@ -222,6 +222,10 @@ pub(crate) struct HeadWriter {
     file: Box<dyn DiskFile>,
     path: PathBuf,
     sequence: u64,
+    /// What was found, where the slot with the head before it is whole. A process that died may have left the newer one in the
+    /// system's memory alone, so that it has to be made durable before the older one is written over. Where the other slot is
+    /// not whole, it was torn while it was written, and this one was durable before that; it alone counts, and stays untouched.
+    found: Option<Head>,
 }
 
 impl HeadWriter {
@@ -235,10 +239,16 @@ impl HeadWriter {
         if found.missing {
             disk.sync_dir(dir)?;
         }
-        Ok(Self { file, path, sequence: found.sequence })
+        Ok(Self {
+            file,
+            path,
+            sequence: found.sequence,
+            found: found.head.clone().filter(|_| found.damaged.is_empty()),
+        })
     }
 
-    /// Writes the next slot and syncs it. After an error the other slot still holds the head before.
+    /// Writes the next slot and syncs it; the first time, before that, the slot that was found, once more. After an error the
+    /// other slot still holds the head before.
     ///
     /// # Errors
     /// `Io`, `Full`, `Invalid` when the numbers are used up.
@@ -247,9 +257,18 @@ impl HeadWriter {
             let error = Error::new(ErrorKind::Invalid, "write_head", "the numbers of this head are used up");
             return Err(error.with_engine(SCHEME).with_path(&self.path));
         };
+        if let Some(found) = &self.found {
+            self.put(found, self.sequence)?;
+            self.found = None;
+        }
+        self.put(head, sequence)?;
+        self.sequence = sequence;
+        Ok(())
+    }
+
+    fn put(&self, head: &Head, sequence: u64) -> Result<()> {
         self.file.write_at(sequence % 2 * SLOT_BYTES, &head.encode(sequence))?;
         self.file.sync_data()?;
-        self.sequence = sequence;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-use persist_io::sim::{Crash, SimDisk};
+use persist_io::sim::{Code, Crash, Fault, Forgot, SimDisk, When};
 use persist_io::{RealDisk, create_dir_durably};
 
 use super::*;
@@ -37,6 +37,33 @@ fn slots_alternate_and_the_newest_counts() {
     let mut writer = HeadWriter::open(&RealDisk, dir.path(), &found).unwrap();
     writer.write(&head(9)).unwrap();
     assert_eq!(read_head(&RealDisk, dir.path()).unwrap().head, Some(head(9)));
+}
+
+/// The first process could not sync its last head, the second sees it all the same, and the power is cut while that writes its own.
+#[test]
+fn a_head_that_a_failed_sync_left_is_made_durable_before_the_other_is_written_over() {
+    let failed = Fault::Error { code: Code::Io, applied: false };
+    for forgets in [failed, Fault::SyncForgets(Forgot::All)] {
+        let (sim, dir) = (SimDisk::new(1), Path::new("/home"));
+        create_dir_durably(&sim, dir).unwrap();
+        let mut writer = HeadWriter::open(&sim, dir, &read_head(&sim, dir).unwrap()).unwrap();
+        writer.write_both(&head(1)).unwrap();
+        let wrote = sim.operations();
+        sim.plan(When::At(wrote + 2), forgets);
+        writer.write(&head(2)).unwrap_err();
+        sim.unplan();
+        let found = read_head(&sim, dir).unwrap();
+        assert_eq!(found.head, Some(head(2)));
+        let mut writer = HeadWriter::open(&sim, dir, &found).unwrap();
+        let wrote = sim.operations();
+        sim.plan(When::At(wrote + 4), failed);
+        writer.write(&head(3)).unwrap_err();
+        for seed in 0..300 {
+            let after = sim.crash_image(&Crash::Random(seed));
+            let head = read_head(&after, dir).unwrap().head.map(|head| head.durable_frame);
+            assert!(matches!(head, Some(2 | 3)), "{head:?} with seed {seed}");
+        }
+    }
 }
 
 #[test]
