@@ -30,7 +30,7 @@ fn a_store_is_created_once_and_described() {
     let place = Place::new();
     let made = place.run(&["init", "--json"]).ok();
     let made = made.object("engine home store_id caps layers durability");
-    assert_eq!((&made["engine"], &made["home"]), (&json!("flatfile"), &json!("./store")));
+    assert_eq!((&made["engine"], &made["home"]), (&json!("flatfile"), &json!(place.path().join("store"))));
     place.run(&["init"]).fails(6, "a store exists here");
     let stats = place.run(&["stats", "--json"]).ok();
     let stats = stats.object(
