@@ -2,8 +2,9 @@
 //!
 //! A function that writes files takes `&dyn Disk`, so that a simulated disk can be put under it. [`RealDisk`] is the
 //! operating system's, [`sim::SimDisk`] one in memory that can fail in every way, and [`sim::explore`] the search that makes
-//! it do so; [`Intercepted`] puts something of one's own around the calls of another disk. On top, once for everybody: atomic [`replace`], durable directory creation, [`renew`] for what a failed sync left,
-//! the advisory directory lock with the holder's name. This is the only crate that calls the file system for writing.
+//! it do so; [`Intercepted`] puts something of one's own around the calls of another disk. On top, once for everybody: atomic
+//! [`replace`], durable directory creation, [`renew`] for what a failed sync left, the advisory directory lock with the
+//! holder's name. This is the only crate that calls the file system for writing.
 //!
 //! # Mappings
 //!

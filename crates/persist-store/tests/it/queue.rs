@@ -41,38 +41,34 @@ fn a_full_queue_pushes_back() {
     assert_eq!(content(&store.view().unwrap()).len(), 4);
 }
 
-#[test]
-fn a_full_queue_is_bounded_in_bytes_and_takes_one_large_commit() {
+/// Checks that a queue of so many bytes takes what `first` queues, behind a beat that is on its way, and nothing after it.
+fn is_full_after(queue_bytes_max: u64, first: impl FnOnce(&Store) -> Pending) {
     let (_writer, store, mind) = fussy();
     impatient(&store);
-    store.set_commit_options(CommitOptions { queue_bytes_max: 1000, ..store.commit_options() });
+    store.set_commit_options(CommitOptions { queue_bytes_max, ..store.commit_options() });
     mind.stop_after(0);
     thread::scope(|scope| {
         let leading = scope.spawn(|| queue(&store, b"0", b"").wait().unwrap());
         mind.wait_until_stopped();
-        let large = queue(&store, b"1", &[7; 5000]);
-        fails(store.commit(log(&[]), Durability::Durable), ErrorKind::Busy, &["full"]);
+        let first = first(&store);
+        let another = store.commit(log(&[]), Durability::Durable);
         mind.go();
         leading.join().unwrap();
-        large.wait().unwrap();
+        first.wait().unwrap();
+        fails(another, ErrorKind::Busy, &["full"]);
     });
 }
 
 #[test]
+fn a_full_queue_is_bounded_in_bytes_and_takes_one_large_commit() {
+    is_full_after(1000, |store| queue(store, b"1", &[7; 5000]));
+}
+
+#[test]
 fn a_short_log_in_the_memory_of_a_long_one_counts_as_long() {
-    let (_writer, store, mind) = fussy();
-    impatient(&store);
-    store.set_commit_options(CommitOptions { queue_bytes_max: 100_000, ..store.commit_options() });
-    mind.stop_after(0);
-    thread::scope(|scope| {
-        let leading = scope.spawn(|| queue(&store, b"0", b"").wait().unwrap());
-        mind.wait_until_stopped();
+    is_full_after(100_000, |store| {
         drop(log(&[(b"long", &vec![7; 200_000])]));
-        let short = queue(&store, b"1", b"");
-        fails(store.commit(log(&[]), Durability::Durable), ErrorKind::Busy, &["full"]);
-        mind.go();
-        leading.join().unwrap();
-        short.wait().unwrap();
+        queue(store, b"1", b"")
     });
 }
 
