@@ -1,10 +1,12 @@
 //! The engine of a store changes while it is in use: how long writers wait, and how fast the copy is.
 
+use std::hint::black_box;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use persist_api::{Caps, Driver, OpenOptions, Quiet};
+use persist_api::{Caps, Driver, OpenOptions, Quiet, Scan};
 use persist_io::RealDisk;
 use persist_store::{SwapOptions, SwapTarget, Writer, default_request, open_with};
 
@@ -29,10 +31,12 @@ pub(crate) const LONGEST: &str = "longest commit";
 const COPY: &str = "copy";
 const BULK: &str = "bulk load";
 pub(crate) const COPY_OVER_BULK: &str = "copy ÷ bulk load";
-const CASES: [&str; 5] = [PAUSE, LONGEST, COPY, BULK, COPY_OVER_BULK];
+const SCAN: &str = "scan";
+pub(crate) const COPY_OVER_BOTH: &str = "copy ÷ (scan + bulk load)";
+const CASES: [&str; 7] = [PAUSE, LONGEST, COPY, BULK, COPY_OVER_BULK, SCAN, COPY_OVER_BOTH];
 
 /// What is told of a swap, in the order of the cases.
-type Figures = [Sample; 5];
+type Figures = [Sample; 7];
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let home = session.new_home()?;
@@ -109,16 +113,18 @@ fn rounds(session: &mut Session, busy: &Busy, case: &Case, records: &mut Vec<Rec
     Ok(())
 }
 
-/// Swaps under load, checks every row, and loads the same rows into a bare engine, without load.
+/// Scans the source without load, swaps under load, checks every row, and loads the same rows into a bare engine, without
+/// load.
 #[allow(clippy::cast_precision_loss, reason = "counts of millions")]
 fn swap(session: &mut Session, busy: &Busy, to: &str) -> Result<Figures> {
     let bounds = SwapOptions { may_lose: Caps::all(), ..SwapOptions::default() };
     let target = SwapTarget::here(to).options(options());
-    let seed = session.random.number();
+    let (seed, rows) = (session.random.number(), session.data.rows);
+    let scan = scan(busy, rows)?;
     let (report, longest) = busy.beside(seed, || busy.store.swap(&target, &bounds, &Quiet).map_err(text))?;
     busy.check()?;
     busy.store.finish_swap().map_err(text)?;
-    let (done, rows) = (report.figures, session.data.rows);
+    let done = report.figures;
     if done.records_now != rows {
         return Err(format!("{} of {rows} rows were copied", done.records_now));
     }
@@ -133,7 +139,23 @@ fn swap(session: &mut Session, busy: &Busy, to: &str) -> Result<Figures> {
         Sample::bare("ns a row", copy),
         Sample::bare("ns a row", bulk),
         Sample::bare("of its speed", bulk / copy),
+        Sample::bare("ns a row", scan),
+        Sample::bare("of their time", copy / (scan + bulk)),
     ])
+}
+
+/// Nanoseconds a row of reading every row of the store in key order.
+#[allow(clippy::cast_precision_loss, reason = "counts of millions")]
+fn scan(busy: &Busy, rows: u64) -> Result<f64> {
+    let (view, mut found) = (busy.store.view().map_err(text)?, 0);
+    let clock = Instant::now();
+    view.scan(Scan::all(), |key, value| {
+        found += u64::from(black_box((key, value)).0.len() == KEY_BYTES);
+        ControlFlow::Continue(())
+    })
+    .map_err(text)?;
+    let spent = clock.elapsed();
+    if found == rows { Ok(nanoseconds(spent) / rows as f64) } else { Err(format!("{found} of {rows} rows")) }
 }
 
 /// Nanoseconds a row of a load in key order, in buffered beats as large as those of the swap, and one sync. Making the

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use persist_api::{BeatHeader, Engine as _, Error, KeyRange, Observer, Progress, Result, Scan};
 
 use super::Swap;
+use super::ahead::read_ahead;
 use super::cursor::{Cursor, Reach};
 use super::pinned::Pinned;
 use super::target::{Stroke, Target};
@@ -54,13 +55,13 @@ impl Swap {
     fn copy_all(&mut self, seen: &dyn Observer) -> Result<()> {
         while self.cursor.reach != Reach::All {
             let view = self.shared.pinned_durably("swap")?;
-            self.copy_view(&view, seen)?;
+            self.copy_view(view, seen)?;
         }
         self.target()?.sync()
     }
 
     /// Copies from one view until it is through or old.
-    fn copy_view(&mut self, view: &Pinned, seen: &dyn Observer) -> Result<()> {
+    fn copy_view(&mut self, view: Pinned, seen: &dyn Observer) -> Result<()> {
         let total = self.shared.with_running("swap", |_, running| running.engine.stats())?.records;
         let from = match &self.cursor.reach {
             Reach::Nothing => Bound::Unbounded,
@@ -86,19 +87,9 @@ impl Swap {
             total,
             seen,
         };
-        let mut failed = None;
         let scan = Scan { range: KeyRange::owned(from, Bound::Unbounded), ..Scan::all() };
-        let scanned = view.scan(&scan, |key, value| match copy.row(key, value) {
-            Ok(flow) => flow,
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        });
-        let ended = match failed {
-            Some(error) => Err(error),
-            None => scanned.and_then(|()| copy.end()),
-        };
+        let copied = read_ahead(view, &scan, |key, value| copy.row(key, value));
+        let ended = copied.and_then(|()| copy.end());
         self.figures.records_now = self.figures.records_now.saturating_add(copy.records_now);
         self.figures.bytes_now = self.figures.bytes_now.saturating_add(copy.bytes_now);
         ended

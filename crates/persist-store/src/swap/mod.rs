@@ -9,6 +9,7 @@
 //!
 //! [`Core`]: crate::shared::Core
 
+mod ahead;
 mod announce;
 mod compare;
 mod copy;
