@@ -25,6 +25,9 @@ const CLASSES: [Class; 6] = [
     Class { name: "fuzz", budget_minutes: 3, run: |pace| fuzz(pace.of(FUZZ_ROUNDS)) },
 ];
 
+/// What is left of the time goes to the searches of the simulated disk: after all else, for they take whatever they get.
+const SEARCH: Class = Class { name: "search", budget_minutes: 8, run: |pace| search(pace.of(SEARCH_PARTS)) };
+
 /// How many rounds a class does with time enough, and the fewest that still run each of its kinds.
 #[derive(Clone, Copy)]
 pub(crate) struct Rounds {
@@ -36,6 +39,9 @@ pub(crate) struct Rounds {
 pub(crate) const CRASH_ROUNDS: Rounds = Rounds { usual: 25, floor: 4 };
 /// At the floor, a parser still sees some thousands of mutations and an engine a dozen histories.
 pub(crate) const FUZZ_ROUNDS: Rounds = Rounds { usual: 60_000, floor: 6_000 };
+
+/// All that is asked of the searches, and the least that still searches everywhere.
+const SEARCH_PARTS: Rounds = Rounds { usual: 24, floor: 2 };
 
 /// How much of its usual rounds a class does, in percent: 10 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +66,15 @@ fn minutes(classes: &[Class]) -> Duration {
     Duration::from_secs(classes.iter().map(|class| class.budget_minutes * 60).sum())
 }
 
-/// Installs what is missing, runs all classes, and prints spent against budget.
+/// Installs what is missing, runs all classes and then the searches, and prints spent against budget.
 pub(crate) fn everything() -> Outcome {
     setup::run()?;
     let mut spent = Vec::new();
     let mut failed = Ok(());
     let begun = Instant::now();
-    for (at, class) in CLASSES.iter().enumerate() {
-        let left = minutes(CLASSES.get(at..).unwrap_or_default());
+    for (at, class) in CLASSES.iter().chain([&SEARCH]).enumerate() {
+        let left = CLASSES.get(at..).filter(|left| !left.is_empty()).unwrap_or(&[SEARCH]);
+        let left = minutes(left);
         let pace = Pace::new(begun.elapsed(), minutes(&CLASSES), left);
         println!("\n== {} (budget {} min, pace {} %)", class.name, class.budget_minutes, pace.0);
         let start = Instant::now();
@@ -144,6 +151,13 @@ pub(crate) fn fuzz(rounds: u32) -> Outcome {
     run(&mut histories)
 }
 
+/// Power cuts, damage and reordered work on the simulated disk, optimised: far more of it than among the tests.
+fn search(parts: u32) -> Outcome {
+    let mut searches = cargo(&["test", "--release", "--package", "persist-flatfile", "--test", "it", "--"]);
+    searches.args(["sim::random", "sim::short", "sim::damage", "sim::same", "--nocapture"]);
+    run(searches.env("PERSIST_SIM_ROUNDS", parts.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +181,7 @@ mod tests {
 
     #[test]
     fn rounds_follow_the_pace_down_to_their_floor() {
-        for rounds in [CRASH_ROUNDS, FUZZ_ROUNDS] {
+        for rounds in [CRASH_ROUNDS, FUZZ_ROUNDS, SEARCH_PARTS] {
             assert_eq!(Pace(100).of(rounds), rounds.usual);
             assert!(Pace(50).of(rounds) < rounds.usual);
             assert!(Pace(10).of(rounds) >= rounds.floor && rounds.floor > 0);

@@ -1,6 +1,7 @@
 //! The advisory lock of a directory, which says who holds it.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use persist_api::{Error, ErrorKind, Result};
 
@@ -32,10 +33,17 @@ pub fn lock_dir(disk: &dyn Disk, dir: &Path) -> Result<DirLock> {
         let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
         return Err(Error::new(ErrorKind::Locked, "open", format!("held by {holder}")).with_path(dir));
     };
-    let program = std::env::current_exe().unwrap_or_default();
-    let program = program.file_name().unwrap_or_default().to_string_lossy();
-    say(&*file, format!("process {} ({program})\n", std::process::id()).as_bytes());
+    say(&*file, format!("process {} ({})\n", std::process::id(), program()).as_bytes());
     Ok(DirLock { _file: file })
+}
+
+/// The name of this program.
+fn program() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let path = std::env::current_exe().unwrap_or_default();
+        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    })
 }
 
 /// Writes who holds the lock. That is a courtesy: where there is no room even for a name, the directory can be read all the same.

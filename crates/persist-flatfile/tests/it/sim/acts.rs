@@ -222,21 +222,3 @@ pub(super) fn any(rng: &mut Rng, len: usize) -> Vec<Act> {
     };
     (0..len).map(|_| one(rng)).collect()
 }
-
-/// So many rounds, or those that the environment says.
-pub(super) fn rounds(default: u64) -> u64 {
-    let said = std::env::var("PERSIST_SIM_ROUNDS").ok();
-    said.map_or(default, |text| text.parse().expect("PERSIST_SIM_ROUNDS is a number"))
-}
-
-/// The seed of everything that is chosen.
-pub(super) fn seed() -> u64 {
-    let said = std::env::var("PERSIST_SEED").ok();
-    said.map_or(1, |text| text.parse().expect("PERSIST_SEED is a number"))
-}
-
-/// How many a second, for printing.
-pub(super) fn a_second(count: u64, begun: std::time::Instant) -> u64 {
-    let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    count.saturating_mul(1_000) / millis.max(1)
-}

@@ -11,7 +11,8 @@ use std::time::Instant;
 use persist_io::sim::SimDisk;
 use persist_io::sim::explore::{Explorer, Workload};
 
-use super::acts::{Act, rounds};
+use super::acts::Act;
+use super::rounds::rounds;
 use super::store::Store;
 
 /// A store with files of every kind: two runs, one with range deletes and history; payload segments; a timeline segment with
@@ -62,7 +63,7 @@ fn every_damaged_bit_and_every_lost_byte_of_a_closed_store_is_reported_or_harmle
     let bytes: u64 = files.iter().map(|(_, len)| len).sum();
     assert!((64 << 10..80 << 10).contains(&bytes), "{bytes}: {files:?}");
     // Spread over all files; more than there are bits means all.
-    let damages_max = rounds(1).saturating_mul(1_500);
+    let damages_max = rounds(1_500, 24_000);
     let explorer = Explorer { damages_max, images_max: u64::MAX, ..Explorer::default() };
     let begun = Instant::now();
     let report = explorer.damage(&store).unwrap_or_else(|failure| panic!("{failure}"));

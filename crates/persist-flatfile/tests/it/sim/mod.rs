@@ -1,6 +1,6 @@
 //! The engine on a disk that lies, loses and tears.
 //!
-//! Rounds are few here; `PERSIST_SIM_ROUNDS` makes them many, `PERSIST_SEED` makes them others. `docs/testing.md` has the
+//! Rounds are few here; `PERSIST_SIM_ROUNDS=24` makes them all that is asked for, `PERSIST_SEED` makes them others. `docs/testing.md` has the
 //! figures of long runs.
 
 mod acts;
@@ -11,6 +11,7 @@ mod liars;
 mod look;
 mod random;
 mod restart;
+mod rounds;
 mod same;
 mod short;
 mod store;

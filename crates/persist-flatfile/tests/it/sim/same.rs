@@ -4,7 +4,8 @@ use persist_api::{BeatHeader, Durability, ErrorKind, OpenOptions};
 use persist_io::sim::explore::Workload;
 use persist_io::sim::{Rng, SimDisk};
 
-use super::acts::{Act, Rows, any, rounds, seed};
+use super::acts::{Act, Rows, any};
+use super::rounds::{rounds, seed};
 use super::store::{HOME, Store, close, open_at, open_with, options, read_all};
 
 /// The records at the end.
@@ -18,7 +19,7 @@ fn end(acts: &[Act]) -> Rows {
 #[test]
 fn what_changes_no_record_may_come_anywhere() {
     let mut rng = Rng::new(seed());
-    for _ in 0..rounds(60) {
+    for _ in 0..rounds(500, 250) {
         let beats: Vec<Act> = any(&mut rng, 24).into_iter().filter(|act| act.is_beat()).collect();
         let plain = end(&beats);
         let extra =
@@ -35,7 +36,7 @@ fn what_changes_no_record_may_come_anywhere() {
 #[test]
 fn several_beats_and_one_of_all_their_records_leave_the_same() {
     let mut rng = Rng::new(seed());
-    for _ in 0..rounds(60) {
+    for _ in 0..rounds(500, 250) {
         let rows: Vec<(u8, Vec<u8>)> = (0..40)
             .map(|n| {
                 let len = usize::try_from(rng.below(600)).unwrap();
