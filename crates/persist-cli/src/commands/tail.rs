@@ -120,7 +120,7 @@ fn look(args: &Args, store: &Store, after: &mut Option<CommitNo>, out: &mut Out)
         return Err(left_behind(name, args.release).into());
     }
     let hold = store.hold(name, stat.map_or_else(HoldOptions::default, |stat| stat.options))?;
-    let done = pass(args, &hold, out);
+    let done = pass(args, store, &hold, after, out);
     if args.release && done.is_ok() {
         return Ok(hold.release()?);
     }
@@ -147,19 +147,29 @@ fn look_without_hold(args: &Args, store: &Store, after: &mut Option<CommitNo>, o
     Ok(())
 }
 
-/// Prints what the hold keeps and moves it past that, also when it is stopped half way.
-fn pass(args: &Args, hold: &Hold, out: &mut Out) -> Result<()> {
-    let mut feed = hold.feed()?;
+/// Prints what the hold keeps and no look before has printed, and moves it past that, also when it is stopped half way.
+fn pass(
+    args: &Args,
+    store: &Store,
+    hold: &Hold,
+    printed: &mut Option<CommitNo>,
+    out: &mut Out,
+) -> Result<()> {
+    // A number that the store does not have yet is that of another store, which was here before.
+    let newest = store.stats()?.commit;
+    let start = hold.position()?.max(printed.filter(|printed| *printed <= newest).unwrap_or_default());
+    let mut feed = store.feed(start)?;
     let mut news = false;
     let done = loop {
         match feed.pull()? {
             None => break Ok(()),
             Some(commit) => {
-                let printed =
+                let done =
                     Watch::check("tail").map_err(Failure::from).and_then(|()| print(args, &commit, out));
-                if let Err(failure) = printed {
+                if let Err(failure) = done {
                     break Err(failure);
                 }
+                *printed = Some(commit.commit);
                 news |= !commit.log.is_empty();
                 hold.advance(commit.commit)?;
             }

@@ -90,7 +90,7 @@ fn following_shows_what_others_commit_and_ends_with_ctrl_c() {
             }
         }
     };
-    let mut seen = Vec::new();
+    let (mut seen, mut numbers) = (Vec::new(), Vec::<u64>::new());
     for value in 2.. {
         put(&value.to_string());
         // Until it has made its hold there is nothing to see.
@@ -98,18 +98,24 @@ fn following_shows_what_others_commit_and_ends_with_ctrl_c() {
             break;
         }
     }
-    put("last");
-    while seen.last().is_none_or(|value| value != "last") {
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let commit: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let values = commit["operations"].as_array().unwrap().iter();
-        seen.extend(values.map(|op| op["value"].as_str().unwrap().to_owned()));
+    // What another hold makes is empty, and so is what moving a hold makes: each is a commit all the same.
+    let hold_beside = || while place.run(&["tail", "--hold", "beside"]).code != 0 {};
+    put("before");
+    hold_beside();
+    for value in ["middle", "last"] {
+        put(value);
+        while seen.last().is_none_or(|seen| seen != value) {
+            let mut line = String::new();
+            out.read_line(&mut line).unwrap();
+            let commit: serde_json::Value = serde_json::from_str(&line).unwrap();
+            numbers.push(commit["commit"].as_str().unwrap().parse().unwrap());
+            let values = commit["operations"].as_array().unwrap().iter();
+            seen.extend(values.map(|op| op["value"].as_str().unwrap().to_owned()));
+        }
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), ""));
-    let mut sorted = seen.clone();
-    sorted.dedup();
-    assert_eq!(sorted, seen, "each once");
+    let each_once: Vec<_> = (numbers[0]..).take(numbers.len()).collect();
+    assert_eq!(numbers, each_once, "{seen:?}");
 }
