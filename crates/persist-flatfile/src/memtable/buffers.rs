@@ -3,6 +3,8 @@
 //! Fresh memory costs more than the bytes that are written to it: the system clears each page when it is first touched. So
 //! some buffers are kept ready, their pages touched by a thread for which nobody waits.
 
+use std::collections::VecDeque;
+
 use parking_lot::Mutex;
 
 /// Buffers below this are not worth the trouble.
@@ -25,7 +27,8 @@ pub(crate) struct Buffers {
 #[derive(Debug, Default)]
 struct Kept {
     bytes: usize,
-    buffers: Vec<Vec<u8>>,
+    /// Those kept longest first.
+    buffers: VecDeque<Vec<u8>>,
     /// What was asked for last.
     asked: usize,
     /// Nothing suited since buffers were last made ready.
@@ -50,8 +53,7 @@ impl Buffers {
             let mut kept = self.kept.lock();
             kept.asked = len;
             let found = kept.buffers.iter().rposition(|buffer| suits(buffer.capacity(), len));
-            if let Some(found) = found {
-                let buffer = kept.buffers.swap_remove(found);
+            if let Some(buffer) = found.and_then(|found| kept.buffers.remove(found)) {
                 kept.bytes = kept.bytes.saturating_sub(buffer.capacity());
                 return buffer;
             }
@@ -66,9 +68,11 @@ impl Buffers {
         (1..=self.ready).contains(&kept.asked) && (kept.missed || kept.bytes < self.ready / 2)
     }
 
-    /// Makes buffers like the one that was asked for last, so that some are there before they are needed.
+    /// Makes buffers like the one that was asked for last, so that some are there before they are needed. It ends also where
+    /// they are taken as fast as it makes them.
     pub(crate) fn make_ready(&self) {
-        loop {
+        let mut made = 0_usize;
+        while made < self.ready {
             let mut kept = self.kept.lock();
             kept.missed = false;
             let asked = kept.asked;
@@ -83,30 +87,26 @@ impl Buffers {
             if !self.give(buffer) {
                 return;
             }
+            made = made.saturating_add(asked);
         }
     }
 
     /// Takes a buffer back; false if it is not kept.
     pub(crate) fn give(&self, mut buffer: Vec<u8>) -> bool {
         let bytes = buffer.capacity();
-        if bytes < LEAST {
+        if bytes < LEAST || bytes > self.most {
             return false;
         }
         buffer.clear();
         let mut kept = self.kept.lock();
-        if kept.bytes.saturating_add(bytes) > self.most {
+        while kept.bytes.saturating_add(bytes) > self.most {
             // Those kept longest are of a size that is not asked for any more.
-            let Some(oldest) = (!kept.buffers.is_empty()).then(|| kept.buffers.swap_remove(0)) else {
-                return false;
-            };
+            let Some(oldest) = kept.buffers.pop_front() else { return false };
             kept.bytes = kept.bytes.saturating_sub(oldest.capacity());
         }
-        let keep = kept.bytes.saturating_add(bytes) <= self.most;
-        if keep {
-            kept.bytes = kept.bytes.saturating_add(bytes);
-            kept.buffers.push(buffer);
-        }
-        keep
+        kept.bytes = kept.bytes.saturating_add(bytes);
+        kept.buffers.push_back(buffer);
+        true
     }
 }
 
@@ -171,6 +171,15 @@ mod tests {
         // Too large to keep several, and more than anybody makes ready.
         buffers.take(9 * LEAST);
         assert!(!buffers.run_low());
+        // Those of other sizes that are kept give way, the oldest first.
+        let full = Buffers::new(64 * LEAST, true);
+        full.give(Vec::with_capacity(3 * LEAST));
+        (0..61).for_each(|_| assert!(full.give(Vec::with_capacity(LEAST))));
+        full.take(LEAST * 8 / 5);
+        full.make_ready();
+        let kept: Vec<usize> = full.kept.lock().buffers.iter().map(Vec::capacity).collect();
+        assert_eq!(kept.iter().filter(|capacity| **capacity == LEAST * 8 / 5).count(), 5, "{kept:?}");
+        assert!(!kept.contains(&(3 * LEAST)));
         let none = Buffers::new(64 * LEAST, false);
         none.take(LEAST);
         none.make_ready();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use persist::{CommitNo, Error, ErrorKind, HoldOptions, Scan, Store, StoreView};
+use persist::{CommitNo, Error, ErrorKind, HoldOptions, Op, Scan, Store, StoreView};
 
 /// Threads of each kind.
 const WRITERS: u64 = 4;
@@ -33,7 +33,10 @@ pub(super) struct Seen {
     pub(super) writer_errors: AtomicU64,
     /// Longest time that one commit took since it was last asked for, in microseconds.
     longest_wait: AtomicU64,
+    /// Ends writers and readers.
     stop: AtomicBool,
+    /// Ends the follower, when it has come to the end.
+    stop_following: AtomicBool,
     first_error: Mutex<Option<String>>,
 }
 
@@ -65,11 +68,16 @@ pub(super) struct Busy {
     pub(super) seen: Arc<Seen>,
     /// What the counters added up to before.
     base: u64,
-    threads: Vec<JoinHandle<()>>,
+    /// Writers and readers.
+    workers: Vec<JoinHandle<()>>,
+    follower: JoinHandle<()>,
 }
 
+/// What the keys of counters begin with.
+const COUNTER: &str = "swap/counter/";
+
 fn counter_key(counter: u64) -> String {
-    format!("swap/counter/{counter}")
+    format!("{COUNTER}{counter}")
 }
 
 fn entry_key(counter: u64, number: u64) -> String {
@@ -92,34 +100,25 @@ impl Busy {
             left.release()?;
         }
         let hold = store.hold(HOLD, HoldOptions::default())?;
-        let mut busy = Self { store: store.clone(), seen, base: 0, threads: Vec::new() };
-        busy.base = counted(&store.view()?)?;
-        let start = hold.position()?;
-        busy.spawn(move |store, seen| follow(store, seen, start));
-        for n in 0..WRITERS {
-            busy.spawn(move |store, seen| write(store, seen, n));
-        }
-        for n in 0..READERS {
-            busy.spawn(move |store, seen| read(store, seen, n));
-        }
-        Ok(busy)
+        let (base, start) = (counted(&store.view()?)?, hold.position()?);
+        let follower = spawn(store, &seen, move |store, seen| follow(store, seen, start));
+        let writers = (0..WRITERS).map(|n| spawn(store, &seen, move |store, seen| write(store, seen, n)));
+        let readers = (0..READERS).map(|n| spawn(store, &seen, move |store, seen| read(store, seen, n)));
+        let workers = writers.chain(readers).collect();
+        Ok(Self { store: store.clone(), seen, base, workers, follower })
     }
 
-    fn spawn(&mut self, work: impl FnOnce(&Store, &Seen) + Send + 'static) {
-        let (store, seen) = (self.store.clone(), Arc::clone(&self.seen));
-        self.threads.push(thread::spawn(move || work(&store, &seen)));
-    }
-
-    /// Ends the threads, then checks that every commit that was acknowledged is there once, and followed once.
+    /// Ends the threads, the follower last, then checks that every commit that was acknowledged is there once, and followed once.
     ///
     /// # Errors
     /// `Corrupt` saying what is not as it must be; those of reading.
-    pub(super) fn finish(mut self) -> Result<(), Error> {
+    pub(super) fn finish(self) -> Result<(), Error> {
         self.seen.stop.store(true, Ordering::Release);
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                return Err(wrong("a thread of the demo panicked".to_owned()));
-            }
+        let worked: Vec<_> = self.workers.into_iter().map(JoinHandle::join).collect();
+        // Not before the last commit was acknowledged, so that the follower finds all of them.
+        self.seen.stop_following.store(true, Ordering::Release);
+        if worked.into_iter().chain([self.follower.join()]).any(|joined| joined.is_err()) {
+            return Err(wrong("a thread of the demo panicked".to_owned()));
         }
         if let Some(hold) = self.store.find_hold(HOLD)? {
             hold.release()?;
@@ -130,11 +129,20 @@ impl Busy {
         if counted != commits {
             return Err(wrong(format!("{commits} increments were acknowledged, and {counted} are there")));
         }
-        if followed < commits {
+        if followed != commits {
             return Err(wrong(format!("{commits} commits were acknowledged, and {followed} were followed")));
         }
         Ok(())
     }
+}
+
+fn spawn(
+    store: &Store,
+    seen: &Arc<Seen>,
+    work: impl FnOnce(&Store, &Seen) + Send + 'static,
+) -> JoinHandle<()> {
+    let (store, seen) = (store.clone(), Arc::clone(seen));
+    thread::spawn(move || work(&store, &seen))
 }
 
 /// The sum of the counters, each compared with its log.
@@ -225,7 +233,7 @@ fn follow(store: &Store, seen: &Seen, start: CommitNo) {
     let followed = (|| {
         let mut feed = store.feed(start)?;
         loop {
-            let stopped = seen.stopped();
+            let stopped = seen.stop_following.load(Ordering::Acquire);
             while let Some(commit) = feed.pull()? {
                 let number = commit.commit.0;
                 if number <= last {
@@ -234,7 +242,11 @@ fn follow(store: &Store, seen: &Seen, start: CommitNo) {
                     seen.wrong(&seen.feed_gaps, &format!("commit {number} came after commit {last}"));
                 }
                 last = last.max(number);
-                seen.followed.fetch_add(1, Ordering::AcqRel);
+                let counts = commit
+                    .log
+                    .ops()
+                    .any(|op| matches!(op, Op::Put { key, .. } if key.starts_with(COUNTER.as_bytes())));
+                seen.followed.fetch_add(u64::from(counts), Ordering::AcqRel);
                 if number % HOLD_STEP == 0
                     && let Some(hold) = store.find_hold(HOLD)?
                 {
