@@ -7,6 +7,8 @@ use crate::stats::{quantile, sorted};
 
 /// Fewer good samples than this are a failure.
 pub(crate) const ROUNDS_MIN: usize = 5;
+/// As [`ROUNDS_MIN`] where a round takes minutes.
+pub(crate) const GROWTH_ROUNDS_MIN: usize = 3;
 /// A sample whose raw row is slower than the best by this factor was taken in a bad moment.
 const RAW_OVER_BEST: f64 = 1.5;
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::goals;
 use super::summary::{self, Summary, figure};
 use crate::record::Samples;
+use crate::rounds::{GROWTH_ROUNDS_MIN, ROUNDS_MIN};
 use crate::stats::Spread;
 use crate::workloads::Workload;
 
@@ -54,6 +55,7 @@ fn table(out: &mut String, workload: &Workload, samples: &Samples) {
         run.plan, run.started, run.source, run.machine, run.load
     );
     let lines = summary::of(&samples.records);
+    let fewest = if workload.name == "growth" { GROWTH_ROUNDS_MIN } else { ROUNDS_MIN };
     let series = lines.iter().any(|line| line.p99.is_some());
     let rawed = lines.iter().any(|line| line.ratio.is_some());
     let mut head = "| case | contender | median [min–max] | unit |".to_owned();
@@ -71,7 +73,8 @@ fn table(out: &mut String, workload: &Workload, samples: &Samples) {
     for line in &lines {
         let shown = if line.case == case { "" } else { &line.case };
         case = &line.case;
-        let _ = writeln!(out, "{}", row(line, shown, rawed, series));
+        let few = if line.kept < fewest { ", **too few**" } else { "" };
+        let _ = writeln!(out, "{}{few} | {} |", row(line, shown, rawed, series), line.dropped);
     }
 }
 
@@ -86,7 +89,7 @@ fn row(line: &Summary, case: &str, rawed: bool, series: bool) -> String {
         let mean = line.mean_ratio.map_or(String::new(), |ratio| figure(ratio.median));
         let _ = write!(out, " {mean} | {} | {} |", some(line.p99), some(line.raw_p99));
     }
-    let _ = write!(out, " {} | {} |", line.kept, line.dropped);
+    let _ = write!(out, " {}", line.kept);
     out
 }
 

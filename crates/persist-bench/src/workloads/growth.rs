@@ -4,7 +4,7 @@ use super::bulk::{After, further, load};
 use crate::contender::{Entrant, Result};
 use crate::pressure::Pressure;
 use crate::record::{Record, Sample};
-use crate::rounds::{Case, interleave};
+use crate::rounds::{Case, GROWTH_ROUNDS_MIN, interleave};
 use crate::session::Session;
 
 /// Beyond this many rows only these take part, for the others need hours or all memory.
@@ -21,7 +21,7 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
             .copied()
             .collect();
         let mut case = Case::new(session, "growth", format!("{rows} rows"));
-        (case.rows, case.rounds, case.rounds_min) = (rows, wanted, wanted.min(3));
+        (case.rows, case.rounds, case.rounds_min) = (rows, wanted, wanted.min(GROWTH_ROUNDS_MIN));
         let mut more = Vec::new();
         interleave(session, &case, &entrants, |session, entrant, round| {
             let load = load(session, entrant, rows, "random", true)?;
