@@ -37,7 +37,7 @@ pub(crate) struct Rounds {
 
 /// The profiles of the kill class and the recorded sessions of the power-cut class come round every four.
 pub(crate) const CRASH_ROUNDS: Rounds = Rounds { usual: 25, floor: 4 };
-/// At the floor, a parser still sees some thousands of mutations and an engine a dozen histories.
+/// Mutations of a parser; an engine sees a history for each 150 of them. At the floor, some thousands, and some dozens.
 pub(crate) const FUZZ_ROUNDS: Rounds = Rounds { usual: 60_000, floor: 6_000 };
 
 /// All that is asked of the searches, and the least that still searches everywhere.
@@ -147,7 +147,7 @@ pub(crate) fn fuzz(rounds: u32) -> Outcome {
     let mut histories = scoreboard::cli();
     histories
         .args(["conformance", "--class", "model"])
-        .env("PERSIST_MODEL_ROUNDS", (rounds / 500).to_string());
+        .env("PERSIST_MODEL_ROUNDS", (rounds / 150).to_string());
     run(&mut histories)
 }
 
