@@ -1,30 +1,30 @@
 //! Opening the store that the command line names.
 
 use persist::{Durability, Error, ErrorKind, OpenMode, Opened, Store, Writer};
+use persist_api::Observer;
 use serde::Serialize;
 
 use crate::args::Global;
 use crate::fail::{Failure, Result};
 use crate::target::Target;
 use crate::text::hex;
-use crate::watch::Watch;
 
 /// Opens the store that is there, does the work, and closes the store whatever came of that.
 pub(crate) fn with<T>(
     global: &Global,
-    watch: &Watch,
+    seen: &dyn Observer,
     work: impl FnOnce(&mut Writer, &Store) -> Result<T>,
 ) -> Result<T> {
-    with_target(&Target::of(global)?, watch, work)
+    with_target(&Target::of(global)?, seen, work)
 }
 
 /// As [`with`], for a store that was looked up.
 pub(crate) fn with_target<T>(
     target: &Target,
-    watch: &Watch,
+    seen: &dyn Observer,
     work: impl FnOnce(&mut Writer, &Store) -> Result<T>,
 ) -> Result<T> {
-    let (mut writer, store) = open_target(target, watch)?;
+    let (mut writer, store) = open_target(target, seen)?;
     let done = work(&mut writer, &store);
     close(&store, done)
 }
@@ -38,11 +38,11 @@ pub(crate) fn close<T>(store: &Store, done: Result<T>) -> Result<T> {
 }
 
 /// Opens the store that is there. Whoever does must [`close`] it.
-pub(crate) fn open(global: &Global, watch: &Watch) -> Result<(Writer, Store)> {
-    open_target(&Target::of(global)?, watch)
+pub(crate) fn open(global: &Global, seen: &dyn Observer) -> Result<(Writer, Store)> {
+    open_target(&Target::of(global)?, seen)
 }
 
-fn open_target(target: &Target, watch: &Watch) -> Result<(Writer, Store)> {
+fn open_target(target: &Target, seen: &dyn Observer) -> Result<(Writer, Store)> {
     let opened =
         persist::open_with(&target.url, &target.options(OpenMode::MustExist)).map_err(|error| match error
             .path()
@@ -53,11 +53,11 @@ fn open_target(target: &Target, watch: &Watch) -> Result<(Writer, Store)> {
             }
             _ => error,
         })?;
-    negotiate(target, opened, watch)
+    negotiate(target, opened, seen)
 }
 
 /// Opens what was looked at.
-pub(crate) fn negotiate(target: &Target, opened: Opened, watch: &Watch) -> Result<(Writer, Store)> {
+pub(crate) fn negotiate(target: &Target, opened: Opened, seen: &dyn Observer) -> Result<(Writer, Store)> {
     if opened.offer().durability_max() == Durability::Volatile {
         let engine = opened.offer().engine;
         let context = format!(
@@ -66,7 +66,7 @@ pub(crate) fn negotiate(target: &Target, opened: Opened, watch: &Watch) -> Resul
         return Err(Error::new(ErrorKind::Refused, "open", context).with_engine(engine).into());
     }
     check_keys(target, &opened)?;
-    let (writer, store) = opened.negotiate_watched(&target.request, watch).map_err(Error::from)?;
+    let (writer, store) = opened.negotiate_watched(&target.request, seen).map_err(Error::from)?;
     target.tell(&store);
     Ok((writer, store))
 }

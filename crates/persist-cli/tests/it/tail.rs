@@ -1,6 +1,6 @@
 //! tail.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -74,7 +74,7 @@ fn following_shows_what_others_commit_and_ends_with_ctrl_c() {
     let place = Place::with("flatfile");
     place.run(&["put", "key", "1"]).ok();
     let mut child = place
-        .command(&["tail", "--follow", "--hold", "mirror", "--every", "20", "--json"])
+        .command(&["tail", "--follow", "--hold", "mirror", "--every", "20", "--json", "--quiet"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -118,4 +118,99 @@ fn following_shows_what_others_commit_and_ends_with_ctrl_c() {
     assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), ""));
     let each_once: Vec<_> = (numbers[0]..).take(numbers.len()).collect();
     assert_eq!(numbers, each_once, "{seen:?}");
+    // What was printed is passed, also at the end.
+    let again = place.run(&["tail", "--hold", "mirror", "--json"]).ok().objects();
+    assert!(again.iter().all(|commit| commit["operations"] == json!([])), "{again:?}");
+}
+
+#[test]
+fn the_store_is_left_to_others_while_nobody_reads_what_is_printed() {
+    let place = Place::with("flatfile");
+    place.run(&["tail", "--hold", "mirror"]).ok();
+    // More than a pipe takes.
+    place.write("large", &b"x".repeat(400_000));
+    place.run(&["put", "key", "--file", "large"]).ok();
+    let mut command = place.command(&["tail", "--follow", "--hold", "mirror", "--every", "20"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 1];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    place.run(&["put", "key", "small"]).ok();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // It was not read to its end, so it comes again.
+    let rest = place.run(&["tail", "--hold", "mirror"]).ok();
+    assert!(rest.text().contains("xxxx") && rest.text().contains("small"));
+}
+
+/// Returns when a process has gone to sleep so many times more.
+#[cfg(target_os = "linux")]
+fn wait_for_looks(process: u32, looks: u64) {
+    let slept = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        line.trim().parse().unwrap()
+    };
+    let end = slept() + looks;
+    while slept() < end {
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_in_which_nothing_happens_is_not_opened() {
+    for engine in ["flatfile", "sqlite", "lmdb"] {
+        let place = Place::with(engine);
+        place.run(&["tail", "--hold", "mirror"]).ok();
+        place.run(&["put", "key", "value"]).ok();
+        let mut command = place.command(&["tail", "--follow", "--hold", "mirror", "--every", "5"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert_eq!(lines.next().unwrap(), "commit 2, beat 2: 1 operation");
+        assert_eq!(lines.next().unwrap(), "  put\tkey\tvalue");
+        assert_eq!(lines.next().unwrap(), "commit 3, beat 3: 0 operations", "the hold's own");
+        let lock = place.path().join("store/lock");
+        let opened = || std::fs::metadata(&lock).unwrap().modified().unwrap();
+        let before = opened();
+        wait_for_looks(child.id(), 50);
+        assert_eq!(opened(), before, "{engine}");
+        place.run(&["put", "key", "2"]).ok();
+        assert_eq!(lines.next().unwrap(), "commit 4, beat 4: 1 operation");
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_keeps_the_store_from_a_follower_is_named_once() {
+    let place = Place::with("sqlite");
+    place.run(&["tail", "--hold", "mirror"]).ok();
+    let mut command = place.command(&["put", "key", "--stdin"]);
+    let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let named = format!("process {} ", holder.id());
+    while !std::fs::read_to_string(place.path().join("store/lock")).unwrap().starts_with(&named) {
+        std::thread::yield_now();
+    }
+    let mut command = place.command(&["tail", "--follow", "--hold", "mirror", "--every", "20", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut notes = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    notes.read_line(&mut line).unwrap();
+    let note: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_fields(&note["note"], "kind message path");
+    assert_eq!(note["note"]["kind"], "locked");
+    let message = note["note"]["message"].as_str().unwrap();
+    assert!(message.starts_with(&format!("waiting, the store is held by {named}")), "{message}");
+    wait_for_looks(child.id(), 20);
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut commit = String::new();
+    out.read_line(&mut commit).unwrap();
+    assert!(commit.contains("\"commit\":\"2\""), "{commit}");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    line.clear();
+    assert_eq!(notes.read_line(&mut line).unwrap(), 0, "{line}");
 }
