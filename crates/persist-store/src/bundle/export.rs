@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use persist_api::{Advice, Caps, Error, ErrorKind, Observer, Result, Scan};
-use persist_io::{Disk, DiskFile, FileMode};
+use persist_io::{Disk, DiskFile, FileMode, absolute};
 
 use super::BundleReport;
 use super::commits::CommitTally;
@@ -153,27 +153,28 @@ impl Target {
         let Some(name) = file.file_name() else {
             return refuse(ErrorKind::Invalid, "this names no file", file);
         };
+        // The process may change its directory before the bundle is written.
+        let file = absolute("export", file)?;
         if let Some(home) = home
-            && lies_inside("export", file, home)?
+            && lies_inside("export", &file, home)?
         {
-            return refuse(ErrorKind::Invalid, "a bundle cannot lie inside the store itself", file);
+            return refuse(ErrorKind::Invalid, "a bundle cannot lie inside the store itself", &file);
         }
-        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or_else(|| Path::new("."));
+        let parent = file.parent().unwrap_or(&file).to_path_buf();
         let mut beside = OsString::from(name);
         beside.push(".new");
         let temporary = parent.join(&beside);
-        let Some(entries) = disk.list(parent)? else {
-            return refuse(ErrorKind::Invalid, "there is no such directory", parent);
+        let Some(entries) = disk.list(&parent)? else {
+            return refuse(ErrorKind::Invalid, "there is no such directory", &parent);
         };
-        for (taken, path) in [(name, file), (&beside, &temporary)] {
+        for (taken, path) in [(name, &file), (&beside, &temporary)] {
             if entries.iter().any(|entry| entry.name == *taken) {
                 let what =
                     "something has this name, and a bundle is never written over it; nothing was touched";
                 return refuse(ErrorKind::Mismatch, what, path);
             }
         }
-        Ok(Self { file: file.to_path_buf(), parent: parent.to_path_buf(), temporary })
+        Ok(Self { file, parent, temporary })
     }
 
     fn put_in_place(&self, disk: &dyn Disk) -> Result<()> {

@@ -14,7 +14,7 @@ pub struct SwapTarget {
     /// The engine's scheme; one of the drivers with which the store was opened.
     pub engine: String,
     /// `None`: in the home that the store has. A directory makes the store move there; it must be missing or empty. A store
-    /// that lies nowhere on disk needs one.
+    /// that lies nowhere on disk needs one. A relative path begins where the process is when the swap begins.
     pub home: Option<PathBuf>,
     /// What the engine is told. The mode is of no importance.
     pub options: OpenOptions,

@@ -7,6 +7,7 @@ use persist_api::{
     Advice, Caps, Driver, Durability, Engine as _, Error, ErrorKind, Grant, Offer, OpenMode, OpenOptions,
     Probe, Request, Result,
 };
+use persist_io::absolute;
 
 use super::mark::{SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapTarget};
@@ -99,8 +100,13 @@ pub(super) fn plan(core: &Core, active: &Active, target: &SwapTarget, options: &
     let offer = driver.offer(&open);
     let grant = grant(core, active, &offer, options.may_lose)?;
     let volatile = offer.durability_max() == Durability::Volatile;
-    let (place, epoch, home) = match (&target.home, &active.home) {
-        (home, None) if volatile => (SwapPlace::Nowhere, 0, home.clone().unwrap_or_default()),
+    let asked = match &target.home {
+        // The process may change its directory before the swap is over. What keeps nothing on disk has a name, and no path.
+        Some(home) if !volatile => Some(absolute("swap", home)?),
+        name => name.clone(),
+    };
+    let (place, epoch, home) = match (asked, &active.home) {
+        (name, None) if volatile => (SwapPlace::Nowhere, 0, name.unwrap_or_default()),
         (_, Some(_)) if volatile => {
             let context = format!("{} keeps nothing on disk, and this store does", offer.engine);
             return Err(Error::new(ErrorKind::Refused, "swap", context));
@@ -110,14 +116,14 @@ pub(super) fn plan(core: &Core, active: &Active, target: &SwapTarget, options: &
             return Err(Error::new(ErrorKind::Invalid, "swap", context));
         }
         (None, Some(home)) => (SwapPlace::Here, active.epoch.saturating_add(1), home.clone()),
-        (Some(home), Some(own)) if same_dir(home, own) => {
+        (Some(home), Some(own)) if same_dir(&home, own) => {
             (SwapPlace::Here, active.epoch.saturating_add(1), own.clone())
         }
         (Some(home), own) => {
             // Each stamp names the other side.
             own.as_deref().map(SwapPlace::home).transpose()?;
-            let place = SwapPlace::home(home)?;
-            (place, active.epoch.saturating_add(1), home.clone())
+            let place = SwapPlace::home(&home)?;
+            (place, active.epoch.saturating_add(1), home)
         }
     };
     Ok(Plan { driver, options: open, offer, grant, place, epoch, home })

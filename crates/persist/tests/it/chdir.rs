@@ -1,11 +1,12 @@
 //! A store that was opened by a relative path stays where it is when the process changes its directory.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use persist::{CompactScope, Durability, Quiet};
+use persist::{Caps, CompactScope, Durability, Quiet, Store, SwapOptions, SwapTarget};
 
-use crate::kit::{durable_places, put};
+use crate::kit::{Place, durable_places, places, put};
 
 /// What a child is to open, relative to its directory.
 const ASKED: &str = "PERSIST_TEST_CHDIR";
@@ -28,6 +29,17 @@ fn wander(address: &str) {
     store.close().unwrap();
 }
 
+/// Runs a test of this module again, in a process of its own that begins in `dir`.
+fn child(test: &str, dir: &Path, asked: &str) {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("chdir::{test}")])
+        .current_dir(dir)
+        .env(ASKED, asked)
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{asked}: {}", String::from_utf8_lossy(&child.stdout));
+}
+
 #[test]
 fn a_change_of_directory_moves_nothing() {
     if let Ok(address) = std::env::var(ASKED) {
@@ -39,13 +51,7 @@ fn a_change_of_directory_moves_nothing() {
         std::fs::create_dir(&there).unwrap();
         std::fs::create_dir(&elsewhere).unwrap();
         let address = format!("{}:home", place.scheme);
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "chdir::a_change_of_directory_moves_nothing"])
-            .current_dir(&there)
-            .env(ASKED, &address)
-            .output()
-            .unwrap();
-        assert!(child.status.success(), "{address}: {}", String::from_utf8_lossy(&child.stderr));
+        child("a_change_of_directory_moves_nothing", &there, &address);
         let names = |dir: &Path| std::fs::read_dir(dir).unwrap().count();
         assert_eq!((names(&elsewhere), names(&there)), (0, 1), "{address}");
         let address = format!("{}:{}", place.scheme, there.join("home").display());
@@ -57,4 +63,120 @@ fn a_change_of_directory_moves_nothing() {
         assert_eq!(view.header().durability, Durability::Durable);
         assert_eq!(store.verify(&mut |_| {}, &Quiet).unwrap().damaged, 0, "{address}");
     }
+}
+
+/// Swaps a store to the relative home `moved`, and changes the directory at each stop: to one where another store is called so.
+fn swap_and_wander(address: &str, to: &str) {
+    let place = places().into_iter().find(|place| address.starts_with(place.scheme)).unwrap();
+    let opened = persist::open_with(address, &place.options).unwrap();
+    let (mut writer, store) = opened.negotiate(&place.request()).unwrap();
+    put(&mut writer, &[(b"before", b"1")]);
+    let start = std::env::current_dir().unwrap();
+    let options = SwapOptions { may_lose: Caps::all(), ..SwapOptions::default() };
+    let mut swap = store.begin_swap(&SwapTarget::at(to, "moved"), &options, &Quiet).unwrap();
+    std::env::set_current_dir("../victim").unwrap();
+    let report = swap.run(&Quiet).unwrap();
+    drop(swap);
+    let moved = start.join("moved");
+    assert_eq!((report.to.home.as_deref(), store.home().as_deref()), (Some(&*moved), Some(&*moved)));
+    put(&mut writer, &[(b"after", b"2")]);
+    if place.scheme != "memory" {
+        let engine = persist::OpenOptions::default();
+        store.rollback_swap(&engine, &options, &Quiet).unwrap();
+        store.finish_swap().unwrap();
+        std::env::set_current_dir(&start).unwrap();
+        let mut swap = store.begin_swap(&SwapTarget::at(to, "moved"), &options, &Quiet).unwrap();
+        swap.copy(&Quiet).unwrap();
+        drop(swap);
+        std::env::set_current_dir("../victim").unwrap();
+        store.resume_swap(&engine, &options, &Quiet).unwrap().run(&Quiet).unwrap();
+        store.finish_swap().unwrap();
+    }
+    store.checkpoint().unwrap();
+    drop(store.hold("hold", persist::HoldOptions::default()).unwrap());
+    put(&mut writer, &[(b"last", b"3")]);
+    drop(writer);
+    store.close().unwrap();
+}
+
+/// Every file below a directory.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+fn open(place: &Place, scheme: &str, home: &Path) -> (persist::Writer, Store) {
+    let opened = persist::open_with(&format!("{scheme}:{}", home.display()), &place.options).unwrap();
+    opened.negotiate(&place.request()).unwrap()
+}
+
+#[test]
+fn swp_05_a_swap_to_a_relative_home_stays_where_it_was_begun() {
+    if let Ok(asked) = std::env::var(ASKED) {
+        let (address, to) = asked.split_once(' ').unwrap();
+        return swap_and_wander(address, to);
+    }
+    let durable: Vec<_> = durable_places().iter().map(|place| place.scheme).collect();
+    for place in places() {
+        for to in &durable {
+            let dir = tempfile::tempdir().unwrap();
+            let [there, victim] = ["there", "victim"].map(|name| dir.path().join(name));
+            std::fs::create_dir(&there).unwrap();
+            let (mut writer, store) = open(&durable_places()[0], durable[0], &victim.join("moved"));
+            put(&mut writer, &[(b"whose", b"another's")]);
+            drop(writer);
+            store.close().unwrap();
+            drop(store);
+            let before = files(&victim);
+            let home = if place.scheme == "memory" { "" } else { "home" };
+            let asked = format!("{}:{home} {to}", place.scheme);
+            child("swp_05_a_swap_to_a_relative_home_stays_where_it_was_begun", &there, &asked);
+            assert!(files(&victim) == before, "{asked}: another store was changed");
+            let (_writer, store) = open(&place, to, &there.join("moved"));
+            let view = store.view().unwrap();
+            for (key, value) in [("before", "1"), ("after", "2"), ("last", "3")] {
+                assert_eq!(
+                    view.get(key.as_bytes()).unwrap().as_deref(),
+                    Some(value.as_bytes()),
+                    "{asked}: {key}"
+                );
+            }
+            assert_eq!(store.verify(&mut |_| {}, &Quiet).unwrap().damaged, 0, "{asked}");
+        }
+    }
+}
+
+#[test]
+fn a_bundle_goes_where_its_export_began() {
+    if let Ok(address) = std::env::var(ASKED) {
+        let place = &durable_places()[0];
+        let opened = persist::open_with(&address, &place.options).unwrap();
+        let (_writer, store) = opened.negotiate(&place.request()).unwrap();
+        let leave = |_: persist::Progress| {
+            std::env::set_current_dir("../elsewhere").unwrap();
+            std::ops::ControlFlow::Continue(())
+        };
+        store.export(Path::new("bundle"), &leave).unwrap();
+        assert!(std::env::current_dir().unwrap().ends_with("elsewhere"));
+        return;
+    }
+    let place = &durable_places()[0];
+    let [there, elsewhere] = ["there", "elsewhere"].map(|name| place.dir.path().join(name));
+    std::fs::create_dir(&there).unwrap();
+    std::fs::create_dir(&elsewhere).unwrap();
+    for name in ["bundle", "bundle.new"] {
+        std::fs::write(elsewhere.join(name), name).unwrap();
+    }
+    let before = files(&elsewhere);
+    child("a_bundle_goes_where_its_export_began", &there, &format!("{}:home", place.scheme));
+    assert!(files(&elsewhere) == before);
+    assert!(there.join("bundle").is_file() && !there.join("bundle.new").exists());
 }
