@@ -92,14 +92,8 @@ pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
         let context = format!("{LOCK_FILE} is not a file; nothing was touched");
         return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
     }
-    let own_engine = engine_name(stamp.epoch);
     let other = stamp.swap.as_ref().filter(|swap| swap.place == SwapPlace::Here);
-    let other = other.map(|swap| engine_name(swap.epoch)).unwrap_or_default();
-    let is_ours = |entry: &Entry| {
-        let ours = [STAMP_FILE, STAMP_NEW, LOCK_FILE, CAS_DIR, own_engine.as_str(), other.as_str()];
-        ours.iter().any(|name| *entry.name == **name)
-    };
-    let strangers = entries.iter().filter(|entry| !is_ours(entry)).map(|entry| entry.name.clone()).collect();
+    let strangers = strangers(&entries, &[stamp.epoch, other.map_or(stamp.epoch, |swap| swap.epoch)]);
     let found = match stamp.state {
         StampState::Creating => Found::Unfinished(stamp),
         StampState::Ready => Found::Store(stamp),
@@ -107,6 +101,15 @@ pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
         StampState::Moved => return Err(moved(home, &stamp)),
     };
     Ok(Survey { found, strangers })
+}
+
+/// Names in the home of a store, with engines of these epochs, that are not its own.
+pub(crate) fn strangers(entries: &[Entry], epochs: &[u64]) -> Vec<OsString> {
+    let is_ours = |name: &OsString| {
+        [STAMP_FILE, STAMP_NEW, LOCK_FILE, CAS_DIR].iter().any(|ours| *name == **ours)
+            || epoch_of(name).is_some_and(|epoch| epochs.contains(&epoch))
+    };
+    entries.iter().map(|entry| &entry.name).filter(|name| !is_ours(name)).cloned().collect()
 }
 
 /// What the home is into which something is copied: a bundle, or by a swap, which the other side judges.

@@ -1,5 +1,6 @@
 //! Step 1: the stamp names the target, a hold keeps the commits to come, and the target is opened.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{Error, ErrorKind, FormatGrant, Observer, OpenOptions, Result};
@@ -76,10 +77,7 @@ impl Store {
         let guard = Guard::take(&self.0.swapping)?;
         let active = self.0.active();
         let mark = pending(&active)?;
-        let home = match &mark.place {
-            SwapPlace::Home(home) => Some(home.clone()),
-            SwapPlace::Here | SwapPlace::Nowhere => None,
-        };
+        let home = mark.place.as_home().map(Path::to_path_buf);
         let target = SwapTarget { engine: mark.engine.clone(), home, options: target.clone() };
         let plan = preflight::plan(&self.0, &active, &target, options)?;
         if plan.mark(mark.id, SwapState::Copying) != mark {

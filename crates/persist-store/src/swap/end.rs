@@ -9,6 +9,7 @@ use persist_io::{Disk, lock_dir, remove_tree};
 use super::announce::pending;
 use super::mark::{SwapId, SwapMark, SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapReport, SwapStatus, SwapTarget};
+use super::preflight::{self, Plan};
 use super::{Guard, HOLD_NAME, Swap, side};
 use crate::Store;
 use crate::cas::CAS_DIR;
@@ -120,8 +121,8 @@ impl Store {
     /// the same.
     ///
     /// # Errors
-    /// `Invalid` when there is nothing to roll back; as [`finish_swap`](Self::finish_swap) and [`swap`](Self::swap). When
-    /// it stopped half way, [`resume_swap`](Self::resume_swap).
+    /// `Invalid` when there is nothing to roll back; as [`finish_swap`](Self::finish_swap) and [`swap`](Self::swap): what can
+    /// be told beforehand is, and nothing was changed then. When it stopped half way, [`resume_swap`](Self::resume_swap).
     pub fn rollback_swap(
         &self,
         target: &OpenOptions,
@@ -140,19 +141,23 @@ impl Store {
         let guard = Guard::take(&self.0.swapping)?;
         let active = self.0.active();
         let mark = flipped(&active)?;
-        self.0.close_retired()?;
+        let back = SwapTarget {
+            engine: mark.engine.clone(),
+            home: mark.place.as_home().map(Path::to_path_buf),
+            options: target.clone(),
+        };
         let kept = self.holds()?.into_iter().find(|hold| hold.name == HOLD_NAME && !hold.stale);
         if mark.place != SwapPlace::Here || kept.is_none() {
+            preflight::check_back(&self.0, &active, &mark, &back, options)?;
             self.finish()?;
             drop(guard);
-            let home = match mark.place {
-                SwapPlace::Home(home) => Some(home),
-                SwapPlace::Here | SwapPlace::Nowhere => None,
-            };
-            let target = SwapTarget { engine: mark.engine, home, options: target.clone() };
-            return self.swap(&target, options, seen);
+            // The room was looked at with what was there; how soon a disk gives that back is its own affair.
+            let options = SwapOptions { ignore_space: true, ..options.clone() };
+            return self.swap(&back, &options, seen);
         }
-        turn_back(&self.0, &active, &mark)?;
+        let plan = preflight::plan(&self.0, &active, &back, options)?;
+        self.0.close_retired()?;
+        turn_back(&self.0, &active, &mark, &plan)?;
         drop(guard);
         self.resume_swap(target, options, seen)?.run(seen)
     }
@@ -174,17 +179,24 @@ fn flipped(active: &Active) -> Result<SwapMark> {
 }
 
 /// Makes the old source the target of a new swap, with what it holds.
-fn turn_back(core: &Core, active: &Active, mark: &SwapMark) -> Result<()> {
+///
+/// # Errors
+/// `Mismatch` when this build would not make an engine like it; `Io`.
+fn turn_back(core: &Core, active: &Active, mark: &SwapMark, plan: &Plan) -> Result<()> {
     let disk = core.setup.disk.as_ref();
     let (Some(home), Some(stamp)) = (&active.home, active.stamp()) else { return Err(super::gone()) };
-    let epoch = active.epoch.saturating_add(1);
-    let (from, to) = (engine_dir(home, mark.epoch), engine_dir(home, epoch));
+    let swap = SwapMark { state: SwapState::Copying, epoch: plan.epoch, ..mark.clone() };
+    if plan.mark(mark.id, SwapState::Copying) != swap {
+        let context =
+            "this build would not make the engine that is kept; finish the swap, then swap to it anew";
+        return Err(Error::new(ErrorKind::Mismatch, "swap", context));
+    }
+    let (from, to) = (engine_dir(home, mark.epoch), plan.dir());
     // An earlier try may have come so far.
     if disk.list(&from)?.is_some() {
         disk.rename(&from, &to)?;
         disk.sync_dir(home)?;
     }
-    let swap = SwapMark { state: SwapState::Copying, epoch, ..mark.clone() };
     active.replace_stamp(disk, Stamp { swap: Some(swap), ..stamp })
 }
 
@@ -208,17 +220,25 @@ fn clear(core: &Core, active: &Active, place: &SwapPlace, id: SwapId, epoch: u64
 }
 
 fn clear_home(disk: &dyn Disk, home: &Path, id: SwapId, epoch: u64) -> Result<()> {
+    left_of(disk, home, id)?.map_or(Ok(()), |_| clear_left(disk, home, epoch))
+}
+
+/// The stamp of a home that a swap is filling or has left; `None` where there is none.
+///
+/// # Errors
+/// `Mismatch` for a home that is a store, or of something else; `Corrupt`, `Io`.
+pub(super) fn left_of(disk: &dyn Disk, home: &Path, id: SwapId) -> Result<Option<Stamp>> {
     let Some(stamp) = disk.list(home)?.map(|_| Stamp::read(disk, home)).transpose()?.flatten() else {
-        return Ok(());
+        return Ok(None);
     };
     let refuse = |what| Err(Error::new(ErrorKind::Mismatch, "swap", what).with_path(home));
     if !matches!(stamp.state, StampState::Importing | StampState::Moved) {
         return refuse("this home is a store now; nothing was removed");
     }
-    if stamp.swap.is_none_or(|mark| mark.id != id) {
+    if stamp.swap.as_ref().is_none_or(|mark| mark.id != id) {
         return refuse("this home belongs to something else than this swap now; nothing was removed");
     }
-    clear_left(disk, home, epoch)
+    Ok(Some(stamp))
 }
 
 /// Removes an engine, the blobs and, after them, the stamp.

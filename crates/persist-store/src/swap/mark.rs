@@ -98,6 +98,14 @@ impl SwapPlace {
         }
     }
 
+    /// The other home; `None` where there is no other.
+    pub(crate) fn as_home(&self) -> Option<&Path> {
+        match self {
+            Self::Home(home) => Some(home),
+            Self::Here | Self::Nowhere => None,
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Here => "here".to_owned(),

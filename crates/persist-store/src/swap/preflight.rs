@@ -7,11 +7,12 @@ use persist_api::{
     Advice, Caps, Driver, Durability, Engine as _, Error, ErrorKind, Grant, Offer, OpenMode, OpenOptions,
     Probe, Request, Result,
 };
-use persist_io::absolute;
+use persist_io::{absolute, size_of_tree};
 
-use super::mark::{SwapPlace, SwapState};
+use super::end::left_of;
+use super::mark::{SwapMark, SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapTarget};
-use crate::home::{Found, check_clearable, engine_dir, find_driver, lies_inside, survey};
+use crate::home::{Found, check_clearable, engine_dir, find_driver, lies_inside, strangers, survey};
 use crate::opened::grant_new;
 use crate::shared::{Active, Core};
 use crate::stamp::Stamp;
@@ -69,20 +70,63 @@ pub(super) fn check(
         }
     }
     if !options.ignore_space && plan.place != SwapPlace::Nowhere {
-        check_space(core, &plan.home)?;
+        check_space(core, &plan.home, 0)?;
     }
     plan.options.mode = OpenMode::MustCreate;
     Ok(plan)
 }
 
-/// Checks that the target's disk has as much room as the source takes: nobody knows what another engine makes of the same
+/// Checks that a store can go back to the engine of before, while that is still there: what is refused now is kept, and the
+/// same asked when it is gone would come too late.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_back(
+    core: &Core,
+    active: &Active,
+    mark: &SwapMark,
+    target: &SwapTarget,
+    options: &SwapOptions,
+) -> Result<()> {
+    let plan = plan(core, active, target, options)?;
+    if let SwapPlace::Home(home) = &mark.place {
+        check_left(core, active, home, mark)?;
+    }
+    if options.ignore_space {
+        return Ok(());
+    }
+    let freed = size_of_tree(core.setup.disk.as_ref(), &engine_dir(&plan.home, mark.epoch))?;
+    check_space(core, &plan.home, freed)
+}
+
+/// Checks that the home of before is free once what is ours there is gone.
+fn check_left(core: &Core, active: &Active, home: &Path, mark: &SwapMark) -> Result<()> {
+    let disk = core.setup.disk.as_ref();
+    if left_of(disk, home, mark.id)?.is_none() {
+        return check_elsewhere(core, active, home).map(drop);
+    }
+    match strangers(&disk.list(home)?.unwrap_or_default(), &[mark.epoch]).first() {
+        None => Ok(()),
+        Some(stranger) => {
+            let context = format!("{} is not ours; nothing was touched", stranger.display());
+            let error = Error::new(ErrorKind::Mismatch, "swap", context).with_path(home);
+            Err(error.with_advice(Advice::FixPath))
+        }
+    }
+}
+
+/// Checks that the target's disk has as much room as the source takes, when so many bytes that are there will be gone: nobody knows what another engine makes of the same
 /// records, and this is the best guess that costs nothing. A source on memory does not say what it would take.
 ///
 /// # Errors
 /// `Full` naming both; `Io`.
-fn check_space(core: &Core, home: &Path) -> Result<()> {
+fn check_space(core: &Core, home: &Path, freed: u64) -> Result<()> {
     let needed = core.with_running("swap", |_, running| running.engine.stats())?.bytes_on_disk;
-    let Some(there) = core.setup.disk.space(home)?.filter(|there| *there < needed) else { return Ok(()) };
+    let Some(there) = core.setup.disk.space(home)? else { return Ok(()) };
+    let there = there.saturating_add(freed);
+    if there >= needed {
+        return Ok(());
+    }
     let context = format!(
         "the source has {needed} bytes, and where the target goes there is room for {there}; nothing was changed"
     );

@@ -7,7 +7,7 @@ use persist_io::sim::{Code, Crash, CutPoint, Fault, SimDisk, When};
 use persist_store::{StampState, Store, Swap, SwapOptions, SwapState, SwapTarget, Writer};
 
 use super::plain::target;
-use super::stand::{HOME, Stand, all, log, options_of, put, swap_options};
+use super::stand::{HOME, OTHER, Stand, all, elsewhere, log, options_of, put, swap_options};
 use crate::kit::Content;
 
 /// What was committed, and when each state was acknowledged.
@@ -300,13 +300,6 @@ fn swp_05_every_operation_fails() {
             assert!(failed > 20, "{failed}");
         }
     }
-}
-
-const OTHER: &str = "/other";
-
-/// Another home.
-fn elsewhere(to: &str) -> SwapTarget {
-    SwapTarget::at(to, OTHER).options(options_of(to))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Swapping the engine: SWP-1 to SWP-26 of the protocol.
 
+mod back;
 mod crash;
 mod holds;
 mod homes;

@@ -9,12 +9,13 @@ use persist_flatfile::FlatfileDriver;
 use persist_io::Disk;
 use persist_io::sim::SimDisk;
 use persist_memory::MemoryDriver;
-use persist_store::{BeatLog, Opened, Store, SwapOptions, Writer, open_with, volatile_request};
+use persist_store::{BeatLog, Opened, Store, SwapOptions, SwapTarget, Writer, open_with, volatile_request};
 
 use crate::kit::{Content, Drivers, content};
 use crate::toy::Toy;
 
 pub const HOME: &str = "/store";
+pub const OTHER: &str = "/other";
 
 /// A disk and the drivers over it. Memory lives as long as this.
 #[derive(Clone)]
@@ -37,6 +38,11 @@ pub fn plain() -> OpenOptions {
 /// The options that an engine takes.
 pub fn options_of(engine: &str) -> OpenOptions {
     if engine == "flatfile" { options() } else { plain() }
+}
+
+/// An engine in another home.
+pub fn elsewhere(to: &str) -> SwapTarget {
+    SwapTarget::at(to, OTHER).options(options_of(to))
 }
 
 pub fn swap_options() -> SwapOptions {

@@ -1,0 +1,124 @@
+//! Going back to the engine before: what is refused, and what it costs.
+
+use std::sync::Arc;
+
+use persist_api::{Caps, Driver, Durability, ErrorKind, OpenOptions, Quiet};
+use persist_io::Disk;
+use persist_store::{Store, SwapOptions, SwapState, SwapTarget};
+
+use super::plain::target;
+use super::stand::{HOME, Stand, all, delete, elsewhere, options_of, plain, put, request, swap_options};
+use crate::kit::fails;
+use crate::toy::{TOY_CAPS, Toy};
+
+/// Asks for a rollback that is refused: nothing on the disk is another, and the way back is open.
+#[track_caller]
+fn refused(
+    stand: &Stand,
+    store: &Store,
+    to: &OpenOptions,
+    options: &SwapOptions,
+    kind: ErrorKind,
+    words: &[&str],
+) {
+    let (before, status) = (stand.disk.killed(), store.swap_status());
+    fails(store.rollback_swap(to, options, &Quiet), kind, words);
+    assert_eq!(stand.disk.difference(&before), None, "nothing was changed");
+    assert_eq!(store.swap_status(), status);
+    assert_eq!(status.unwrap().state, SwapState::Flipped);
+}
+
+fn knobs(name: &str) -> OpenOptions {
+    OpenOptions { knobs: [(name.to_owned(), "1".to_owned())].into(), ..plain() }
+}
+
+#[test]
+fn swp_21_a_refused_rollback_changes_nothing() {
+    for follow_back in [false, true] {
+        for to in [target("flatfile", "toy"), elsewhere("toy")] {
+            let stand = Stand::new();
+            let (_writer, store) = stand.store("flatfile");
+            let options = SwapOptions { follow_back, ..swap_options() };
+            store.swap(&to, &options, &Quiet).unwrap();
+            put(&store, "later", "1");
+            let expected = all(&store);
+            refused(&stand, &store, &knobs("nonsense"), &options, ErrorKind::Invalid, &["nonsense"]);
+            if to.home.is_some() {
+                let strange = format!("{HOME}/notes.txt");
+                assert!(stand.disk.put(&strange, b"somebody's"));
+                if !follow_back {
+                    let words = ["notes.txt is not ours"];
+                    refused(&stand, &store, &options_of("flatfile"), &options, ErrorKind::Mismatch, &words);
+                }
+                stand.disk.remove_file(strange.as_ref()).unwrap();
+            }
+            store.rollback_swap(&options_of("flatfile"), &options, &Quiet).unwrap();
+            assert_eq!((store.engine_name(), all(&store)), ("flatfile", expected));
+        }
+    }
+}
+
+/// The session has what the engine before lacks, or its driver is not there any more.
+#[test]
+fn swp_21_a_rollback_to_what_cannot_take_the_session() {
+    for follow_back in [false, true] {
+        let disk = Stand::new().disk;
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let mut poor = Toy::new(shared);
+        (poor.caps, poor.scheme) = (TOY_CAPS - Caps::COMPACTION, "poor");
+        let mut stand = Stand::on(disk);
+        stand.drivers.push(Arc::new(poor) as Arc<dyn Driver>);
+        let (writer, store) = stand.store("poor");
+        let options = SwapOptions { follow_back, ..swap_options() };
+        store.swap(&SwapTarget::here("toy"), &options, &Quiet).unwrap();
+        refused(&stand, &store, &plain(), &options, ErrorKind::Refused, &["poor lacks COMPACTION"]);
+        store.close().unwrap();
+        drop((writer, store));
+        let without = Stand::on(stand.disk.killed());
+        let (_writer, store) = without.look(None, HOME).unwrap().negotiate(&request()).unwrap();
+        refused(&without, &store, &plain(), &options, ErrorKind::Unsupported, &["poor"]);
+    }
+}
+
+fn used(stand: &Stand) -> u64 {
+    stand.disk.limit_space(Some(1 << 30));
+    (1 << 30) - stand.disk.space("/".as_ref()).unwrap().unwrap()
+}
+
+/// What the engine before takes is free by then, and no more than that.
+#[test]
+fn swp_21_a_rollback_counts_the_room_of_what_it_removes() {
+    for to in [target("toy", "flatfile"), elsewhere("flatfile")] {
+        let stand = Stand::new();
+        let (_writer, store) = stand.store("toy");
+        let large = "v".repeat(1000);
+        for n in 0..40 {
+            put(&store, &format!("key{n:03}"), &large);
+        }
+        store.swap(&to, &swap_options(), &Quiet).unwrap();
+        for n in 0..40 {
+            store.commit(delete(&format!("key{n:03}")), Durability::Durable).unwrap().wait().unwrap();
+        }
+        for _ in 0..100 {
+            put(&store, "key000", &large);
+        }
+        let expected = all(&store);
+        let needed = store.stats().unwrap().engine.bytes_on_disk;
+        let kept: u64 = stand
+            .disk
+            .files()
+            .iter()
+            .filter(|(path, _)| path.starts_with(format!("{HOME}/engine-1")))
+            .map(|(_, bytes)| bytes)
+            .sum();
+        assert!(kept > 40_000 && needed > 2 * kept, "{kept} of {needed}");
+        let used = used(&stand);
+        stand.disk.limit_space(Some(used + needed - kept - 1));
+        let words = [format!("has {needed} bytes"), format!("room for {}", needed - 1)];
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        refused(&stand, &store, &plain(), &swap_options(), ErrorKind::Full, &words);
+        stand.disk.limit_space(Some(used + needed - kept));
+        store.rollback_swap(&plain(), &swap_options(), &Quiet).unwrap();
+        assert_eq!((store.engine_name(), all(&store)), ("toy", expected));
+    }
+}
