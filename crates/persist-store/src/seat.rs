@@ -1,15 +1,15 @@
 //! Where beats are written: what only the holder of the lane may use.
 
-use persist_api::{Beat, BeatHeader, CommitNo, Durability, Result};
+use persist_api::{Beat, BeatHeader, CommitNo, Durability, Error, Result};
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::feed::{Buffers, Change};
+use crate::feed::{Buffers, Change, Plan};
 use crate::group::Entry;
 use crate::layers::{FORMAT_KEY, format_record, user_key, user_range};
 use crate::log::{BeatLog, Op};
 use crate::merkle::beat_root;
-use crate::shared::{Active, Core};
+use crate::shared::{Active, Core, Terms};
 use crate::writer::Receipt;
 
 /// The one seat of a store. Whoever has it makes the next beat; there is no other way to make one.
@@ -34,6 +34,25 @@ pub(crate) struct Done {
     header: BeatHeader,
     reached: Durability,
     shown_root: Option<[u8; 32]>,
+}
+
+/// Why a beat was not made.
+pub(crate) struct NotMade {
+    pub(crate) error: Error,
+    /// The engine refused an operation of the beat and was never asked to commit it: nothing of it is there.
+    pub(crate) in_staging: bool,
+}
+
+impl From<Error> for NotMade {
+    fn from(error: Error) -> Self {
+        Self { error, in_staging: false }
+    }
+}
+
+impl From<NotMade> for Error {
+    fn from(not_made: NotMade) -> Self {
+        not_made.error
+    }
 }
 
 impl Done {
@@ -65,7 +84,7 @@ impl Seat {
         logs: impl ExactSizeIterator<Item = &'l BeatLog> + Clone,
         changes: &[(u64, &Change)],
         durability: Durability,
-    ) -> Result<Done> {
+    ) -> Result<Done, NotMade> {
         let active = Arc::clone(&self.active);
         let terms = &active.terms;
         let root = terms.codec.merkle.then(|| root_of(logs.clone()));
@@ -77,20 +96,8 @@ impl Seat {
             tracing::debug_span!("persist.beat", beat = header.beat.0, commits = header.commits).entered();
         let engine = active.engine("commit")?;
         let mut beat = engine.begin_beat(header)?;
-        if self.last.beat.0 == 0 || (terms.format_lost && !self.has_own_records) {
-            beat.put_record(FORMAT_KEY, &format_record(&terms.grant.format))?;
-        }
-        if !self.has_own_records
-            && let Some((key, check)) = terms.codec.new_key_check()
-        {
-            beat.put_record(&key, check)?;
-        }
-        for log in logs.clone() {
-            self.apply(log, beat.as_mut())?;
-        }
-        if let Some(plan) = &plan {
-            plan.apply(terms, &header, logs.clone(), beat.as_mut(), &mut self.feed)?;
-        }
+        self.stage(terms, &header, logs.clone(), plan.as_ref(), beat.as_mut())
+            .map_err(|error| NotMade { error, in_staging: true })?;
         let began = core.setup.clock.now();
         let reached = beat.commit_beat()?.reached;
         let sync = (reached == Durability::Durable).then(|| core.setup.clock.now().saturating_sub(began));
@@ -103,6 +110,29 @@ impl Seat {
         active.meters.beat(header.commits, bytes, sync);
         let shown_root = root.filter(|_| terms.grant.session.caps.contains(persist_api::Caps::MERKLE));
         Ok(Done { header, reached, shown_root })
+    }
+
+    /// Puts everything into the engine's beat: our own records where they are due, the commits, and the feed's part.
+    fn stage<'l>(
+        &mut self,
+        terms: &Terms,
+        header: &BeatHeader,
+        logs: impl Iterator<Item = &'l BeatLog> + Clone,
+        plan: Option<&Plan>,
+        beat: &mut dyn Beat,
+    ) -> Result<()> {
+        if self.last.beat.0 == 0 || (terms.format_lost && !self.has_own_records) {
+            beat.put_record(FORMAT_KEY, &format_record(&terms.grant.format))?;
+        }
+        if !self.has_own_records
+            && let Some((key, check)) = terms.codec.new_key_check()
+        {
+            beat.put_record(&key, check)?;
+        }
+        for log in logs.clone() {
+            self.apply(log, beat)?;
+        }
+        plan.map_or(Ok(()), |plan| plan.apply(terms, header, logs, beat, &mut self.feed))
     }
 
     /// Applies one commit to the engine's beat, prefixes put on; the other layers are the engine's.

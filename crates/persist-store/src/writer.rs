@@ -87,7 +87,7 @@ impl Lane<'_> {
         durability: Durability,
     ) -> Result<Done> {
         match self.seat {
-            Some(seat) => seat.write(self.shared, logs, &[], durability),
+            Some(seat) => Ok(seat.write(self.shared, logs, &[], durability)?),
             None => Err(no_beat()),
         }
     }

@@ -11,7 +11,7 @@ use super::entry::{Entry, Failure, Listener};
 use super::queue::{FenceAt, Gate, Next, Queue, WriterAt};
 use super::sync::{Budget, MutexGuard, thread, wait_for};
 use super::wake_all;
-use crate::seat::Seat;
+use crate::seat::{NotMade, Seat};
 use crate::shared::Core;
 
 /// How long a leader that waits for company stays awake: those that were just told are back sooner than a thread that sleeps
@@ -107,7 +107,7 @@ fn by_halves(core: &Core, seat: &mut Seat, group: &[Arc<Entry>], refused: &mut O
     let changes: Vec<_> =
         (0..).zip(group).filter_map(|(index, entry)| Some((index, entry.work.change.as_ref()?))).collect();
     let logs = group.iter().map(|entry| &entry.work.log);
-    let error = match seat.write(core, logs, &changes, durability) {
+    let not_made = match seat.write(core, logs, &changes, durability) {
         Ok(done) => {
             for (index, entry) in (0_u64..).zip(group) {
                 entry.decide(Ok(done.receipt(index)));
@@ -115,9 +115,11 @@ fn by_halves(core: &Core, seat: &mut Seat, group: &[Arc<Entry>], refused: &mut O
             *refused = None;
             return Ok(());
         }
-        Err(error) => error,
+        Err(not_made) => not_made,
     };
-    if !lies_with_a_commit(&error) {
+    let is_theirs = lies_with_a_commit(&not_made);
+    let error = not_made.error;
+    if !is_theirs {
         let cause = refused.take().filter(|_| error.kind() == ErrorKind::Poisoned);
         return Err(cause.unwrap_or(error));
     }
@@ -132,11 +134,16 @@ fn by_halves(core: &Core, seat: &mut Seat, group: &[Arc<Entry>], refused: &mut O
     by_halves(core, seat, right, refused)
 }
 
-/// True for errors that a smaller or another group might not meet. After any other the engine may be poisoned, or the beat
-/// may be there: nothing is tried again.
-fn lies_with_a_commit(error: &Error) -> bool {
-    use ErrorKind::{Full, Invalid, TooLarge, Unsupported};
-    matches!(error.kind(), Full | TooLarge | Invalid | Unsupported)
+/// True for errors that a smaller or another group might not meet: what only one commit can be to blame for, and all that an
+/// operation met, such as a damaged page, before the engine was asked to commit. After any other error the engine may be
+/// poisoned, or the beat may be there: nothing is tried again.
+fn lies_with_a_commit(NotMade { error, in_staging }: &NotMade) -> bool {
+    use ErrorKind::{Closed, Full, Invalid, Poisoned, TooLarge, Unsupported};
+    match error.kind() {
+        Full | TooLarge | Invalid | Unsupported => true,
+        Poisoned | Closed => false,
+        _ => *in_staging,
+    }
 }
 
 /// The same error once more; the cause stays with the first.

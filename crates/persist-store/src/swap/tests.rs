@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use persist_api::{Driver, Durability, ErrorKind, OpenOptions, Quiet, Scan};
+use persist_api::{Driver, Durability, Error, ErrorKind, OpenOptions, Quiet, Scan};
 use persist_memory::MemoryDriver;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner, thread};
@@ -89,7 +89,8 @@ fn swp_12_a_stale_handle_is_fenced_and_writes_nothing() {
             let mut stale = Seat::new(store.0.group.last(), Arc::clone(&old));
             let view = store.view().unwrap();
             swap(&store, "two").unwrap();
-            let error = stale.write(&store.0, [&log(9)].into_iter(), &[], LEVEL).unwrap_err();
+            let error =
+                stale.write(&store.0, [&log(9)].into_iter(), &[], LEVEL).map_err(Error::from).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Closed);
             assert!(error.to_string().contains("fenced"), "{error}");
             assert_eq!(old.engine("stats").map(drop).unwrap_err().kind(), ErrorKind::Closed);

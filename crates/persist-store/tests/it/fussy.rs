@@ -39,6 +39,8 @@ pub enum Fate {
     Poisoned,
     /// Fails with `Full`, and the last of so many also poisons the engine.
     Full(u64),
+    /// Fails with `Corrupt`; the engine is not poisoned.
+    Damaged,
     /// Panics.
     Panics,
 }
@@ -106,6 +108,10 @@ struct Fussy {
 
 /// Keys that begin with this are refused with `Full`.
 pub const REFUSED: &[u8] = b"refused";
+/// Keys that begin with this lie on a page that is damaged.
+pub const DAMAGED: &[u8] = b"damaged";
+/// Keys that begin with this lie where the disk cannot read.
+pub const UNREADABLE: &[u8] = b"unreadable";
 /// Keys that begin with this poison the engine.
 pub const DEADLY: &[u8] = b"deadly";
 
@@ -189,8 +195,15 @@ struct FussyBeat<'e> {
 
 impl Beat for FussyBeat<'_> {
     fn put_record(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        if key.get(1..).is_some_and(|key| key.starts_with(REFUSED)) {
-            return Err(Error::new(ErrorKind::Full, "put_record", "refused"));
+        let fails = [
+            (REFUSED, ErrorKind::Full, "refused"),
+            (DAMAGED, ErrorKind::Corrupt, "the page is damaged"),
+            (UNREADABLE, ErrorKind::Io, "the page cannot be read"),
+        ];
+        for (begin, kind, context) in fails {
+            if key.get(1..).is_some_and(|key| key.starts_with(begin)) {
+                return Err(Error::new(kind, "put_record", context));
+            }
         }
         if key.get(1..).is_some_and(|key| key.starts_with(DEADLY)) {
             self.engine.health.poison();
@@ -226,6 +239,7 @@ impl Beat for FussyBeat<'_> {
                 Err(Error::new(ErrorKind::Full, "commit_beat", "no space is left")
                     .with_path(Path::new("disk")))
             }
+            Fate::Damaged => Err(Error::new(ErrorKind::Corrupt, "commit_beat", "the root is damaged")),
             Fate::Panics => panic!("the engine panics, as told"),
         }
     }

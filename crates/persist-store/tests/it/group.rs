@@ -9,7 +9,7 @@ use persist_api::{Caps, Durability, ErrorKind, KeyRange};
 use persist_io::sim::SimDisk;
 use persist_store::{BeatLog, CommitOptions, Pending, Receipt, Store, default_request};
 
-use crate::fussy::{DEADLY, Fate, REFUSED, fussy};
+use crate::fussy::{DAMAGED, DEADLY, Fate, REFUSED, UNREADABLE, fussy};
 use crate::futures::block_on;
 use crate::kit::{content, fails, memory, only, open, open_memory, place, put, toy};
 use crate::toy::Toy;
@@ -176,6 +176,58 @@ fn every_place_of_a_bad_commit_is_met_by_halves() {
             assert_eq!(keys, (0..count).filter(|n| *n != bad).map(key).collect());
         }
     }
+}
+
+/// Nothing of the beat can be there before the engine is asked to commit it.
+#[test]
+fn a_commit_that_meets_damage_while_it_is_staged_fails_alone() {
+    for (bad, kind) in [(DAMAGED, ErrorKind::Corrupt), (UNREADABLE, ErrorKind::Io)] {
+        let (mut writer, store, mind) = fussy();
+        let before: Vec<_> = (0..3_u8).map(|n| queue(&store, &[n], b"")).collect();
+        let failed = queue(&store, bad, b"");
+        let after: Vec<_> = (3..6_u8).map(|n| queue(&store, &[n], b"")).collect();
+        let commits = before.into_iter().chain(after).map(|pending| pending.wait().unwrap().commit.0);
+        assert_eq!(commits.collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6], "in order and without gaps");
+        fails(failed.wait(), kind, &["the page"]);
+        assert_eq!(mind.attempts(), [7, 3, 4, 2, 1, 1, 2]);
+        fails(writer.commit(&log(&[(bad, b"")]), Durability::Durable), kind, &["the page"]);
+        assert_eq!(writer.commit(&log(&[]), Durability::Durable).unwrap().commit.0, 7);
+        assert_eq!(content(&store.view().unwrap()).len(), 6);
+    }
+}
+
+/// Every one is told why it was not made, and nobody tries for ever.
+#[test]
+fn a_group_that_meets_nothing_but_damage_ends() {
+    let (_writer, store, mind) = fussy();
+    let pending: Vec<_> = (0..5_u8).map(|n| queue(&store, &[DAMAGED, &[n]].concat(), b"")).collect();
+    for pending in pending {
+        fails(pending.wait(), ErrorKind::Corrupt, &["the page is damaged"]);
+    }
+    assert_eq!(mind.attempts(), [5, 2, 1, 1, 3, 1, 2, 1, 1]);
+}
+
+/// Whether the beat is there after a commit that failed, only a reopening can say.
+#[test]
+fn damage_that_the_commit_itself_meets_is_everybodys_and_nothing_is_tried_again() {
+    let (_writer, store, mind) = fussy();
+    let pending: Vec<_> = (0..4_u8).map(|n| queue(&store, &[n], b"")).collect();
+    mind.set_fate(Fate::Damaged);
+    for pending in pending {
+        fails(pending.wait(), ErrorKind::Corrupt, &["the root is damaged"]);
+    }
+    assert_eq!(mind.attempts(), [4]);
+}
+
+#[test]
+fn what_poisons_the_engine_after_damage_was_met_ends_the_halves() {
+    let (_writer, store, mind) = fussy();
+    let keys: [&[u8]; 4] = [b"good", DAMAGED, DEADLY, b"unlucky"];
+    let pending = keys.map(|key| queue(&store, key, b""));
+    let kinds = pending.map(|pending| pending.wait().map_err(|error| error.kind()).map(|it| it.commit.0));
+    let damage = Err(ErrorKind::Corrupt);
+    assert_eq!(kinds, [Ok(1), damage, damage, damage], "the first cause is what they hear");
+    assert_eq!(mind.attempts(), [4, 2, 1, 1, 2]);
 }
 
 #[test]
