@@ -19,7 +19,8 @@ use crate::writer::Receipt;
 /// A commit that is queued. Block on it with [`wait`](Self::wait), or await it: it is a future that needs no runtime.
 /// Dropping it changes nothing about the commit, but nobody will know how it ended.
 ///
-/// While it is only held, its commit goes with the next beat that anybody makes; [`start`](Self::start) lets it go at once.
+/// While it is only held, its commit goes with the next beat that anybody makes, and with none if nobody makes one: wait for it,
+/// await it, ask [`is_done`](Self::is_done), or [`start`](Self::start) it.
 pub struct Pending {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
@@ -52,10 +53,17 @@ impl Pending {
         self.hand_over(Care::Polled, None);
     }
 
-    /// True when the commit is decided: waiting for it takes no time.
+    /// True when the commit is decided: waiting for it takes no time. Asking [starts](Self::start) a commit that was only
+    /// held, so that it is done in the end.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        !self.entry.is_open()
+        if !self.entry.is_open() {
+            return true;
+        }
+        if self.entry.care() == Care::Held {
+            self.start();
+        }
+        false
     }
 
     /// Leaves the commit to the helper.
@@ -108,7 +116,7 @@ impl Drop for Pending {
 
 impl fmt::Debug for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending").field("done", &self.is_done()).finish_non_exhaustive()
+        f.debug_struct("Pending").field("done", &!self.entry.is_open()).finish_non_exhaustive()
     }
 }
 
@@ -154,6 +162,9 @@ impl Store {
     /// Queues a commit. It is checked first, by itself; what waits goes into one beat, each commit atomic by itself and
     /// acknowledged when that beat is as durable as this one asked. May be called from any thread. Blocks only while the
     /// queue is full.
+    ///
+    /// Who only holds what is returned presses nobody: the commit goes with the next beat that anybody makes. It is made
+    /// without one when somebody waits for it, awaits it, asks whether it is done, starts it or drops it.
     ///
     /// ```
     /// # use persist_api::{Durability, OpenOptions};

@@ -163,6 +163,38 @@ fn futures_and_threads_share_beats_and_what_is_dropped_is_committed() {
     });
 }
 
+/// Nobody blocks, polls or drops: whoever asks again and again is told in the end.
+#[test]
+fn who_only_asks_whether_it_is_done_is_told() {
+    explore(|| {
+        let (writer, store) = open(CommitOptions::default());
+        let until_done = |pending: &Pending| {
+            while !pending.is_done() {
+                thread::yield_now();
+            }
+        };
+        let threads: Vec<_> = [1, 2]
+            .map(|key| {
+                let store = store.clone();
+                thread::spawn(move || {
+                    let pending = [queue(&store, key), queue(&store, 10 * key)];
+                    pending.iter().for_each(until_done);
+                    pending.map(|pending| pending.wait().unwrap())
+                })
+            })
+            .into();
+        let waiting = store.clone();
+        let waiting = thread::spawn(move || queue(&waiting, 3).wait().unwrap());
+        let mut receipts: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        receipts.push(waiting.join().unwrap());
+        let again = queue(&store, 4);
+        until_done(&again);
+        receipts.push(again.wait().unwrap());
+        check(&store, &receipts, 6);
+        drop((writer, store));
+    });
+}
+
 #[test]
 fn a_future_that_is_dropped_half_way_is_committed() {
     explore(|| {
