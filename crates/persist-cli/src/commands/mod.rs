@@ -30,6 +30,7 @@ pub(crate) mod migrate;
 pub(crate) mod put;
 pub(crate) mod scan;
 pub(crate) mod stats;
+mod stats_held;
 pub(crate) mod stats_watch;
 pub(crate) mod swap;
 pub(crate) mod tail;

@@ -5,12 +5,15 @@
 //! groups) the holder tells by its metrics (docs/observability.md).
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use persist::{Address, Error, ErrorKind, OpenMode, RealDisk, Stamp};
+use persist::{Address, Error, ErrorKind, OpenMode, RealDisk, Stamp, StampState};
+use persist_io::{LOCK_FILE, absolute};
 use serde::Serialize;
 
+use super::stats_held::is_held;
 use crate::args::Global;
 use crate::fail::Result;
 use crate::out::Out;
@@ -54,11 +57,12 @@ pub(crate) fn run(period: Duration, global: &Global, out: &mut Out) -> Result<()
     let target = Target::of(global)?;
     let options = target.options(OpenMode::MustExist);
     let present: Vec<_> = options.drivers().iter().map(|driver| driver.scheme()).collect();
-    let home = Address::parse(&target.url, &present)?.path.to_path_buf();
+    let home = Address::parse(&target.url, &present)?.path;
+    let home = if home.as_os_str().is_empty() { PathBuf::new() } else { absolute("stats", home)? };
     let begin = Instant::now();
     let mut last: Option<Look> = None;
     loop {
-        let mut look = Look::take(&home, begin.elapsed())?;
+        let mut look = Look::take(&target, &home, begin.elapsed())?;
         look.compare(last.as_ref());
         if out.is_json() {
             out.object(&look)?;
@@ -78,19 +82,11 @@ pub(crate) fn run(period: Duration, global: &Global, out: &mut Out) -> Result<()
 }
 
 impl Look {
-    fn take(home: &Path, at: Duration) -> Result<Self> {
-        let none = || {
-            let context =
-                "there is no store here, or one that keeps nothing on disk; `persist init` creates one";
-            Error::new(ErrorKind::Invalid, "stats", context).with_path(home)
-        };
-        let stamp = Stamp::read(&RealDisk, home)?
-            .ok_or_else(|| super::doctor::stampless("stats", home).unwrap_or_else(none))?;
-        let lock = home.join("lock");
+    fn take(target: &Target, home: &Path, at: Duration) -> Result<Self> {
+        let (stamp, files) = listed(target, home)?;
+        let lock = home.join(LOCK_FILE);
         let held = is_held(&lock);
         let holder = std::fs::read_to_string(&lock).ok().filter(|_| held == Some(true));
-        let mut files = BTreeMap::new();
-        list(home, &home.join(format!("engine-{}", stamp.epoch)), &mut files);
         Ok(Self {
             at: at.as_secs_f64(),
             engine: stamp.engine,
@@ -145,40 +141,59 @@ impl Look {
     }
 }
 
+/// The stamp, and the sizes of the files of the engine that it names.
+fn listed(target: &Target, home: &Path) -> Result<(Stamp, BTreeMap<String, u64>)> {
+    let mut stamp = stamp(target, home)?;
+    loop {
+        let mut files = BTreeMap::new();
+        let Err(error) = list(home, &home.join(format!("engine-{}", stamp.epoch)), &mut files) else {
+            return Ok((stamp, files));
+        };
+        // Another engine may have taken its place meanwhile. Epochs only grow, so that this comes to an end.
+        let newer = self::stamp(target, home)?;
+        if newer.epoch == stamp.epoch {
+            return Err(error.into());
+        }
+        stamp = newer;
+    }
+}
+
+/// The stamp of a store. What is none is refused as opening it does: it may have moved to another home, also while it is watched.
+fn stamp(target: &Target, home: &Path) -> Result<Stamp> {
+    let none = || {
+        let context = "there is no store here, or one that keeps nothing on disk; `persist init` creates one";
+        Error::new(ErrorKind::Invalid, "stats", context).with_path(home)
+    };
+    let stamp = Stamp::read(&RealDisk, home)?
+        .ok_or_else(|| super::doctor::stampless("stats", home).unwrap_or_else(none))?;
+    if stamp.state == StampState::Ready {
+        return Ok(stamp);
+    }
+    let opened = persist::open_with(&target.url, &target.options(OpenMode::MustExist))?;
+    Ok(opened.describe().stamp.ok_or_else(none)?)
+}
+
 /// The sizes of the files below `dir`, by their path from `home`. What goes away meanwhile is left out.
-fn list(home: &Path, dir: &Path, files: &mut BTreeMap<String, u64>) {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    for entry in entries {
+///
+/// # Errors
+/// `Io`.
+fn list(home: &Path, dir: &Path, files: &mut BTreeMap<String, u64>) -> Result<(), Error> {
+    let fail = |error| Error::io("stats", dir, error);
+    for entry in std::fs::read_dir(dir).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
         let path: PathBuf = entry.path();
         match entry.metadata() {
-            Ok(meta) if meta.is_dir() => list(home, &path, files),
+            Ok(meta) if meta.is_dir() => match list(home, &path, files) {
+                Err(_) if !path.exists() => {}
+                listed => listed?,
+            },
             Ok(meta) => {
                 let name = path.strip_prefix(home).unwrap_or(&path).display().to_string();
                 files.insert(name, meta.len());
             }
-            Err(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("stats", &path, error)),
         }
     }
-}
-
-/// Whether somebody has locked the file, without trying to: the kernel keeps a list.
-#[cfg(target_os = "linux")]
-fn is_held(lock: &Path) -> Option<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let inode = match std::fs::metadata(lock) {
-        Ok(meta) => format!(":{}", meta.ino()),
-        Err(_) => return Some(false),
-    };
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    let ours = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        words.contains(&"FLOCK")
-            && words.iter().any(|word| word.matches(':').count() == 2 && word.ends_with(&inode))
-    };
-    Some(locks.lines().any(ours))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_held(_: &Path) -> Option<bool> {
-    None
+    Ok(())
 }
