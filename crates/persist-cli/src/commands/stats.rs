@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use persist::{LayerGrant, Store};
+use persist::{Error, ErrorKind, HoldStat, LayerGrant, Store};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -44,9 +44,30 @@ struct StatsJson {
     durability: &'static str,
     limits: BTreeMap<&'static str, Option<u64>>,
     engine_stats: BTreeMap<&'static str, u64>,
+    /// `None` where their table cannot be read.
+    holds: Option<Vec<HoldJson>>,
     digest: Option<String>,
     digest_records: Option<u64>,
     digest_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct HoldJson {
+    name: String,
+    position: String,
+    commits: u64,
+    bytes: u64,
+    commits_max: u64,
+    bytes_max: u64,
+    stale: bool,
+}
+
+impl From<HoldStat> for HoldJson {
+    fn from(stat: HoldStat) -> Self {
+        let HoldStat { name, position, commits, bytes, options, stale } = stat;
+        let (commits_max, bytes_max) = (options.commits_max, options.bytes_max);
+        Self { name, position: position.to_string(), commits, bytes, commits_max, bytes_max, stale }
+    }
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
@@ -87,10 +108,20 @@ fn figures(args: &Args, store: &Store, watch: &Watch) -> Result<StatsJson> {
             .map(|(name, limit)| (name, (limit != u64::MAX).then_some(limit)))
             .collect(),
         engine_stats: stats.engine.engine.iter().copied().collect(),
+        holds: holds(store)?,
         digest: digest.map(|digest| digest.to_string()),
         digest_records: digest.map(|digest| digest.records),
         digest_bytes: digest.map(|digest| digest.bytes),
     })
+}
+
+/// Who keeps commits. A table that cannot be read hides none of the other figures.
+fn holds(store: &Store) -> Result<Option<Vec<HoldJson>>, Error> {
+    match store.holds() {
+        Ok(holds) => Ok(Some(holds.into_iter().map(HoldJson::from).collect())),
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Refused) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn print(stats: &StatsJson, out: &mut Out) -> Result<()> {
@@ -119,6 +150,7 @@ fn print(stats: &StatsJson, out: &mut Out) -> Result<()> {
     for (name, figure) in &stats.engine_stats {
         out.field(name, figure)?;
     }
+    print_holds(stats.holds.as_deref(), out)?;
     if let Some(digest) = &stats.digest {
         out.field("digest", digest)?;
         let records = stats.digest_records.unwrap_or_default();
@@ -128,4 +160,16 @@ fn print(stats: &StatsJson, out: &mut Out) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+fn print_holds(holds: Option<&[HoldJson]>, out: &mut Out) -> Result<()> {
+    match holds {
+        None => out.field("holds", "unknown: their table cannot be read, see `persist verify`"),
+        Some([]) => out.field("holds", "none"),
+        Some(holds) => holds.iter().try_for_each(|hold| {
+            let HoldJson { name, position, commits, .. } = hold;
+            let kept = if hold.stale { "stale, keeps nothing".to_owned() } else { size(hold.bytes) };
+            out.field("hold", format_args!("{name} at commit {position}, {commits} behind: {kept}"))
+        }),
+    }
 }

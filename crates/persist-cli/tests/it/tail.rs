@@ -45,6 +45,41 @@ fn commits_are_printed_from_the_first_hold_on_and_once() {
 }
 
 #[test]
+fn a_hold_that_is_not_there_is_not_given_up_and_stats_names_those_that_are() {
+    let holds = |place: &Place| place.run(&["stats", "--json"]).ok().objects()[0]["holds"].clone();
+    for engine in ["flatfile", "sqlite", "lmdb"] {
+        let place = Place::with(engine);
+        place.run(&["put", "before", "x"]).ok();
+        assert_eq!(holds(&place), json!([]));
+        assert!(place.run(&["stats"]).ok().text().contains("holds             none\n"));
+        place
+            .run(&["tail", "--hold", "mirror", "--release"])
+            .fails(1, "no hold mirror to give up (there is none)");
+        place.run(&["tail", "--hold", "mirror"]).ok();
+        place.run(&["tail", "--hold", "other"]).ok();
+        let before = place.state();
+        place
+            .run(&["tail", "--hold", "miror", "--release"])
+            .fails(1, "no hold miror to give up; did you mean mirror? (there are: mirror, other)");
+        assert_eq!(place.state(), before, "nothing is made");
+        let all = holds(&place);
+        let mirror = json!({"name": "mirror", "position": "2", "commits": 1, "bytes": all[0]["bytes"],
+            "commits_max": 1 << 20, "bytes_max": 256 << 20, "stale": false});
+        assert_eq!(all[0], mirror);
+        assert!(all[0]["bytes"].as_u64().unwrap() > 0, "the commit that made the other");
+        assert_eq!(
+            (&all[1]["name"], &all[1]["position"], &all[1]["bytes"]),
+            (&json!("other"), &json!("3"), &json!(0))
+        );
+        assert!(
+            place.run(&["stats"]).ok().text().contains("hold              mirror at commit 2, 1 behind: ")
+        );
+        place.run(&["tail", "--hold", "mirror", "--release"]).ok();
+        assert_eq!(holds(&place)[0]["name"], "other");
+    }
+}
+
+#[test]
 fn json_has_every_operation() {
     let place = Place::with("sqlite");
     place.run(&["tail", "--hold", "mirror"]).ok();

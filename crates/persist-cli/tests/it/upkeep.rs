@@ -35,7 +35,7 @@ fn a_store_is_created_once_and_described() {
     let stats = place.run(&["stats", "--json"]).ok();
     let stats = stats.object(
         "engine home store_id epoch origin_id beat commit beat_root records bytes_on_disk caps emulated layers \
-         durability limits engine_stats digest digest_records digest_bytes",
+         durability limits engine_stats holds digest digest_records digest_bytes",
     );
     assert_eq!((&stats["store_id"], &stats["beat"]), (&made["store_id"], &json!("0")));
     assert!(stats["digest"].is_null());

@@ -124,6 +124,9 @@ impl<'a> Reader<'a> {
             }
             return Err(left_behind(name, self.args.release).into());
         }
+        if self.args.release && stat.is_none() {
+            return Err(no_such_hold(name, store)?.into());
+        }
         let hold = store.hold(name, stat.map_or_else(HoldOptions::default, |stat| stat.options))?;
         Ok(hold.position()?.max(self.known(store)?.unwrap_or_default()))
     }
@@ -141,6 +144,20 @@ impl<'a> Reader<'a> {
         self.after = Some(start);
         Ok(start)
     }
+}
+
+/// To give up what is not there is a slip of the pen: what was meant goes on keeping every commit.
+fn no_such_hold(name: &str, store: &Store) -> Result<Error, Error> {
+    let names: Vec<_> = store.holds()?.into_iter().map(|hold| hold.name).collect();
+    let near = persist_api::nearest(name, names.iter().map(String::as_str));
+    let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let there = if names.is_empty() {
+        "there is none".to_owned()
+    } else {
+        format!("there are: {}", names.join(", "))
+    };
+    let context = format!("there is no hold {name} to give up{near} ({there})");
+    Ok(Error::new(ErrorKind::Invalid, "tail", context))
 }
 
 fn nobody_holds() -> Error {
