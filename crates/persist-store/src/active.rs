@@ -16,6 +16,7 @@ use crate::layers::{Codec, FORMAT_KEY, Layered, format_record};
 use crate::log::{BeatLog, Op, check_op};
 use crate::log_code::op_bytes;
 use crate::observe::Meters;
+use crate::views::ViewStats;
 
 /// The engine, and the right to its home. The lock goes last.
 pub(crate) struct Running {
@@ -218,6 +219,15 @@ impl Active {
     /// As [`running`](Self::running).
     pub(crate) fn engine(&self, op: &'static str) -> Result<MappedRwLockReadGuard<'_, dyn Engine>> {
         Ok(MappedRwLockReadGuard::map(self.running(op)?, |running| &*running.engine as &dyn Engine))
+    }
+
+    /// Tells the gauges how it is; those of an engine that a swap has left stay at nothing.
+    pub(crate) fn tell_figures(&self, views: &ViewStats, disk_bytes: u64) {
+        self.meters.figures(views, disk_bytes);
+        // Looked at afterwards, so that who comes late does not leave its figures there for good.
+        if self.is_retired() {
+            self.meters.left();
+        }
     }
 
     /// True when another engine has taken its place.

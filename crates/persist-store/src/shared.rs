@@ -121,12 +121,12 @@ impl Core {
         }
     }
 
-    /// A view for a swap, whatever was granted to the session.
+    /// A view for a swap, whatever was granted to the session. It counts among the store's views.
     ///
     /// # Errors
     /// `Busy` beyond `limits.views_max`; `Closed`.
     pub(crate) fn pinned(&self, op: &'static str) -> Result<Pinned> {
-        self.with_running(op, |_, running| Ok(Pinned::new(running.engine.view()?)))
+        self.with_running(op, |_, running| Ok(Pinned::counted(running.engine.view()?, &self.views)))
     }
 
     /// The same, and a power cut takes nothing of what it shows: a target must know no commit that its source may lose.
@@ -140,7 +140,7 @@ impl Core {
             if can_sync && view.header().durability != Durability::Durable {
                 running.engine.sync()?;
             }
-            Ok(Pinned::new(view))
+            Ok(Pinned::counted(view, &self.views))
         })
     }
 

@@ -28,7 +28,8 @@ pub struct StoreStats {
     pub committed_bytes: u64,
     /// Backups and compactions that are at work.
     pub long_verbs: u64,
-    /// The views of the store's handles. The engine's own count has those of running verbs too.
+    /// The views of the store's handles, and those of exports, imports and swaps that are at work. The engine's own count has
+    /// those of every running verb.
     pub views: ViewStats,
     /// The engine's figures. `records` counts users' records only, where the engine knows.
     pub engine: Stats,
@@ -153,7 +154,7 @@ impl Store {
     /// `Closed`, `Io`.
     pub fn stats(&self) -> Result<StoreStats> {
         let stats = told(self.figures())?;
-        self.0.active().meters.figures(&stats.views, stats.engine.bytes_on_disk);
+        self.0.active().tell_figures(&stats.views, stats.engine.bytes_on_disk);
         Ok(stats)
     }
 

@@ -117,6 +117,12 @@ impl Meters {
             gauge(&self.disk_bytes, disk_bytes as f64);
         });
     }
+
+    /// The store has left this engine: what [`figures`](Self::figures) has told of it goes to nothing. Views that are still open
+    /// on it count with the store's, under the engine that the store runs on.
+    pub(crate) fn left(&self) {
+        self.figures(&ViewStats::default(), 0);
+    }
 }
 
 fn count(recorder: &dyn Recorder, key: &Key, by: u64) {

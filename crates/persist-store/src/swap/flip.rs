@@ -49,6 +49,7 @@ impl Swap {
             Ok(old) => {
                 old.meters.swap.lag(0);
                 old.meters.swap.step(SwapStep::None);
+                old.meters.left();
                 self.flipped = true;
                 self.hold = None;
                 self.guard = None;

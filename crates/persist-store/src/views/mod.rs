@@ -43,7 +43,7 @@ impl Default for ViewOptions {
 /// The views of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ViewStats {
-    /// Handles that are open and were not recalled.
+    /// Those that are open and were not recalled.
     pub open: u64,
     /// The beat of the oldest of them, by the time of its opening.
     pub oldest_beat: Option<BeatNo>,
@@ -103,23 +103,30 @@ impl Views {
     /// Enters a view that was just opened; `age_max` is its limit.
     pub(crate) fn enter(self: &Arc<Self>, engaged: Engaged, age_max: Option<Duration>) -> (Hold, Ticket) {
         let beat = engaged.view.header().beat;
-        let since = self.clock.now();
-        let mut state = self.state.lock();
-        let (hold, limit) = match age_max {
-            None => (Hold::own(engaged), None),
-            Some(age_max) => {
-                let slot = Arc::new(Slot::new(engaged, beat, age_max));
-                let due = nanoseconds(since.saturating_add(age_max));
-                (Hold::lent(Arc::clone(&slot), Arc::clone(&self.pins)), Some((due, slot)))
-            }
+        let Some(age_max) = age_max else {
+            return (Hold::own(engaged), self.count(beat));
         };
+        let since = self.clock.now();
+        let slot = Arc::new(Slot::new(engaged, beat, age_max));
+        let due = nanoseconds(since.saturating_add(age_max));
+        let hold = Hold::lent(Arc::clone(&slot), Arc::clone(&self.pins));
+        (hold, self.note(Entry { beat, since, limit: Some((due, slot)) }))
+    }
+
+    /// Counts a view without a limit that was just opened at this beat.
+    pub(crate) fn count(self: &Arc<Self>, beat: BeatNo) -> Ticket {
+        self.note(Entry { beat, since: self.clock.now(), limit: None })
+    }
+
+    fn note(self: &Arc<Self>, entry: Entry) -> Ticket {
+        let mut state = self.state.lock();
         let id = state.next;
         state.next = id.wrapping_add(1);
-        if let Some((due, _)) = &limit {
+        if let Some((due, _)) = &entry.limit {
             self.due.fetch_min(*due, Ordering::AcqRel);
         }
-        state.open.insert(id, Entry { beat, since, limit });
-        (hold, Ticket { views: Arc::clone(self), id })
+        state.open.insert(id, entry);
+        Ticket { views: Arc::clone(self), id }
     }
 
     /// Recalls every view that is past its limit; answers how many. Reads the clock only while a view with a limit is open.

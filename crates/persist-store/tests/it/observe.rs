@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use metrics::{
     SharedString, Unit,
 };
 use parking_lot::Mutex;
-use persist_api::{CommitNo, CompactScope, Durability, ErrorKind, Quiet};
+use persist_api::{CommitNo, CompactScope, Driver, Durability, ErrorKind, Observer, Progress, Quiet};
+use persist_flatfile::FlatfileDriver;
 use persist_store::{
     BeatLog, BundleLimits, HoldOptions, METRICS, SPANS, Store, SwapOptions, SwapTarget, Transacted,
     ViewOptions, Writer, default_request,
@@ -100,6 +102,15 @@ impl Ledger {
         let values = self.values.lock();
         let of = values.iter().filter(|((_, key), _)| key.name() == name);
         of.flat_map(|(_, values)| values).map(|value| value.to_bits()).collect()
+    }
+
+    /// What a gauge of an engine was told last.
+    #[allow(clippy::cast_sign_loss, reason = "counts, sizes and ages")]
+    fn gauge(&self, name: &str, engine: &str) -> Option<u64> {
+        let of = |key: &Key| key.name() == name && key.labels().any(|label| label.value() == engine);
+        let values = self.values.lock();
+        let mut found = values.iter().filter(|((_, key), _)| of(key)).filter_map(|(_, values)| values.last());
+        found.next().map(|value| *value as u64)
     }
 
     /// The sum of what a metric was told, over all labels that fit.
@@ -224,6 +235,67 @@ fn documented_declared_and_emitted_metrics_agree() {
     assert!((ledger.sum("persist_views_recalled_total", None) - 1.0).abs() < 0.1);
     assert!((ledger.sum("persist_errors_total", None) - 1.0).abs() < 0.1);
     assert!((ledger.sum("persist_errors_total", Some(("kind", "stale"))) - 1.0).abs() < 0.1);
+}
+
+/// Asks for figures at every step of a verb, and remembers how many views were open in each phase.
+struct Curious<'s>(&'s Store, Mutex<BTreeMap<&'static str, BTreeSet<u64>>>);
+
+impl Observer for Curious<'_> {
+    fn progress(&self, progress: Progress) -> ControlFlow<()> {
+        let open = self.0.stats().unwrap().views.open;
+        self.1.lock().entry(progress.phase).or_default().insert(open);
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn gauges_follow_the_store_from_engine_to_engine() {
+    let here = place();
+    let flatfile: Arc<dyn Driver> = Arc::new(FlatfileDriver::new(Arc::new(persist_io::RealDisk)));
+    let all: Vec<_> = drivers(&[toy()]).into_iter().chain([flatfile]).collect();
+    let ledger = Ledger::default();
+    metrics::with_local_recorder(&ledger, || {
+        let opened = look_at(&all, &here.home, Some("flatfile"), &options()).unwrap();
+        let clock = Arc::new(HandClock::default());
+        let (mut writer, store) = opened.with_clock(clock.clone()).negotiate(&default_request()).unwrap();
+        store.set_view_options(ViewOptions { age_max: Some(Duration::from_secs(60)) });
+        put(&mut writer, &[(b"a", b"1")]);
+        let overdue = store.view().unwrap();
+        let value = overdue.get(b"a").unwrap();
+        clock.forward(Duration::from_secs(60));
+        let open = store.view().unwrap();
+        clock.forward(Duration::from_secs(7));
+        store.stats().unwrap();
+        let gauges = |engine| {
+            [
+                ledger.gauge("persist_views_open", engine),
+                ledger.gauge("persist_oldest_view_seconds", engine),
+                ledger.gauge("persist_views_overdue", engine),
+                ledger.gauge("persist_disk_bytes", engine).map(|bytes| bytes.min(1)),
+            ]
+        };
+        assert_eq!(gauges("flatfile"), [Some(1), Some(7), Some(1), Some(1)]);
+
+        let seen = Curious(&store, Mutex::default());
+        let mut swap = store.begin_swap(&SwapTarget::here("toy"), &SwapOptions::default(), &Quiet).unwrap();
+        swap.copy(&seen).unwrap();
+        swap.verify(&seen).unwrap();
+        let counted = seen.1.into_inner();
+        assert_eq!(
+            counted["digest of the source"],
+            BTreeSet::from([2]),
+            "the swap's own is one: {counted:?}"
+        );
+        assert_eq!(store.stats().unwrap().views.open, 1, "it has given its own back");
+        swap.flip(&Quiet).unwrap();
+        assert_eq!(gauges("flatfile"), [Some(0); 4], "nobody will tell of it any more");
+        store.stats().unwrap();
+        assert_eq!(gauges("toy"), [Some(1), Some(7), Some(1), Some(0)], "they are open as before");
+        drop((value, open));
+        store.stats().unwrap();
+        assert_eq!(gauges("toy"), [Some(0); 4]);
+        assert_eq!(gauges("flatfile"), [Some(0); 4]);
+    });
 }
 
 #[test]
