@@ -17,15 +17,18 @@ pub(crate) fn kind_of(code: i32) -> ErrorKind {
     match code & 0xff {
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => ErrorKind::Busy,
         ffi::SQLITE_FULL => ErrorKind::Full,
-        ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB | ffi::SQLITE_FORMAT => ErrorKind::Corrupt,
+        // ERROR is what a text gives that SQLite cannot compile. All texts are constants of ours, so what is wrong is the
+        // schema in the file.
+        ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB | ffi::SQLITE_FORMAT | ffi::SQLITE_ERROR => {
+            ErrorKind::Corrupt
+        }
         ffi::SQLITE_TOOBIG => ErrorKind::TooLarge,
         ffi::SQLITE_INTERRUPT => ErrorKind::Cancelled,
         ffi::SQLITE_MISUSE
         | ffi::SQLITE_RANGE
         | ffi::SQLITE_MISMATCH
         | ffi::SQLITE_CONSTRAINT
-        | ffi::SQLITE_AUTH
-        | ffi::SQLITE_ERROR => ErrorKind::Invalid,
+        | ffi::SQLITE_AUTH => ErrorKind::Invalid,
         // The medium, the operating system, or memory: IOERR and its many reasons, CANTOPEN, READONLY, PERM, PROTOCOL
         // (shared memory locks), NOMEM, NOLFS; SCHEMA, ABORT and INTERNAL, where reopening is the remedy too.
         _ => ErrorKind::Io,
@@ -51,7 +54,10 @@ fn is_fatal(code: i32) -> bool {
 /// SQLite's own code of an error, where it has one.
 fn code_of(error: &rusqlite::Error) -> Option<i32> {
     match error {
-        rusqlite::Error::SqliteFailure(error, _) => Some(error.extended_code),
+        // The second is the first with the place in the text.
+        rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. } => {
+            Some(error.extended_code)
+        }
         _ => None,
     }
 }

@@ -2,9 +2,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "damages files")]
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
-use persist_api::{Durability, ErrorKind, OpenOptions, Scan};
+use persist_api::{Durability, Error, ErrorKind, KeyRange, OpenMode, OpenOptions, Scan};
 
 use crate::kit::{Place, close, commit, open, options, put, rows, verify};
 
@@ -52,6 +55,52 @@ fn any_damaged_page_gives_typed_errors_or_findings() {
     }
     // Some pages are overflow pages: plain bytes of a value, which SQLite cannot check.
     assert!(noticed > 5, "{noticed} of {pages} pages");
+}
+
+/// What a caller meets who uses every verb once.
+fn use_all(home: &Path) -> Result<(), Error> {
+    let engine = open(home, &OpenOptions { mode: OpenMode::MustExist, ..OpenOptions::default() })?;
+    let view = engine.view()?;
+    view.get_record(b"short")?;
+    view.get_record(b"long")?;
+    view.scan(Scan::all(), &mut |_, _| ControlFlow::Continue(()))?;
+    let header = view.header().next(1, Durability::Buffered, None)?;
+    drop(view);
+    let mut beat = engine.begin_beat(header)?;
+    beat.put_record(b"short", &[1; 10])?;
+    beat.put_record(b"long", &[2; 3000])?;
+    beat.delete_record(b"other")?;
+    beat.delete_range(KeyRange::prefix(b"r"))?;
+    beat.commit_beat()?;
+    engine.checkpoint().map(drop)
+}
+
+#[test]
+fn a_flipped_bit_in_the_schema_is_damage_and_not_a_wrong_call() {
+    let place = Place::new();
+    let engine = place.open();
+    for (key, len) in [("short", 10), ("long", 3000), ("other", 10), ("range", 3000)] {
+        put(engine.as_ref(), key.as_bytes(), &vec![7; len]);
+    }
+    close(engine);
+    let path = place.home().join("data.db");
+    let whole = std::fs::read(&path).unwrap();
+    // The header, and the schema, which fills the first page from its end.
+    let schema = whole[..4096].windows(9).position(|bytes| bytes == b"tablebeat").unwrap();
+    let mut kinds = BTreeMap::<&str, u32>::new();
+    for at in (0..100).chain(schema - 10..4096) {
+        for file in ["data.db-wal", "data.db-shm"] {
+            let _ = std::fs::remove_file(place.home().join(file));
+        }
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at * 3 % 8);
+        std::fs::write(&path, &bytes).unwrap();
+        if let Err(error) = use_all(&place.home()) {
+            assert_ne!(error.kind(), ErrorKind::Invalid, "byte {at}: {error}");
+            *kinds.entry(error.kind().name()).or_default() += 1;
+        }
+    }
+    assert!(kinds["corrupt"] > 100, "{kinds:?}");
 }
 
 #[test]
