@@ -326,6 +326,28 @@ fn records_of_another_store_under_the_same_key_are_refused() {
     fails(store.view().unwrap().get(b"first"), ErrorKind::Corrupt, &["\"first\"", "tag"]);
 }
 
+/// Copies of a store, with their own ids, are one store for the seal: as a record's earlier state, what one of them wrote under
+/// the same key is not noticed in another (`docs/layers.md`).
+#[test]
+fn records_of_a_copy_pass_in_the_original_under_their_key_and_no_other() {
+    let place = with_one();
+    let copy = place.home.with_extension("copy");
+    let (writer, store) = open(&place.home, &[(1, 1)]).unwrap();
+    store.backup(&copy, &Quiet).unwrap();
+    let id = store.stamp().unwrap().store;
+    drop((writer, store));
+    let (mut writer, store) = open(&copy, &[(1, 1)]).unwrap();
+    assert_ne!(store.stamp().unwrap().store, id, "else this shows nothing");
+    put(&mut writer, &[(b"first", b"of the copy")]);
+    drop((writer, store));
+    let foreign = raw_value(&toy(), &copy, b"\x01first");
+    change_raw(&toy(), &place.home, &[(b"\x01first", &foreign), (b"\x01second", &foreign)]);
+    let (_writer, store) = open(&place.home, &[(1, 1)]).unwrap();
+    let view = store.view().unwrap();
+    assert_eq!(view.get(b"first").unwrap().as_deref(), Some(b"of the copy".as_slice()));
+    fails(view.get(b"second"), ErrorKind::Corrupt, &["\"second\"", "tag"]);
+}
+
 #[test]
 fn what_layers_cannot_keep_is_not_granted() {
     let open = |request: &Request| {
