@@ -15,6 +15,7 @@ use crate::home::Home;
 use crate::log::{HeadKeeper, Log, Recovered};
 use crate::lost::Lost;
 use crate::memtable::{Buffers, Memtable};
+use crate::names::Kind;
 use crate::options::{Settings, Upkeep};
 use crate::payload::{PayloadWriter, Payloads};
 use crate::runs::{Runs, find_runs};
@@ -87,9 +88,9 @@ pub(crate) fn recover(
     let there = |named: &NamedRun| live.iter().any(|run| run.head().span.covers(&named.span));
     let named = found.head.iter().flat_map(|head| &head.runs).filter(|run| !there(run)).copied();
     // Of one that cannot be read nothing is known but where it must have begun.
-    let unreadable =
-        unreadable.map(|number| NamedRun { number, span: FrameSpan::new(after, after.saturating_add(1)) });
-    let missing: Vec<NamedRun> = named.chain(unreadable).collect();
+    let beginning = FrameSpan::new(after, after.saturating_add(1));
+    let unknown = unreadable.map(|number| NamedRun { number, span: beginning });
+    let missing: Vec<NamedRun> = named.chain(unknown).collect();
     let beat = tail.header.beat;
     let from = ReplayFrom { head: found.head.as_ref(), store: None, after, beat, missing: &missing };
     let ended = replay(&**disk, dir, from, seen, &mut |item| {
@@ -101,10 +102,11 @@ pub(crate) fn recover(
     }
     tail.end();
     // Before the first frame or value is written there is a head that verifies.
-    let known_lost = tail.recovered.damaged_spans > 0 || found.head.is_none();
+    let known_lost = tail.recovered.damaged_spans > 0 || unreadable.is_some() || found.head.is_none();
     if live.is_empty() && tail.recovered.frames == 0 && known_lost {
         let what = "there are files of a store, but not one beat can be read; `persist doctor` says more";
-        return Err(Error::new(ErrorKind::Corrupt, "open", what).with_path(dir));
+        let path = unreadable.map_or_else(|| dir.to_path_buf(), |number| dir.join(Kind::Run.name(number)));
+        return Err(Error::new(ErrorKind::Corrupt, "open", what).with_path(path));
     }
     clear_up(&**disk, dir, &ended, settings.keep_feed)?;
     let payload_end = match (&ended.newest, &found.head) {

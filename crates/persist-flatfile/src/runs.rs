@@ -29,17 +29,11 @@ pub(crate) struct Runs {
     pub(crate) unreadable: Option<u32>,
 }
 
-/// A run that does not open.
-struct Broken {
-    number: u32,
-    error: Error,
-}
-
 /// Opens the runs of a store, makes those anew whose index or ends are damaged, removes those that others supersede and what
 /// was never finished. Frames that should be in a run and are in none are marked as lost, in a run of their own.
 ///
 /// # Errors
-/// `Corrupt` when no run that should be there can be read, `Mismatch`, `Cancelled`, `Io`, `Full`.
+/// `Corrupt` when runs contradict each other, `Mismatch`, `Cancelled`, `Io`, `Full`.
 pub(crate) fn find_runs(
     disk: &dyn Disk,
     dir: &Path,
@@ -64,7 +58,7 @@ pub(crate) fn find_runs(
     for number in numbers {
         match Run::open(disk, dir, number) {
             Ok(run) => found.live.push(run),
-            Err(error) if error.kind() == ErrorKind::Corrupt => broken.push(Broken { number, error }),
+            Err(error) if error.kind() == ErrorKind::Corrupt => broken.push(number),
             Err(error) => return Err(error),
         }
     }
@@ -199,12 +193,12 @@ impl Runs {
         &mut self,
         disk: &dyn Disk,
         dir: &Path,
-        broken: Vec<Broken>,
+        broken: Vec<u32>,
         seen: &dyn Observer,
         has_head: bool,
     ) -> Result<()> {
-        let (mut first, mut unreadable) = (None, None);
-        for Broken { number, error } in broken {
+        let mut unreadable = None;
+        for number in broken {
             let to = self.take_number()?;
             match rebuild(disk, dir, (number, to), OnLoss::Mark, seen) {
                 Ok(_) => {
@@ -212,7 +206,6 @@ impl Runs {
                     self.live.push(Run::open(disk, dir, to)?);
                 }
                 Err(failed) if failed.kind() == ErrorKind::Corrupt => {
-                    first.get_or_insert(error);
                     unreadable = unreadable.max(Some(number));
                     continue;
                 }
@@ -226,11 +219,7 @@ impl Runs {
         if self.unreadable.is_some() && !has_head {
             self.lost += 1;
         }
-        // Where nothing else is there, what cannot be read was all.
-        match first {
-            Some(error) if self.live.is_empty() => Err(error),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// Leaves out, and removes, runs that are not live; the rest is put in order, oldest first.

@@ -234,14 +234,38 @@ fn cps_s5_a_damaged_checkpoint_does_not_block_the_rest() {
     for cut in [0, 16, len / 2, len - 1] {
         let disk = whole.killed();
         assert!(disk.cut_file(&run, cut));
-        let Ok(engine) = open_at(disk, HOME) else { continue };
+        let engine = open(&disk);
         assert_eq!(get(&*engine, "b").as_deref(), Some("2"), "cut to {cut}");
         let view = engine.view().unwrap();
         let old = view.get_record(b"a");
         match old {
             Ok(value) => assert_eq!(value.as_deref(), Some(b"1".as_slice()), "cut to {cut}"),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt);
+                assert!(error.to_string().contains("branch.ckp.00000001"), "cut to {cut}: {error}");
+            }
         }
+    }
+}
+
+/// Where nothing else is there, it was all.
+#[test]
+fn a_run_that_cannot_be_read_and_nothing_behind_it_is_refused() {
+    let disk = SimDisk::new(1);
+    let engine = open(&disk);
+    put(&*engine, &[("a", "1")]);
+    engine.checkpoint().unwrap();
+    close(engine).unwrap();
+    for head in [true, false] {
+        let disk = disk.killed();
+        assert!(disk.cut_file(file("branch.ckp.00000001"), 0));
+        if !head {
+            persist_io::Disk::remove_file(&disk, &file("branch.meta")).unwrap();
+        }
+        let before = disk.files();
+        let error = open_at(disk.clone(), HOME).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        assert_eq!(disk.files(), before, "nothing is changed");
     }
 }
 
