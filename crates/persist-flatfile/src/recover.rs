@@ -97,8 +97,12 @@ pub(crate) fn recover(
         tail.take(item);
         Ok(())
     })?;
-    if let Some(head) = &found.head {
-        tail.raise(BeatNo(head.durable_beat), CommitNo(head.durable_commit));
+    match &found.head {
+        Some(head) if head.durable_frame > 0 => {
+            tail.raise(BeatNo(head.durable_beat), CommitNo(head.durable_commit));
+        }
+        // Nobody knows how many beats are lost at the end; the new head keeps that some are.
+        _ => tail.raise(tail.lost.as_ref().map_or(BeatNo(0), |lost| lost.beat_upto), CommitNo(0)),
     }
     tail.end();
     // Before the first frame or value is written there is a head that verifies.

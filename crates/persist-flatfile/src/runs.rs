@@ -62,7 +62,7 @@ pub(crate) fn find_runs(
             Err(error) => return Err(error),
         }
     }
-    found.repair(disk, dir, broken, seen, head.is_some())?;
+    found.repair(disk, dir, broken, seen)?;
     found.settle(disk, dir, head, seen)?;
     found.fill_gaps(disk, dir, head)?;
     found.live.reverse();
@@ -189,14 +189,7 @@ impl Runs {
     }
 
     /// Makes broken runs anew where that can be done; the broken file is kept in `damaged/`.
-    fn repair(
-        &mut self,
-        disk: &dyn Disk,
-        dir: &Path,
-        broken: Vec<u32>,
-        seen: &dyn Observer,
-        has_head: bool,
-    ) -> Result<()> {
+    fn repair(&mut self, disk: &dyn Disk, dir: &Path, broken: Vec<u32>, seen: &dyn Observer) -> Result<()> {
         let mut unreadable = None;
         for number in broken {
             let to = self.take_number()?;
@@ -214,11 +207,8 @@ impl Runs {
             move_aside(disk, dir, &dir.join(Kind::Run.name(number)))?;
         }
         // A run gets its name when all of it is durable. The newest of all holds frames that no other one has, unless it was
-        // made of others that are still there. A head knows better: replay misses the frames.
+        // made of others that are still there. A head knows better; without one, replay misses a frame of it.
         self.unreadable = unreadable.filter(|number| self.live.iter().all(|run| run.head().number < *number));
-        if self.unreadable.is_some() && !has_head {
-            self.lost += 1;
-        }
         Ok(())
     }
 

@@ -246,6 +246,13 @@ pub(super) const TABLE: &[Sabotage] = &[
         Flatfile,
     ),
     sabotage(
+        "unreadable-run-not-missed",
+        "without a head, older data is shown for what a run held of which nothing can be read",
+        WALK,
+        ("durable.max(missing.unwrap_or(0));", "durable.max(if {on} { 0 } else { missing.unwrap_or(0) });"),
+        Flatfile,
+    ),
+    sabotage(
         "torn-segment-goes-on",
         "frames are appended behind a torn tail",
         LOST,

@@ -12,6 +12,8 @@ mod crash_tests;
 mod dry;
 mod examine;
 mod give_up;
+#[cfg(test)]
+mod headless_tests;
 mod keep;
 #[cfg(test)]
 mod merged_tests;

@@ -77,7 +77,7 @@ fn try_repair(
     known: &[(Vec<u8>, Vec<u8>)],
     seen: &dyn Observer,
 ) -> Result<Repaired> {
-    let exam = look(&**disk, home, seen)?;
+    let mut exam = look(&**disk, home, seen)?;
     let before = exam.diagnosis.clone();
     if before.verdict == Verdict::Unreadable {
         let what = "no beat of this store can be read, so that there is nothing to save here: restore a backup; nothing \
@@ -96,11 +96,15 @@ fn try_repair(
         kept.copy(name)?;
     }
     let mut rebuilt = make_anew(&exam)?;
+    let unreadable = std::mem::take(&mut exam.plan.remove);
     drop(exam);
-    let in_frames = |complaint: &Complaint| matches!(complaint.trouble, Trouble::Frames | Trouble::Value);
+    // What is lost with a run of which nothing can be read is marked in runs before it goes: nothing else may tell of it.
+    let in_frames =
+        |complaint: &Complaint| matches!(complaint.trouble, Trouble::Frames | Trouble::Value | Trouble::Run);
     // The engine takes the lock itself. Who comes in between finds a store that it can open.
     drop(lock);
     settle(disk, home, before.damage().any(in_frames), seen)?;
+    remove(&**disk, home, &unreadable)?;
     // Before the losses are forgotten, so that a crash in between leaves them to be found again.
     let restored = restore(disk, home, known, seen)?;
     let given_up = match losses {
@@ -123,16 +127,25 @@ fn has_work(before: &Diagnosis, accept_loss: bool) -> bool {
     })
 }
 
-/// Makes runs and headers anew, and removes what cannot be read. All of it was copied.
+/// Removes runs of which nothing can be read. They were copied.
+fn remove(disk: &dyn Disk, home: &Path, runs: &[u32]) -> Result<()> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let _lock = lock_dir(disk, home)?;
+    for number in runs {
+        disk.remove_file(&home.join(Kind::Run.name(*number)))?;
+    }
+    disk.sync_dir(home)
+}
+
+/// Makes runs and headers anew. All of it was copied.
 fn make_anew(exam: &Exam<'_>) -> Result<Vec<String>> {
     let (disk, home) = (exam.disk, exam.home);
     let mut rebuilt = Vec::new();
     for &(number, on_loss) in &exam.plan.rebuild {
         rebuild(disk, home, (number, number), on_loss, exam.seen)?;
         rebuilt.push(Kind::Run.name(number));
-    }
-    for &number in &exam.plan.remove {
-        disk.remove_file(&home.join(Kind::Run.name(number)))?;
     }
     for &number in &exam.plan.headers {
         let file = disk.open(&home.join(Kind::Payload.name(number)), FileMode::Write)?;

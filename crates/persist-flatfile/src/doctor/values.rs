@@ -149,7 +149,7 @@ impl Exam<'_> {
         let ended = replay(disk, home, from, seen, &mut |found| match found {
             Found::Frame(frame) => self.frame(&frame, files),
             Found::Damage(damage) => {
-                self.damaged(&damage);
+                self.damaged(&damage, live);
                 Ok(())
             }
             Found::Torn(torn) => {
@@ -187,7 +187,7 @@ impl Exam<'_> {
         Ok(())
     }
 
-    fn damaged(&mut self, damage: &Damage) {
+    fn damaged(&mut self, damage: &Damage, live: &Live) {
         let name = damage.path.file_name().unwrap_or_default();
         let (mut place, mut len) = ((name.to_string_lossy().into_owned(), damage.offset), damage.len);
         let mut what = damage.what;
@@ -202,7 +202,23 @@ impl Exam<'_> {
         complaint.frames = Some(damage.frames.after + 1..=damage.frames.upto);
         complaint.keys = Some(KeySpan::ALL);
         let (first, last) = self.beats_lost(damage);
+        if damage.frames.after == live.upto {
+            self.held_by_unknown(live);
+        }
         self.say(complaint.beats(first, last));
+    }
+
+    /// Frames right behind the runs are lost: a newer run of which nothing is known is what held them, so it is not needless.
+    fn held_by_unknown(&mut self, live: &Live) {
+        let newest = live.open.iter().map(|run| run.head().number).max();
+        let number = |file: &str| parse(file.as_ref()).map(|(_, number)| number);
+        for complaint in &mut self.diagnosis.complaints {
+            let unknown = complaint.trouble == Trouble::Run && complaint.frames.is_none();
+            if unknown && number(&complaint.file) > newest {
+                complaint.remedy = Remedy::AcceptLoss;
+                complaint.keys = Some(KeySpan::ALL);
+            }
+        }
     }
 
     /// A segment that the head names, that is not there, and that comes before another one.

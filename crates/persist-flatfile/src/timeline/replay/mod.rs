@@ -43,7 +43,8 @@ pub(crate) struct ReplayFrom<'a> {
     pub(crate) after: u64,
     /// The newest beat in runs.
     pub(crate) beat: BeatNo,
-    /// Runs that should be there and are not: what their frames wrote is lost because of them.
+    /// Runs that should be there and are not: what their frames wrote is lost because of them. Without a head that
+    /// knows of a frame nothing else may say that these ever were.
     pub(crate) missing: &'a [LiveRun],
 }
 

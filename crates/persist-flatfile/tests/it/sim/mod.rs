@@ -7,6 +7,7 @@ mod acts;
 mod damage;
 mod defects;
 mod faults;
+mod headless;
 mod liars;
 mod look;
 mod random;
