@@ -28,8 +28,12 @@ pub(crate) struct Log {
 pub(crate) struct Recovered {
     /// Frames that were read into memory.
     pub(crate) frames: u64,
-    /// Bytes that were moved aside.
+    /// Bytes that were moved aside: frames that never were durable.
     pub(crate) bytes_aside: u64,
+    /// How many frames these were: the one that does not verify, and those behind it that do.
+    pub(crate) frames_aside: u64,
+    /// How many beats.
+    pub(crate) beats_aside: u64,
     /// Spans of frames that are lost.
     pub(crate) damaged_spans: u64,
     /// Things that were not as they should be and did no harm.

@@ -219,7 +219,11 @@ impl Tail {
                 self.recovered.damaged_spans += 1;
             }
             Found::Torn(torn) => {
-                self.recovered.bytes_aside = self.recovered.bytes_aside.saturating_add(torn.len);
+                let aside = &mut self.recovered;
+                let beats = torn.beat_upto.0.saturating_sub(torn.beat.0).saturating_add(1);
+                aside.bytes_aside = aside.bytes_aside.saturating_add(torn.len);
+                aside.frames_aside = aside.frames_aside.saturating_add(torn.frames).saturating_add(1);
+                aside.beats_aside = aside.beats_aside.saturating_add(beats);
             }
             Found::Note(_) => self.recovered.notes += 1,
         }

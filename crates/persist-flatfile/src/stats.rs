@@ -37,6 +37,8 @@ impl Core {
                 ("payload_bytes", payloads),
                 ("recovered_frames", self.recovered.frames),
                 ("recovered_bytes_aside", self.recovered.bytes_aside),
+                ("recovered_frames_aside", self.recovered.frames_aside),
+                ("recovered_beats_aside", self.recovered.beats_aside),
                 ("recovered_damaged_spans", self.recovered.damaged_spans),
                 ("recovered_notes", self.recovered.notes),
                 ("recovered_runs_rebuilt", self.recovered.rebuilt),

@@ -61,6 +61,29 @@ fn lost_beats_are_counted_from_those_that_runs_hold() {
 }
 
 #[test]
+fn what_an_opening_drops_is_counted_in_bytes_frames_and_beats() {
+    let disk = SimDisk::new(1);
+    let engine = open_at(disk.clone(), HOME).unwrap();
+    put_next(&*engine, "k1", "durable");
+    for n in 2..=4 {
+        let next = header(&*engine).next(1, Durability::Buffered, None).unwrap();
+        put(&*engine, next, &format!("k{n}"), "buffered");
+    }
+    drop(engine);
+    let figures = |disk: &SimDisk| {
+        let stats = open_at(disk.clone(), HOME).unwrap().stats().unwrap();
+        let figure = |name: &str| stats.engine.iter().find(|(other, _)| *other == name).unwrap().1;
+        ["recovered_bytes_aside", "recovered_frames_aside", "recovered_beats_aside"].map(figure)
+    };
+    assert_eq!(figures(&disk.killed()), [0, 0, 0]);
+    let disk = disk.killed();
+    damage(&disk, "branch.idx.00000001", "k2");
+    let [bytes, frames, beats] = figures(&disk);
+    let aside = disk.bytes(file("damaged/branch.idx.00000001.from-232")).unwrap();
+    assert_eq!((bytes, frames, beats), (aside.len() as u64, 3, 3), "k2, and k3 and k4 behind it");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let store = full();
     let disk = SimDisk::new(1);
