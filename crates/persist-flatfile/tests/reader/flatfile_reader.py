@@ -110,10 +110,9 @@ def files(stem):
     names = sorted(name for name in os.listdir(sys.argv[1]) if re.fullmatch(stem + r"(\.\d{8,10})?", name))
     return {int(name[11:] or 0): open(os.path.join(sys.argv[1], name), "rb").read() for name in names}
 
-slots = [files("branch.meta")[0][at:at + 4096].ljust(4096) for at in (0, 4096)]
+slots = [files("branch.meta").get(0, b"")[at:at + 4096].ljust(4096) for at in (0, 4096)]
 heads = [struct.unpack_from("<4s4s2Q2IQ", slot) for slot in slots if slot[4:8] == struct.pack("<I", crc32c(slot[8:]))]
-need(heads, "branch.meta: no slot verifies")
-_, _, _, store, version, _, durable = max(heads, key=lambda head: head[2])
+_, _, _, store, version, _, durable = max(heads, key=lambda head: head[2], default=(0, 0, 0, 0, 1, 0, 0))
 need(version == 1, "branch.meta: another format")
 records, beat, frame, chain, segments, ends = {}, 0, 0, None, {}, {}
 for run in sorted((Run(*file) for file in files("branch.ckp").items()), key=lambda run: (run.after, -run.upto, -run.number)):
@@ -125,6 +124,7 @@ for number, data in files("branch.idx").items():
     if any(data[:64]):
         header = struct.unpack_from("<4s3I2Q2IQ", data)
         need(header[:4] == (b"PBTS", crc32c(data[8:64]), 1, number), f"branch.idx.{number:08}: header")
+        store = store or header[4]
         if header[4] == store:
             segments[number], ends[header[6]] = data, header[8]
 for number, data in segments.items():

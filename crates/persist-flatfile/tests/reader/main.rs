@@ -206,6 +206,29 @@ fn the_reader_goes_on_behind_a_torn_tail() {
     assert!(store.home().join("branch.idx.00000002").exists(), "writing went on in a new segment");
 }
 
+/// The head is a hint: without one, or with neither slot whole, the other files tell all that is there.
+#[test]
+fn the_reader_needs_no_head() {
+    for (checkpoint, damaged) in [(false, false), (false, true), (true, false)] {
+        let mut store = Written::new(6, &TINY);
+        store.beats(120);
+        if checkpoint {
+            store.engine().checkpoint().unwrap();
+        }
+        let expected = told(store.engine());
+        store.compare(true);
+        let head = store.home().join("branch.meta");
+        if damaged {
+            std::fs::write(head, [0x5a; 8192]).unwrap();
+        } else {
+            std::fs::remove_file(head).unwrap();
+        }
+        let output = run(&store.home());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8(output.stdout).unwrap() == expected, "{checkpoint} {damaged}");
+    }
+}
+
 #[test]
 fn the_reader_says_what_does_not_verify() {
     let mut store = Written::new(8, &TINY);
