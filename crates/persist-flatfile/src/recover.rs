@@ -11,6 +11,7 @@ use persist_api::{BeatHeader, BeatNo, CommitNo, Durability, Error, ErrorKind, Ob
 use persist_io::Disk;
 
 use crate::core::Parts;
+use crate::error::is_no_room;
 use crate::home::Home;
 use crate::log::{HeadKeeper, Log, Recovered};
 use crate::lost::Lost;
@@ -20,7 +21,7 @@ use crate::options::{Settings, Upkeep};
 use crate::payload::{PayloadWriter, Payloads};
 use crate::runs::{Runs, find_runs};
 use crate::state::{LiveRun, Published, State};
-use crate::timeline::aside::clear_up;
+use crate::timeline::aside::ClearUp;
 use crate::timeline::head::{HeadFound, HeadWriter, LiveRun as NamedRun, read_head};
 use crate::timeline::kept::Kept;
 use crate::timeline::replay::{Damage, Found, ReplayFrom, Replayed, replay};
@@ -56,6 +57,7 @@ pub(crate) fn create(disk: &Arc<dyn Disk>, dir: &Path, settings: &Settings) -> R
         settings,
         store,
         go_on: GoOn::new_store(store),
+        owed: None,
         runs: Vec::new(),
         tail: Tail::new(0, settings, BeatHeader::default()),
         payload_end: None,
@@ -112,7 +114,13 @@ pub(crate) fn recover(
         let path = unreadable.map_or_else(|| dir.to_path_buf(), |number| dir.join(Kind::Run.name(number)));
         return Err(Error::new(ErrorKind::Corrupt, "open", what).with_path(path));
     }
-    clear_up(&**disk, dir, &ended, settings.keep_feed)?;
+    let mut clear_up = ClearUp::new(&ended, settings.keep_feed);
+    let owed = match clear_up.work(&**disk, dir) {
+        // The disk is full: what is there can be read, and whoever writes tries again.
+        Err(error) if is_no_room(&error) => true,
+        cleared => cleared.map(|()| false)?,
+    };
+    tail.recovered.notes += clear_up.left_out;
     let payload_end = match (&ended.newest, &found.head) {
         _ if !ended.payload_end_known => None,
         (Some(newest), head) => {
@@ -128,6 +136,7 @@ pub(crate) fn recover(
         settings,
         store: ended.go_on.store,
         go_on: ended.go_on,
+        owed: Some(clear_up).filter(|_| owed),
         runs: live.into_iter().map(|run| Arc::new(LiveRun::new(run))).collect(),
         tail,
         payload_end,
@@ -143,6 +152,8 @@ struct Start<'s> {
     settings: &'s Settings,
     store: u64,
     go_on: GoOn,
+    /// What could not be moved out of the way.
+    owed: Option<ClearUp>,
     /// Newest first.
     runs: Vec<Arc<LiveRun>>,
     tail: Tail,
@@ -155,7 +166,9 @@ impl Start<'_> {
         let disk = self.disk;
         let frame = self.go_on.last_frame;
         let kept = Kept::open(&**disk, self.dir, self.store, self.settings.keep_feed)?;
-        let timeline = Timeline::resume(Arc::clone(disk), self.dir, self.go_on, self.settings.ahead(), kept)?;
+        let ahead = self.settings.ahead();
+        let mut timeline = Timeline::resume(Arc::clone(disk), self.dir, self.go_on, ahead, kept)?;
+        timeline.owe(self.owed);
         let payloads = Payloads::open(&**disk, self.dir)?;
         let bytes = self.settings.payload_segment_bytes();
         let payload = PayloadWriter::resume(

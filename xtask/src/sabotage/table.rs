@@ -21,6 +21,7 @@ const FRAME: &str = "crates/persist-flatfile/src/timeline/frame.rs";
 const HEAD: &str = "crates/persist-flatfile/src/timeline/head.rs";
 const WALK: &str = "crates/persist-flatfile/src/timeline/replay/walk.rs";
 const LOST: &str = "crates/persist-flatfile/src/timeline/replay/lost.rs";
+const ASIDE: &str = "crates/persist-flatfile/src/timeline/aside.rs";
 const CORE: &str = "crates/persist-flatfile/src/core.rs";
 const FLUSH: &str = "crates/persist-flatfile/src/flush.rs";
 const MERGING: &str = "crates/persist-flatfile/src/merging.rs";
@@ -243,6 +244,13 @@ pub(super) const TABLE: &[Sabotage] = &[
             "head.map_or(0, |head| head.durable_frame).max(from.after)",
             "head.map_or(0, |head| if {on} { 0 } else { head.durable_frame }).max(from.after)",
         ),
+        Flatfile,
+    ),
+    sabotage(
+        "torn-bytes-not-kept",
+        "a segment with torn bytes behind its end is removed though there was no room to copy them",
+        ASIDE,
+        ("    if copied {\n", "    if copied || {on} {\n"),
         Flatfile,
     ),
     sabotage(

@@ -12,6 +12,7 @@ use persist_api::{BeatHeader, BeatNo, Error, ErrorKind, Result};
 use persist_io::{Disk, FileMode};
 
 use super::ahead::{Ahead, AheadOptions, Shared};
+use super::aside::{ClearUp, copy_rest, move_aside, remove};
 use super::builder::{BUILT_AT, FrameBuilder, Seal};
 use super::feed::{FeedSegment, FeedWalk};
 use super::frame::{PayloadEnd, Place};
@@ -21,7 +22,7 @@ use super::kept::{Keep, Kept, first_beat};
 use super::segment::Segment;
 use super::segment_header::{FIRST_FRAME_AT, SEGMENT_HEADER, SegmentHeader};
 use super::span::FrameSpan;
-use crate::error::SCHEME;
+use crate::error::{SCHEME, is_no_room};
 use crate::names::{Kind, kept_name};
 
 /// Where a frame was appended.
@@ -61,6 +62,10 @@ pub(crate) struct Timeline {
     held: u32,
     /// Nobody wants the frames up to this one for the feed, although their segments may still be here.
     unwanted: u64,
+    /// Segments up to this one were found by the opening: there may be torn bytes behind their ends.
+    found: u32,
+    /// What the opening had no room to move out of the way; to be done before a segment is begun or removed.
+    owed: Option<ClearUp>,
 }
 
 impl Timeline {
@@ -87,7 +92,8 @@ impl Timeline {
             None => None,
         };
         let open = current.as_ref().map(|current| current.segment.clone());
-        let shared = Shared::new(disk, dir, options, open, from.greatest_segment);
+        let found = from.greatest_segment;
+        let shared = Shared::new(disk, dir, options, open, found);
         Ok(Self {
             shared: Arc::new(shared),
             store: from.store,
@@ -101,7 +107,26 @@ impl Timeline {
             kept,
             held: 0,
             unwanted: 0,
+            found,
+            owed: None,
         })
+    }
+
+    /// Takes what the opening had no room for.
+    pub(crate) fn owe(&mut self, owed: Option<ClearUp>) {
+        self.owed = owed;
+    }
+
+    /// Does what the opening had no room for.
+    ///
+    /// # Errors
+    /// `Full` when there still is none, `Io`.
+    fn settle(&mut self) -> Result<()> {
+        if let Some(owed) = &mut self.owed {
+            owed.work(&*self.shared.disk, &self.shared.dir)?;
+            self.owed = None;
+        }
+        Ok(())
     }
 
     /// The handle for maintenance.
@@ -203,6 +228,7 @@ impl Timeline {
         if let Some(current) = &self.current {
             return Ok((current.segment.clone(), current.end));
         }
+        self.settle()?;
         let prepared = self.shared.next.lock().take();
         let segment = match prepared {
             Some(prepared) => prepared,
@@ -288,28 +314,24 @@ impl Timeline {
 
     /// Forgets closed segments whose frames are all in durable runs, that is up to and with frame `upto`: they are removed, or
     /// moved to `damaged/` when part of them does not verify. Answers how many. The current segment stays,
-    /// and so do all while they are [held](Self::hold).
+    /// and so do all while they are [held](Self::hold), and each of which something is to be kept for which there is no room.
     ///
     /// # Errors
     /// `Io`; what is still listed is tried again next time.
     pub(crate) fn retire(&mut self, upto: u64) -> Result<usize> {
-        let mut done = 0;
+        let (mut done, mut stay) = (0, 0);
         let is_done = |closed: &ClosedSegment| closed.frames.upto <= upto;
-        while let Some(oldest) = self.closed.first().copied().filter(is_done).filter(|_| self.held == 0) {
-            let path = self.shared.dir.join(Kind::Timeline.name(oldest.segment));
-            if oldest.damaged {
-                super::aside::move_aside(&*self.shared.disk, &self.shared.dir, &path)?;
-            } else if self.kept.wants_any() && oldest.frames.upto > self.unwanted {
-                self.kept.take(
-                    &*self.shared.disk,
-                    &self.shared.dir,
-                    self.store,
-                    (oldest.segment, oldest.end),
-                )?;
-            } else {
-                self.shared.disk.remove_file(&path)?;
+        let free = self.held == 0 && unless_full(self.settle().map(|()| true))?;
+        while let Some(oldest) = self.closed.get(stay).copied().filter(is_done).filter(|_| free) {
+            if !unless_full(self.put_away(&oldest))? {
+                if self.kept.wants_any() {
+                    // The feed takes them over in their order.
+                    break;
+                }
+                stay += 1;
+                continue;
             }
-            self.closed.remove(0);
+            self.closed.remove(stay);
             self.unsynced.retain(|segment| segment.number() != oldest.segment);
             done += 1;
         }
@@ -318,6 +340,25 @@ impl Timeline {
             self.trim_kept()?;
         }
         Ok(done)
+    }
+
+    /// Takes a segment out of the way; false when there is no room for what is to be kept of it.
+    fn put_away(&mut self, closed: &ClosedSegment) -> Result<bool> {
+        let (disk, dir) = (&*self.shared.disk, &*self.shared.dir);
+        let &ClosedSegment { segment, end, .. } = closed;
+        let path = dir.join(Kind::Timeline.name(segment));
+        if closed.damaged {
+            move_aside(disk, dir, &path).map(|_| true)
+        } else if self.kept.wants_any() && closed.frames.upto > self.unwanted {
+            if segment <= self.found && !copy_rest(disk, dir, SegmentEnd { segment, end })? {
+                return Ok(false);
+            }
+            self.kept.take(disk, dir, self.store, (segment, end)).map(|()| true)
+        } else if segment <= self.found {
+            remove(disk, dir, SegmentEnd { segment, end })
+        } else {
+            disk.remove_file(&path).map(|()| true)
+        }
     }
 
     /// What is kept for the feed.
@@ -432,6 +473,14 @@ impl Timeline {
     /// The segments with frames, oldest first.
     fn feed_segments(&self) -> impl Iterator<Item = u32> + '_ {
         self.kept.iter().map(|(number, _)| number).chain(self.segments_in_use())
+    }
+}
+
+/// What could not be done for want of room is not done, and no error.
+fn unless_full(done: Result<bool>) -> Result<bool> {
+    match done {
+        Err(error) if is_no_room(&error) => Ok(false),
+        done => done,
     }
 }
 

@@ -5,6 +5,7 @@ mod beside;
 mod compaction;
 mod feed;
 mod full;
+mod full_open;
 mod sim;
 mod simulated;
 

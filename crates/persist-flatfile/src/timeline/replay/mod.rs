@@ -10,7 +10,7 @@
 //!   behind them, however well it verifies: beats form a prefix.
 //!
 //! Frames that the head knows to have been durable and that are nowhere are damage too. Nothing is written here;
-//! [`clear_up`](super::aside::clear_up) does what [`Ended`] says.
+//! [`ClearUp`](super::aside::ClearUp) does what [`Ended`] says.
 //!
 //! Limit: a frame that was synced and then damaged while nothing later says that it was durable, in a store that was not
 //! closed, looks like a torn one. It is then reported as such.

@@ -1,6 +1,6 @@
 //! R9: what changes no record changes no record, wherever it comes; and a full disk is no broken one.
 
-use persist_api::{BeatHeader, Durability, ErrorKind, OpenOptions};
+use persist_api::{BeatHeader, CompactScope, Durability, ErrorKind, OpenOptions, Quiet};
 use persist_io::sim::explore::Workload;
 use persist_io::sim::{Rng, SimDisk};
 
@@ -108,8 +108,9 @@ fn full_disk(options: &OpenOptions) {
         assert!(full, "room {room}");
         assert_eq!(read_all(&*engine.view().unwrap()).unwrap(), rows, "full, room {room}");
         drop(engine);
+        let disk = still_full(&disk.killed(), options, &rows, room);
         disk.limit_space(None);
-        let engine = open_with(disk.killed(), HOME, options).unwrap();
+        let engine = open_with(disk, HOME, options).unwrap();
         let view = engine.view().unwrap();
         let (found, header) = (read_all(&*view).unwrap(), *view.header());
         drop(view);
@@ -121,4 +122,20 @@ fn full_disk(options: &OpenOptions) {
         beat.commit_beat().unwrap();
         close(engine).unwrap();
     }
+}
+
+/// The disk is as full as before, with what the beat that failed has left: the store opens all the same, time and again.
+fn still_full(disk: &SimDisk, options: &OpenOptions, rows: &Rows, room: u64) -> SimDisk {
+    for _ in 0..2 {
+        let opened = open_with(disk.clone(), HOME, options);
+        let engine = opened.unwrap_or_else(|error| panic!("room {room}: {error}"));
+        let found = read_all(&*engine.view().unwrap()).unwrap();
+        assert!(rows.0.iter().all(|(key, value)| found.0.get(key) == Some(value)), "room {room}");
+        if let Err(error) = engine.compact(CompactScope { keep_beats: 0 }, &Quiet) {
+            let said = matches!(error.kind(), ErrorKind::Full | ErrorKind::Poisoned);
+            assert!(said, "room {room}: {error}");
+        }
+        assert_eq!(read_all(&*engine.view().unwrap()).unwrap(), found, "room {room}");
+    }
+    disk.killed()
 }
