@@ -69,3 +69,18 @@ pub(crate) fn unreadable(file: &Path, error: Error) -> Error {
         _ => error,
     }
 }
+
+/// Checks that a bundle can be read twice, and at once: what is no regular file, as a named pipe, cannot.
+///
+/// # Errors
+/// `Invalid`.
+pub(crate) fn check_file(op: &'static str, file: &Path) -> Result<(), Error> {
+    match std::fs::metadata(file) {
+        Ok(facts) if !facts.is_file() && !facts.is_dir() => {
+            let context =
+                "this is no regular file, and a bundle is read more than once; save it in one first";
+            Err(Error::new(ErrorKind::Invalid, op, context).with_path(file).with_advice(Advice::FixPath))
+        }
+        _ => Ok(()),
+    }
+}

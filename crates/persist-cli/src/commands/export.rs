@@ -7,7 +7,7 @@ use persist::{Advice, BeatNo, BundleLimits, Error, ErrorKind, RealDisk, Store};
 use persist_store::HoldOptions;
 
 use crate::args::Global;
-use crate::commands::bundle::{BundleJson, unreadable};
+use crate::commands::bundle::{BundleJson, check_file, unreadable};
 use crate::fail::Result;
 use crate::home;
 use crate::out::Out;
@@ -62,6 +62,7 @@ impl Args {
             None => None,
             Some(Since::Beat(beat)) => Some(store.base_at(*beat, watch)?),
             Some(Since::Bundle(base)) => {
+                check_file("export", base)?;
                 let found = persist::read_bundle(&RealDisk, base, &BundleLimits::default(), watch);
                 Some(found.map_err(|error| unreadable(base, error))?.manifest.as_base())
             }

@@ -6,7 +6,7 @@ use persist::{Advice, BundleLimits, Durability, Error, ErrorKind, OpenMode, Real
 use serde::Serialize;
 
 use crate::args::{Global, Layers};
-use crate::commands::bundle::{BundleJson, unreadable};
+use crate::commands::bundle::{BundleJson, check_file, unreadable};
 use crate::commands::init;
 use crate::fail::{Result, with_context};
 use crate::home;
@@ -63,6 +63,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
     let file_bytes = args.max_bundle.map_or(u64::MAX, |mebibytes| mebibytes.saturating_mul(1 << 20));
     let limits = BundleLimits { file_bytes, ..BundleLimits::default() };
+    check_file("import", &args.file)?;
     let json = if args.dry_run {
         let report = persist::read_bundle(&RealDisk, &args.file, &limits, &watch);
         let report = report.map_err(|error| args.unread(error))?;

@@ -86,3 +86,27 @@ fn every_wait_for_input_ends_with_17() {
     }
     assert_eq!(place.state().0, "0");
 }
+
+/// A bundle is read twice, so that no pipe can give one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bundle_from_a_pipe_is_refused_and_not_waited_for() {
+    use std::io::Write;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let place = Place::with("sqlite");
+    mknodat(CWD, place.path().join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    // Who reads all the same reads this, and does not wait for ever.
+    let mut pipe =
+        std::fs::OpenOptions::new().read(true).write(true).open(place.path().join("pipe")).unwrap();
+    pipe.write_all(&[b'x'; 8192]).unwrap();
+    for args in [
+        &["import", "pipe", "new"][..],
+        &["import", "pipe", "--dry-run"],
+        &["import", "pipe", "--apply"],
+        &["export", "next.bundle", "--since", "pipe"],
+    ] {
+        place.run(args).fails(1, "no regular file").fails(1, "choose another path");
+    }
+    assert!(!place.path().join("new").exists());
+}

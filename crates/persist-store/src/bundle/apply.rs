@@ -147,12 +147,13 @@ impl Plan {
             if !is_base {
                 return Err(elsewhere(&header, &base, "and has other commits or records"));
             }
-        } else if skip == 0 || skip >= beats {
-            return Err(elsewhere(
-                &header,
-                &base,
-                "so that it was applied already, or belongs to another store",
-            ));
+        } else if skip == 0 {
+            let what =
+                "before that: apply the increments between them first, unless it belongs to another store";
+            return Err(elsewhere(&header, &base, what));
+        } else if skip >= beats {
+            let what = "so that it was applied already, or belongs to another store";
+            return Err(elsewhere(&header, &base, what));
         } else if header.root.is_none() {
             return Err(elsewhere(&header, &base, "and without MERKLE nothing tells how it came there"));
         }
@@ -194,7 +195,8 @@ fn elsewhere(header: &BeatHeader, base: &BundleBase, what: &str) -> Error {
         header.beat,
         header.last_commit()
     );
-    Error::new(ErrorKind::Conflict, "apply", context)
+    // No other beat would help, but another bundle.
+    Error::new(ErrorKind::Conflict, "apply", context).with_advice(Advice::FixPath)
 }
 
 /// Only the digest of the result can tell that this store is the base, and it cannot be computed beforehand.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use persist_api::{Caps, CommitNo, Durability, ErrorKind, KeyRange, Limits, Progress, Quiet};
+use persist_api::{Advice, Caps, CommitNo, Durability, ErrorKind, KeyRange, Limits, Progress, Quiet};
 use persist_io::{Disk, sim::SimDisk};
 use persist_store::{
     ApplyReport, BeatLog, BundleBase, BundleLimits, BundleReport, HoldOptions, Store, Writer,
@@ -104,6 +104,23 @@ fn what_stands_at_the_base_comes_to_the_newest_beat() {
     let empty = chain.store.export_since(&three, &manifest.as_base(), &Quiet).unwrap();
     assert_eq!((empty.manifest.beat.0, empty.manifest.digest), (6, manifest.digest));
     assert_eq!(apply(&mut writer, &three).unwrap().beats, 0);
+}
+
+#[test]
+fn an_increment_whose_predecessor_is_missing_says_so() {
+    let chain = chain();
+    let mut log = BeatLog::new();
+    log.put(b"later", b"1").unwrap();
+    chain.store.commit(log, Durability::Durable).unwrap().wait().unwrap();
+    let next = chain.since.with_file_name("next");
+    chain.store.export_since(&next, &chain.report.manifest.as_base(), &Quiet).unwrap();
+    let (mut writer, copied) = open_default(&chain.copy);
+    let before = content(&copied.view().unwrap());
+    let error = fails(apply(&mut writer, &next), ErrorKind::Conflict, &["apply the increments between"]);
+    assert_eq!((error.advice(), content(&copied.view().unwrap()) == before), (Advice::FixPath, true));
+    apply(&mut writer, &chain.since).unwrap();
+    apply(&mut writer, &next).unwrap();
+    is_same(&chain, &copied);
 }
 
 #[test]
