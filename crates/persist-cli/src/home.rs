@@ -51,7 +51,10 @@ fn open_target(target: &Target, seen: &dyn Observer) -> Result<(Writer, Store)> 
                 let context = "there is no store here; `persist init` creates one";
                 Error::new(ErrorKind::Invalid, "open", context).with_path(path)
             }
-            _ => error,
+            _ => match &target.configured {
+                Some(configured) => configured.explain(error),
+                None => error,
+            },
         })?;
     negotiate(target, opened, seen)
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod configured;
 mod fail;
 mod frames;
 mod home;

@@ -10,6 +10,7 @@ use persist::{
 };
 
 use crate::args::Global;
+use crate::configured::Configured;
 use crate::fail::{Failure, Result};
 
 /// The store if nothing says otherwise.
@@ -24,6 +25,8 @@ pub(crate) struct Target {
     engine: OpenOptions,
     commit: Option<CommitOptions>,
     keys: Option<Arc<KeyRing>>,
+    /// Where a configuration has it.
+    pub(crate) configured: Option<Configured>,
 }
 
 impl Target {
@@ -83,13 +86,36 @@ impl Target {
         // Those of the command line go before.
         let file = store.key_file.as_deref().filter(|_| global.key_file.is_none());
         let keys = file.map(read_key_file).transpose()?.map(Arc::new);
-        Ok(Self { url, request: store.request(), engine, commit, keys })
+        let configured = Configured {
+            file: loaded.file.clone(),
+            name: name.or(names.first().copied()).unwrap_or_default().to_owned(),
+            home: path.to_path_buf(),
+            store: store.clone(),
+        };
+        let configured = Some(configured);
+        Ok(Self { url, request: store.request(), engine, commit, keys, configured })
     }
 
     fn at(url: &str, global: &Global) -> Self {
         let knobs = global.knob.iter().cloned().collect();
         let engine = OpenOptions { knobs, ..OpenOptions::default() };
-        Self { url: url.to_owned(), request: persist::default_request(), engine, commit: None, keys: None }
+        let (url, request) = (url.to_owned(), persist::default_request());
+        Self { url, request, engine, commit: None, keys: None, configured: None }
+    }
+
+    /// On the engine that the store has, whatever the configuration says: a swap may have changed it.
+    pub(crate) fn stamped(mut self) -> Self {
+        if let Some(configured) = &self.configured
+            && let Ok(Some(stamp)) = persist::Stamp::read(&persist::RealDisk, &configured.home)
+        {
+            self.url = format!("{}:{}", stamp.engine, configured.home.display());
+            if !configured.suits(&stamp.engine) {
+                // Those of the command line stay.
+                let of_file = &configured.store.knobs;
+                self.engine.knobs.retain(|name, value| of_file.get(name) != Some(value));
+            }
+        }
+        self
     }
 
     /// With about so much memory for the engine, unless the configuration says how much.

@@ -78,8 +78,8 @@ pub use staged::StagedBeat;
 pub use stamp::{STAMP_BYTES_MAX, STAMP_FILE, Stamp, StampState, StoreId, is_scheme};
 pub use store::{Store, StoreStats};
 pub use swap::{
-    Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapReport, SwapSide, SwapState, SwapStatus,
-    SwapTarget,
+    Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapProgress, SwapReport, SwapSide,
+    SwapState, SwapStatus, SwapTarget,
 };
 pub use transact::{Cause, Conflict, Transacted, Transaction};
 pub use verify::VerifyReport;

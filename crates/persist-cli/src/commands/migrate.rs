@@ -1,12 +1,13 @@
 //! `persist migrate`: a store moves to another engine and place, in one go.
 
-use persist::{Caps, OpenOptions, SwapOptions};
+use persist::{Caps, OpenOptions, Store, SwapOptions};
 
 use super::swap;
 use crate::args::{Global, knob};
 use crate::fail::Result;
 use crate::home;
 use crate::out::Out;
+use crate::target::Target;
 use crate::watch::Watch;
 
 /// Where from and where to.
@@ -32,7 +33,8 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let ignore_space = args.ignore_space;
     let options = SwapOptions { may_lose: Caps::all(), ignore_space, ..SwapOptions::default() };
     let engine = OpenOptions { knobs: args.to_knob.iter().cloned().collect(), ..OpenOptions::default() };
-    let report =
-        home::with(&global, &watch, |_, store| swap::begin(&args.to, engine, &options, store, &watch))?;
-    swap::tell(&report, out)
+    let target = Target::of(&global)?.stamped();
+    let begin = |store: &Store| swap::begin(&args.to, engine, &options, store, &watch);
+    let report = home::with_target(&target, &watch, |_, store| begin(store))?;
+    swap::tell(&report, target.configured.as_ref(), out)
 }

@@ -1,19 +1,21 @@
 //! `persist swap`: another engine under the store, with all that may come after that.
 
+mod report;
+mod status;
+
 use std::path::Path;
 use std::time::Duration;
 
-use persist::{
-    Caps, Error, ErrorKind, OpenOptions, Store, SwapOptions, SwapPlace, SwapReport, SwapState, SwapTarget,
-};
-use serde::Serialize;
+use persist::{Caps, Error, ErrorKind, OpenOptions, Store, SwapOptions, SwapReport, SwapState, SwapTarget};
 
 use crate::args::{Global, knob};
-use crate::fail::{Failure, Result};
+use crate::fail::{Result, with_context};
 use crate::home;
 use crate::out::Out;
-use crate::text::size;
+use crate::target::Target;
 use crate::watch::Watch;
+
+pub(super) use report::tell;
 
 /// What to do.
 #[derive(Debug, clap::Args)]
@@ -35,7 +37,7 @@ pub(crate) struct Args {
     /// Remove the engine before: there is no way back then
     #[arg(long, group = "what")]
     finish: bool,
-    /// Say how far a swap is
+    /// Say whether a swap is under way, and how far one is that was stopped
     #[arg(long, group = "what")]
     status: bool,
     /// A setting of the engine to go to (docs/engines), may be repeated
@@ -52,79 +54,34 @@ pub(crate) struct Args {
     fence_ms: u64,
 }
 
-#[derive(Serialize)]
-struct SwapJson {
-    swap_id: String,
-    state: &'static str,
-    from_engine: String,
-    from_epoch: u64,
-    from_home: Option<String>,
-    to_engine: String,
-    to_epoch: u64,
-    to_home: Option<String>,
-    beat: String,
-    commit: String,
-    digest: String,
-    digest_commit: String,
-    records: u64,
-    bytes: u64,
-    records_now: u64,
-    copy_us: u64,
-    followed: u64,
-    fences_down: u64,
-    pause_us: u64,
-    durability: &'static str,
-}
-
-#[derive(Serialize)]
-struct StatusJson {
-    swap_id: Option<String>,
-    state: &'static str,
-    engine: &'static str,
-    other_engine: Option<String>,
-    other_epoch: Option<u64>,
-    other_place: Option<String>,
-}
-
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
-    let mut removed = None;
-    let report = home::with(global, &watch, |_, store| {
-        let other =
-            || store.swap_status().map(|status| format!("{} ({})", status.engine, place_name(&status.place)));
-        if args.status {
-            return Ok(None);
-        }
-        if args.abort {
-            let other = other();
-            store.abort_swap()?;
-            removed =
-                other.map(|other| format!("gave up the swap to {other}; what was copied there is removed"));
-            return Ok(None);
-        }
-        if args.finish {
-            let other = other();
-            store.finish_swap()?;
-            removed = other.map(|other| format!("removed {other}"));
+    let target = Target::of(global)?.stamped();
+    if args.status {
+        return status::run(&target, &args.engine(), &watch, out);
+    }
+    let mut ended = None;
+    let report = home::with_target(&target, &watch, |_, store| {
+        if args.finish || args.abort {
+            ended = status::end(args.finish, store)?;
             return Ok(None);
         }
         swap(args, store, &watch).map(Some)
     })?;
-    if let Some(removed) = removed.filter(|_| !out.is_json()) {
-        out.line(removed)?;
+    if let Some(ended) = ended.filter(|_| !out.is_json()) {
+        out.line(ended)?;
     }
     match report {
-        Some(report) => tell(&report, out),
+        Some(report) => tell(&report, target.configured.as_ref(), out),
         // What is told was not changed since by us; a home that moved is opened where it is.
-        None => home::with(global, &watch, |_, store| tell_status(store, out)),
+        None => status::run(&target, &args.engine(), &watch, out),
     }
 }
 
-fn place_name(place: &SwapPlace) -> String {
-    match place {
-        SwapPlace::Here => "here".to_owned(),
-        SwapPlace::Nowhere => "nowhere".to_owned(),
-        SwapPlace::Home(home) => home.display().to_string(),
+impl Args {
+    /// What the engine to go to is told.
+    fn engine(&self) -> OpenOptions {
+        OpenOptions { knobs: self.to_knob.iter().cloned().collect(), ..OpenOptions::default() }
     }
 }
 
@@ -137,14 +94,16 @@ fn swap(args: &Args, store: &Store, watch: &Watch) -> Result<SwapReport> {
         may_lose: Caps::all(),
         ..SwapOptions::default()
     };
-    let engine = OpenOptions { knobs: args.to_knob.iter().cloned().collect(), ..OpenOptions::default() };
+    let engine = args.engine();
     if let Some(to) = &args.to {
         return begin(to, engine, &options, store, watch);
     }
-    if args.resume {
-        return Ok(store.resume_swap(&engine, &options, watch)?.run(watch)?);
-    }
-    Ok(store.rollback_swap(&engine, &options, watch)?)
+    let done = if args.resume {
+        store.resume_swap(&engine, &options, watch).and_then(|mut swap| swap.run(watch))
+    } else {
+        store.rollback_swap(&engine, &options, watch)
+    };
+    Ok(done.map_err(|error| unfinished(error, store, "persist swap"))?)
 }
 
 /// Swaps to an address.
@@ -162,85 +121,21 @@ pub(super) fn begin(
     }
     let target = if dir.is_empty() { SwapTarget::here(name) } else { SwapTarget::at(name, Path::new(dir)) };
     let target = target.options(engine);
-    let mut swap = store.begin_swap(&target, options, watch)?;
-    let id = swap.id();
-    swap.run(watch).map_err(|error| {
-        let kept =
-            store.swap_status().is_some_and(|status| status.id == id && status.state == SwapState::Copying);
-        let more = "; `persist swap --resume` goes on with it, `persist swap --abort` gives it up";
-        let context = format!("{}{}", error.context(), if kept { more } else { "" });
-        Failure::from(Error::new(error.kind(), "swap", context).with_source(error))
-    })
+    let done = store.swap(&target, options, watch);
+    Ok(done.map_err(|error| unfinished(error, store, "persist swap"))?)
 }
 
-pub(super) fn tell(report: &SwapReport, out: &mut Out) -> Result<()> {
-    let home = |home: &Option<std::path::PathBuf>| home.as_ref().map(|home| home.display().to_string());
-    let figures = &report.figures;
-    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let json = SwapJson {
-        swap_id: report.id.to_string(),
-        state: SwapState::Flipped.name(),
-        from_engine: report.from.engine.clone(),
-        from_epoch: report.from.epoch,
-        from_home: home(&report.from.home),
-        to_engine: report.to.engine.clone(),
-        to_epoch: report.to.epoch,
-        to_home: home(&report.to.home),
-        beat: report.beat.to_string(),
-        commit: report.commit.to_string(),
-        digest: report.digest.to_string(),
-        digest_commit: report.digest_commit.to_string(),
-        records: figures.records,
-        bytes: figures.bytes,
-        records_now: figures.records_now,
-        copy_us: micros(figures.copy_time),
-        followed: figures.followed,
-        fences_down: figures.fences_down,
-        pause_us: micros(report.pause),
-        durability: report.durability.name(),
+/// Says by which commands a swap goes on or ends that stands in the way, or that was stopped.
+pub(super) fn unfinished(error: Error, store: &Store, command: &str) -> Error {
+    let more = match store.swap_status().map(|status| status.state) {
+        Some(SwapState::Copying) => {
+            format!("`{command} --resume` goes on with it, `{command} --abort` gives it up")
+        }
+        Some(SwapState::Flipped) if error.kind() == ErrorKind::Conflict => {
+            format!("`{command} --finish` removes the engine before, `{command} --rollback` goes back to it")
+        }
+        Some(SwapState::Flipped) | None => return error,
     };
-    if out.is_json() {
-        return out.object(&json);
-    }
-    let (from, to) = (&json.from_engine, &json.to_engine);
-    out.line(format_args!(
-        "{from} -> {to}, at beat {}, in {}",
-        json.beat,
-        json.to_home.clone().unwrap_or_default()
-    ))?;
-    out.field("copied", format_args!("{} records, {}", json.records, size(json.bytes)))?;
-    out.field("digest", format_args!("{} on both sides", json.digest))?;
-    out.field("writers waited", format_args!("{:.1} ms", report.pause.as_secs_f64() * 1000.0))?;
-    out.line(format_args!(
-        "the {from} engine is kept; `persist swap --finish` removes it, `--rollback` goes back"
-    ))
-}
-
-fn tell_status(store: &Store, out: &mut Out) -> Result<()> {
-    let status = store.swap_status();
-    let place = status.as_ref().map(|status| place_name(&status.place));
-    let json = StatusJson {
-        swap_id: status.as_ref().map(|status| status.id.to_string()),
-        state: status.as_ref().map_or("none", |status| status.state.name()),
-        engine: store.engine_name(),
-        other_engine: status.as_ref().map(|status| status.engine.clone()),
-        other_epoch: status.as_ref().map(|status| status.epoch),
-        other_place: place,
-    };
-    if out.is_json() {
-        return out.object(&json);
-    }
-    let other = json.other_engine.clone().unwrap_or_default();
-    let place = json.other_place.clone().unwrap_or_default();
-    match status.map(|status| status.state) {
-        None => out.line(format_args!("the engine is {}; no swap is under way", json.engine)),
-        Some(SwapState::Copying) => out.line(format_args!(
-            "the engine is {}; a swap to {other} ({place}) was begun: --resume goes on with it, --abort gives it up",
-            json.engine
-        )),
-        Some(SwapState::Flipped) => out.line(format_args!(
-            "the engine is {}; {other} ({place}) is kept: --finish removes it, --rollback goes back",
-            json.engine
-        )),
-    }
+    let context = format!("{}; {more}", error.context());
+    with_context(error, context)
 }

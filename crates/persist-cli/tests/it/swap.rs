@@ -1,12 +1,15 @@
 //! swap, migrate.
 
+use persist::{Quiet, Store, SwapOptions, SwapTarget};
 use serde_json::json;
 
 use crate::kit::{Place, assert_fields};
 
 const REPORT: &str = "swap_id state from_engine from_epoch from_home to_engine to_epoch to_home beat commit digest \
-                      digest_commit records bytes records_now copy_us followed fences_down pause_us durability";
-const STATUS: &str = "swap_id state engine other_engine other_epoch other_place";
+                      digest_commit records bytes records_now copy_us followed fences_down pause_us durability \
+                      change_in_config";
+const STATUS: &str = "swap_id state engine other_engine other_epoch other_place held_by records bytes all_copied \
+                      commit behind goes_on change_in_config";
 
 #[test]
 fn engines_are_swapped_finished_and_rolled_back() {
@@ -55,4 +58,108 @@ fn a_store_is_migrated_to_another_directory() {
     place.run(&["swap", "--finish", "--store", "moved"]).ok();
     place.run(&["migrate", "moved", "lmdb:./moved/inside"]).fails(1, "own directory");
     place.run(&["get", "key"]).fails(1, "no store here");
+}
+
+#[test]
+fn a_swap_says_what_to_change_in_the_configuration_and_its_verbs_work_before_that() {
+    let place = Place::new();
+    let file = "[stores.users]\nengine = 'flatfile'\nknobs.history_beats = 3\n";
+    place.write("a.toml", file.as_bytes());
+    let at = |args: &[&str]| place.run(&[&["--config", "a.toml", "--store", "@users"], args].concat());
+    at(&["init"]).ok();
+    at(&["put", "key", "value"]).ok();
+    let told = at(&["swap", "--to", "lmdb"]).ok();
+    let path = place.path().join("a.toml").canonicalize().unwrap();
+    let change = format!("change `engine`, `knobs` of users in {}: its engine is lmdb now\n", path.display());
+    assert!(told.text().ends_with(&change), "{}", told.text());
+    // What a service would meet, and by which key.
+    for refused in [&["get", "key"][..], &["stats"], &["maintain", "users"]] {
+        at(refused)
+            .fails(14, "`engine = \"flatfile\"`")
+            .fails(14, "belongs to engine lmdb")
+            .fails(14, "change that key");
+    }
+    let status = at(&["swap", "--status", "--json"]).ok().object(STATUS);
+    assert_eq!((&status["state"], &status["engine"]), (&json!("flipped"), &json!("lmdb")));
+    assert_eq!(status["change_in_config"], json!(["engine", "knobs"]));
+    let back = at(&["swap", "--rollback", "--json"]).ok().objects().remove(0);
+    assert_fields(&back, REPORT);
+    assert_eq!(back["change_in_config"], json!([]));
+    assert_eq!(at(&["get", "key"]).ok().text(), "value\n");
+    at(&["swap", "--finish"]).ok();
+    let moved = at(&["migrate", "@users", "sqlite:elsewhere", "--json"]).ok().objects().remove(0);
+    assert_eq!(moved["change_in_config"], json!(["engine", "path", "knobs"]));
+    place.run(&["swap", "--finish", "--store", "elsewhere"]).ok();
+    // In the right engine's name and without a wrong knob it opens again.
+    place.write("a.toml", b"[stores.users]\nengine = 'sqlite'\npath = '../elsewhere'\n");
+    assert_eq!(at(&["get", "key"]).ok().text(), "value\n");
+}
+
+/// Begins a swap in this process, as one that is killed leaves it.
+fn begun(place: &Place, home: &str, target: &SwapTarget, work: impl FnOnce(&Store)) {
+    let opened = persist::open(place.path().join(home).to_str().unwrap()).unwrap();
+    let (_writer, store) = opened.negotiate(&persist::default_request()).unwrap();
+    let mut swap = store.begin_swap(target, &SwapOptions::default(), &Quiet).unwrap();
+    swap.copy(&Quiet).unwrap();
+    work(&store);
+}
+
+#[test]
+fn the_status_says_how_far_a_stopped_swap_is_and_who_has_the_store() {
+    let place = Place::with("flatfile");
+    for n in 0..20 {
+        place.run(&["put", &format!("key{n}"), "value"]).ok();
+    }
+    let status = || place.run(&["swap", "--status", "--json"]).ok().object(STATUS);
+    let mut while_held = json!(null);
+    begun(&place, "store", &SwapTarget::here("sqlite"), |_| {
+        while_held = status();
+        let told = place.run(&["swap", "--status"]).ok();
+        assert!(told.text().contains("a swap to sqlite (here) was begun\n"), "{}", told.text());
+        assert!(told.text().contains("has the store open"), "{}", told.text());
+    });
+    assert_eq!((&while_held["state"], &while_held["other_engine"]), (&json!("copying"), &json!("sqlite")));
+    let named = format!("process {} ", std::process::id());
+    assert!(while_held["held_by"].as_str().unwrap().starts_with(&named), "{while_held}");
+    assert_eq!((&while_held["records"], &while_held["commit"]), (&json!(null), &json!(null)));
+
+    place.run(&["put", "later", "value"]).ok();
+    place.run(&["put", "later still", "value"]).ok();
+    let stopped = status();
+    assert_eq!((&stopped["state"], &stopped["held_by"]), (&json!("copying"), &json!(null)));
+    assert_eq!((&stopped["records"], &stopped["all_copied"]), (&json!(20), &json!(true)));
+    assert_eq!((&stopped["behind"], &stopped["goes_on"]), (&json!(2), &json!(true)));
+    let told = place.run(&["swap", "--status"]).ok();
+    let commit = stopped["commit"].as_str().unwrap();
+    let followed = format!("to commit {commit}, 2 behind the store\n");
+    assert!(told.text().contains("20 records") && told.text().contains(&followed), "{}", told.text());
+
+    let report = place.run(&["swap", "--resume", "--json"]).ok().objects().remove(0);
+    assert_eq!((&report["records"], &report["records_now"]), (&json!(20), &json!(0)));
+    assert_eq!(status()["records"], json!(null), "nothing is being copied any more");
+}
+
+#[test]
+fn an_end_says_what_was_not_there() {
+    let place = Place::with("flatfile");
+    place.run(&["put", "key", "value"]).ok();
+    place.run(&["migrate", "store", "lmdb:moved"]).ok();
+    let (from, kept) = (place.path().join("store"), place.path().join("kept"));
+    std::fs::rename(&from, &kept).unwrap();
+    let finished = place.run(&["swap", "--finish", "--store", "moved"]).ok();
+    let said = format!("flatfile ({}) was not there; nothing was removed\n", from.display());
+    assert!(finished.text().starts_with(&said), "{}", finished.text());
+    assert!(kept.join("persist.stamp").exists());
+
+    begun(&place, "moved", &SwapTarget::at("sqlite", place.path().join("new")), |_| ());
+    std::fs::rename(place.path().join("new"), place.path().join("away")).unwrap();
+    let aborted = place.run(&["swap", "--abort", "--store", "moved"]).ok();
+    assert!(aborted.text().contains("which was not there; nothing was removed\n"), "{}", aborted.text());
+    begun(&place, "moved", &SwapTarget::here("sqlite"), |_| ());
+    place
+        .run(&["swap", "--to", "flatfile", "--store", "moved"])
+        .fails(6, "`persist swap --abort` gives it up");
+    let aborted = place.run(&["swap", "--abort", "--store", "moved"]).ok();
+    let said = "gave up the swap to sqlite (here); what was copied there is removed\n";
+    assert!(aborted.text().starts_with(said), "{}", aborted.text());
 }

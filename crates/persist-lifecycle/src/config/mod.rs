@@ -60,7 +60,7 @@ sections! {
     pub struct StoreConfig {
         /// Whether the store is opened. No other store may come after one that is not.
         pub enabled: bool = true,
-        /// The engine of a new store. A store that exists and belongs to another engine is refused; without this key, the
+        /// The engine of a new store. A store that exists and belongs to another engine is refused, so that a swap of the engine asks for a change of this key; without this key, the
         /// store's stamp tells the engine.
         pub engine: Option<String> = None,
         /// Its directory; the name of the store if there is no such key. A relative one is meant from `data_dir`.

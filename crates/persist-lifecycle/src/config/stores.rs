@@ -1,7 +1,10 @@
 //! What the keys of a store mean for those who open it.
 
-use persist_api::{Limits, OpenOptions, Request};
-use persist_store::{CommitOptions, ViewOptions, standard_layers};
+use std::path::Path;
+
+use persist_api::{Advice, Error, ErrorKind, Limits, OpenOptions, Request};
+use persist_io::Disk;
+use persist_store::{CommitOptions, Stamp, ViewOptions, standard_layers};
 
 use super::{CommitConfig, Config, LimitsConfig, RequestConfig, StoreConfig};
 use crate::order::opening_order;
@@ -29,6 +32,29 @@ impl StoreConfig {
             knobs: self.knobs.clone(),
             ..OpenOptions::default()
         }
+    }
+
+    /// The engine of the store at `home`, where `engine` says another: a swap has changed it, or a store of somebody else
+    /// lies there. `None` where both say the same, and where there is nothing to compare. Only reads the stamp.
+    #[must_use]
+    pub fn other_engine(&self, disk: &dyn Disk, home: &Path) -> Option<String> {
+        let named = self.engine.as_deref()?;
+        let stamp = Stamp::read(disk, home).ok().flatten()?;
+        (stamp.engine != named).then_some(stamp.engine)
+    }
+
+    /// The error of an opening with these keys, with what to change in them where [`other_engine`](Self::other_engine) is
+    /// the trouble.
+    #[must_use]
+    pub fn explain(&self, error: Error, disk: &dyn Disk, home: &Path) -> Error {
+        let other = (error.kind() == ErrorKind::Mismatch).then(|| self.other_engine(disk, home)).flatten();
+        let Some(other) = other else { return error };
+        let named = self.engine.as_deref().unwrap_or_default();
+        let context = format!(
+            "this store belongs to engine {other}, and its configuration says `engine = \"{named}\"`: if it was swapped, \
+             change that key; nothing was touched"
+        );
+        error.reworded(context).with_advice(Advice::FixConfig).with_source(error)
     }
 
     /// What is asked of the engine.

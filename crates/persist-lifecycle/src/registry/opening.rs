@@ -72,7 +72,8 @@ fn try_open(
 ) -> Result<(Writer, Store, StoreOpened)> {
     let path = config.path.as_deref().unwrap_or(Path::new(name));
     let disk = options.disk.clone();
-    let looked = open_with(disk, &options.drivers, path, config.engine.as_deref(), &config.open_options())?;
+    let looked = open_with(disk, &options.drivers, path, config.engine.as_deref(), &config.open_options())
+        .map_err(|error| config.explain(error, options.disk.as_ref(), path))?;
     let looked = looked.with_clock(options.clock.clone());
     let looked = match (options.keys.get(name), &config.key_file) {
         (Some(keys), _) => looked.keys(Arc::clone(keys)),

@@ -77,14 +77,7 @@ impl Store {
         let guard = Guard::take(&self.0.swapping)?;
         let active = self.0.active();
         let mark = pending(&active)?;
-        let home = mark.place.as_home().map(Path::to_path_buf);
-        let target = SwapTarget { engine: mark.engine.clone(), home, options: target.clone() };
-        let plan = preflight::plan(&self.0, &active, &target, options)?;
-        if plan.mark(mark.id, SwapState::Copying) != mark {
-            let context =
-                "this build would not make the target that the stamp names; abort the swap and begin anew";
-            return Err(Error::new(ErrorKind::Mismatch, "swap", context));
-        }
+        let plan = planned(&self.0, &active, &mark, target, options)?;
         self.announced(guard, mark.id, &plan, options, seen)
     }
 
@@ -146,6 +139,28 @@ pub(super) fn pending(active: &Active) -> Result<SwapMark> {
         .ok_or_else(|| Error::new(ErrorKind::Invalid, "swap", "no swap of this store is under way"))
 }
 
+/// What is opened as the target of a swap that was announced.
+///
+/// # Errors
+/// `Mismatch` when this build would make another one; as [`preflight::plan`].
+pub(super) fn planned(
+    core: &Core,
+    active: &Active,
+    mark: &SwapMark,
+    target: &OpenOptions,
+    options: &SwapOptions,
+) -> Result<Plan> {
+    let home = mark.place.as_home().map(Path::to_path_buf);
+    let target = SwapTarget { engine: mark.engine.clone(), home, options: target.clone() };
+    let plan = preflight::plan(core, active, &target, options)?;
+    if plan.mark(mark.id, SwapState::Copying) != *mark {
+        let context =
+            "this build would not make the target that the stamp names; abort the swap and begin anew";
+        return Err(Error::new(ErrorKind::Mismatch, "swap", context));
+    }
+    Ok(plan)
+}
+
 impl Plan {
     pub(super) fn mark(&self, id: SwapId, state: SwapState) -> SwapMark {
         let (engine, engine_format) = (self.offer.engine.to_owned(), self.offer.format);
@@ -185,7 +200,7 @@ fn open(
     Ok((open_engine(core, plan, stamp, lock, seen)?, None))
 }
 
-fn open_engine(
+pub(super) fn open_engine(
     core: &Core,
     plan: &Plan,
     stamp: Option<Stamp>,

@@ -21,6 +21,7 @@ mod mark;
 mod options;
 mod pinned;
 mod preflight;
+mod progress;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use persist_api::{BeatHeader, CommitNo, Error, ErrorKind, Observer, Result};
 
 pub use mark::{SwapId, SwapMark, SwapPlace, SwapState};
 pub use options::{SwapFigures, SwapOptions, SwapReport, SwapSide, SwapStatus, SwapTarget};
+pub use progress::SwapProgress;
 
 pub(crate) use pinned::Pinned;
 

@@ -6,6 +6,7 @@ mod holds;
 mod homes;
 mod load;
 mod plain;
+mod progress;
 mod refused;
 mod stand;
 mod steps;
