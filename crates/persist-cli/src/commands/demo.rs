@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let (mut writer, store, continued) = open(args, &dir, global, &watch)?;
     if !args.swap.is_empty() {
         say_where(args, continued, &store, &watch, out)?;
-        let done = swap::run(&args.swap, args.records, (&mut writer, &store), &watch, out);
+        let done = swap::run((&args.swap, &dir), args.records, (&mut writer, &store), &watch, out);
         return home::close(&store, done);
     }
     let mut steps = Steps::new(writer, store, &watch);
@@ -113,7 +113,11 @@ fn say_where(args: &Args, continued: bool, store: &Store, watch: &Watch, out: &m
     if out.is_json() {
         return Ok(());
     }
-    let verb = if continued { "going on in" } else { "created" };
+    let verb = match (continued, store.home()) {
+        (true, _) => "going on in",
+        (false, Some(_)) => "created",
+        (false, None) => "from memory to",
+    };
     let line = format!("{verb} {} ({})", args.dir(), store.engine_name());
     watch.aside(|| out.line(line))?;
     out.flush()
@@ -137,6 +141,16 @@ fn open(args: &Args, dir: &str, global: &Global, watch: &Watch) -> Result<(Write
     let here = Global { store: Some(dir.to_owned()), ..global.clone() };
     let target = Target::of(&here)?;
     let exists = persist::Stamp::read(&persist::RealDisk, Path::new(dir))?.is_some();
+    if let Some(engine) = args.swap.first().filter(|engine| swap::is_volatile(engine)) {
+        if exists || args.engine.as_ref().is_some_and(|named| named != engine) {
+            let what = format!(
+                "{engine} begins with nothing: name a --dir that is not there, and no other --engine"
+            );
+            return Err(Failure::Usage(what));
+        }
+        let (writer, store) = swap::open_volatile(engine, &target, watch)?;
+        return Ok((writer, store, false));
+    }
     let url = match (&args.engine, exists) {
         (Some(engine), _) => format!("{engine}:{dir}"),
         (None, true) => dir.to_owned(),

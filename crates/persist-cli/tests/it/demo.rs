@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
+use persist::{Quiet, SwapOptions, SwapTarget};
 use serde_json::json;
 
 use crate::kit::Place;
@@ -91,6 +92,45 @@ fn a_demo_to_an_engine_that_is_not_there_says_so() {
     let place = Place::new();
     place.run(&["demo", "--records", "10", "--swap", "flatfile,nosuch"]).fails(7, "nosuch");
     assert!(!place.path().join("demo-store").exists(), "nothing is made for it");
+}
+
+#[test]
+fn the_demo_begins_in_memory_and_goes_to_disk() {
+    let place = Place::new();
+    let swap = |engines: &str| place.run(&["demo", "--json", "--records", "500", "--swap", engines]);
+    for refused in ["memory", "flatfile,memory", "memory,memory", "memory,flatfile,memory"] {
+        swap(refused).fails(4, "only be the first");
+    }
+    assert!(!place.path().join("demo-store").exists());
+    let done = swap("memory,flatfile,lmdb").ok().objects().remove(0);
+    assert_eq!(done["engine"], json!("lmdb"));
+    let swaps = done["swaps"].as_array().unwrap();
+    let ways: Vec<_> = swaps.iter().map(|swap| (swap["from"].as_str(), swap["to"].as_str())).collect();
+    assert_eq!(ways, [(Some("memory"), Some("flatfile")), (Some("flatfile"), Some("lmdb"))]);
+    for swap in swaps {
+        assert!(swap["records"].as_u64() >= Some(500), "{swap}");
+        for wrong in ["reader_errors", "writer_errors", "feed_gaps", "feed_repeats"] {
+            assert_eq!(swap[wrong], json!(0), "{swap}");
+        }
+    }
+    let verify = place.run(&["--store", "demo-store", "verify", "--json"]).ok().objects();
+    assert_eq!(verify.last().unwrap()["damaged"], json!(0));
+    swap("memory,flatfile").fails(2, "begins with nothing");
+}
+
+#[test]
+fn a_demo_over_a_swap_that_was_stopped_says_how_to_end_that() {
+    let place = Place::new();
+    place.run(&["demo", "--records", "10"]).ok();
+    let opened = persist::open(place.path().join("demo-store").to_str().unwrap()).unwrap();
+    let (writer, store) = opened.negotiate(&persist::default_request()).unwrap();
+    drop(store.begin_swap(&SwapTarget::here("sqlite"), &SwapOptions::default(), &Quiet).unwrap());
+    drop((writer, store));
+    let again = ["demo", "--records", "10", "--swap", "flatfile,lmdb"];
+    let abort = "persist --store ./demo-store swap --abort";
+    place.run(&again).fails(6, abort);
+    place.run(&abort.split(' ').skip(1).collect::<Vec<_>>()).ok();
+    place.run(&again).ok();
 }
 
 #[test]

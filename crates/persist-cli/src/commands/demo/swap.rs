@@ -6,14 +6,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use persist::{
-    BeatLog, Caps, Durability, Error, ErrorKind, Observer, Progress, Store, SwapOptions, SwapReport,
-    SwapTarget, Writer,
+    Advice, BeatLog, Caps, Durability, Error, ErrorKind, Observer, OpenMode, OpenOptions, Progress, Request,
+    Store, SwapOptions, SwapReport, SwapTarget, Writer,
 };
 use serde::Serialize;
 
 use super::busy::{Busy, Seen};
+use crate::commands::swap::unfinished;
 use crate::fail::Result;
 use crate::out::Out;
+use crate::target::Target;
 use crate::text::size;
 use crate::watch::Watch;
 
@@ -60,26 +62,46 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Checks that every engine is in this build, before anything is made.
+/// Checks that every engine is in this build, and that what keeps nothing on disk is where it begins and not where it ends,
+/// before anything is made.
 ///
 /// # Errors
-/// `Unsupported` naming the first that is not.
+/// `Unsupported` naming the first that is not there, `Refused` naming one that keeps nothing.
 pub(super) fn check(engines: &[String]) -> Result<()> {
     let drivers = persist::drivers();
     let there: Vec<&str> = drivers.iter().map(|driver| driver.scheme()).collect();
-    match engines.iter().find(|engine| !there.contains(&engine.as_str())) {
-        None => Ok(()),
-        Some(engine) => {
-            let context =
-                format!("there is no engine {engine:?} in this build; there are: {}", there.join(", "));
-            Err(Error::new(ErrorKind::Unsupported, "demo", context).into())
-        }
+    if let Some(engine) = engines.iter().find(|engine| !there.contains(&engine.as_str())) {
+        let context = format!("there is no engine {engine:?} in this build; there are: {}", there.join(", "));
+        return Err(Error::new(ErrorKind::Unsupported, "demo", context).into());
     }
+    let to = engines.iter().skip(1).find(|engine| is_volatile(engine));
+    if let Some(engine) =
+        to.or_else(|| engines.first().filter(|engine| engines.len() == 1 && is_volatile(engine)))
+    {
+        let context = format!("{engine} keeps nothing on disk: it can only be the first of several engines");
+        return Err(Error::new(ErrorKind::Refused, "demo", context).with_advice(Advice::FixCode).into());
+    }
+    Ok(())
+}
+
+/// True for an engine that keeps nothing on disk.
+pub(super) fn is_volatile(engine: &str) -> bool {
+    let drivers = persist::drivers();
+    let driver = drivers.iter().find(|driver| driver.scheme() == engine);
+    driver
+        .is_some_and(|driver| driver.offer(&OpenOptions::default()).durability_max() == Durability::Volatile)
+}
+
+/// A new store on an engine that keeps nothing on disk. Commits may ask for what they get once it lies there.
+pub(super) fn open_volatile(engine: &str, target: &Target, watch: &Watch) -> Result<(Writer, Store)> {
+    let opened = persist::open_with(&format!("{engine}:demo"), &target.options(OpenMode::OpenOrCreate))?;
+    let request = Request { durability_may_pend: true, ..target.request.clone() };
+    Ok(opened.negotiate_watched(&request, watch).map_err(Error::from)?)
 }
 
 /// Fills the store, sets the subsystem to work, and swaps to one engine after the other.
 pub(super) fn run(
-    engines: &[String],
+    (engines, dir): (&[String], &str),
     records: u64,
     (writer, store): (&mut Writer, &Store),
     watch: &Watch,
@@ -89,7 +111,7 @@ pub(super) fn run(
     fill(writer, store, records, watch)?;
     let busy = Busy::start(store)?;
     let seen = Arc::clone(&busy.seen);
-    let swapped = swap_all(engines, store, &seen, watch, out);
+    let swapped = swap_all((engines, dir), store, &seen, watch, out);
     let finished = busy.finish();
     let swaps = swapped?;
     if let Some(what) = seen.first_error() {
@@ -134,7 +156,7 @@ fn fill(writer: &mut Writer, store: &Store, records: u64, watch: &Watch) -> Resu
 }
 
 fn swap_all(
-    engines: &[String],
+    (engines, dir): (&[String], &str),
     store: &Store,
     seen: &Seen,
     watch: &Watch,
@@ -148,7 +170,13 @@ fn swap_all(
     for engine in engines.iter().skip(usize::from(begins)) {
         seen.take_longest_wait();
         let before = (seen.commits.load(Ordering::Acquire), seen.reads.load(Ordering::Acquire));
-        let report = store.swap(&SwapTarget::here(engine), &options, watch)?;
+        let target = match store.home() {
+            Some(_) => SwapTarget::here(engine),
+            None => SwapTarget::at(engine, dir),
+        };
+        let command = format!("persist --store {dir} swap");
+        let report = store.swap(&target, &options, watch);
+        let report = report.map_err(|error| unfinished(error, store, &command))?;
         finish(store, watch)?;
         let swap = figures(&report, seen, before);
         if !out.is_json() {
@@ -164,16 +192,18 @@ fn swap_all(
 /// Removes the engine before, once the views that were open on it are gone.
 fn finish(store: &Store, watch: &Watch) -> Result<()> {
     let begun = Instant::now();
-    loop {
+    // Of memory nothing is left.
+    while store.swap_status().is_some() {
         match store.finish_swap() {
             Err(error) if error.kind() == ErrorKind::Busy && begun.elapsed() < FINISH => {
                 (watch as &dyn Observer)
                     .step("demo", Progress { phase: "finish", done: 0, total: None, unit: "" })?;
                 thread::sleep(Duration::from_millis(5));
             }
-            done => return Ok(done?),
+            done => done?,
         }
     }
+    Ok(())
 }
 
 /// Lets the subsystem work a while, and shows that it does.
