@@ -5,6 +5,8 @@
 //! maintenance: it fills the current segment with zeros ahead of the writer and prepares the next one, so that neither grows
 //! a file nor creates one within a commit. Without it everything works, slower.
 
+mod feed_segments;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,16 +16,15 @@ use persist_io::{Disk, FileMode};
 use super::ahead::{Ahead, AheadOptions, Shared};
 use super::aside::{ClearUp, copy_rest, move_aside, remove};
 use super::builder::{BUILT_AT, FrameBuilder, Seal};
-use super::feed::{FeedSegment, FeedWalk};
 use super::frame::{PayloadEnd, Place};
 use super::go_on::{ClosedSegment, GoOn};
 use super::head::SegmentEnd;
-use super::kept::{Keep, Kept, first_beat};
+use super::kept::{Keep, Kept};
 use super::segment::Segment;
 use super::segment_header::{FIRST_FRAME_AT, SEGMENT_HEADER, SegmentHeader};
 use super::span::FrameSpan;
 use crate::error::{SCHEME, is_no_room};
-use crate::names::{Kind, kept_name};
+use crate::names::Kind;
 
 /// Where a frame was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -396,83 +397,6 @@ impl Timeline {
         let following =
             self.feed_beats()?.into_iter().nth(self.kept.iter().count()).and_then(|(_, first)| first);
         self.kept.trim(&*self.shared.disk, &self.shared.dir, following)
-    }
-
-    /// Number and first beat of each segment with frames, kept ones first.
-    fn feed_beats(&self) -> Result<Vec<(u32, Option<BeatNo>)>> {
-        let mut all: Vec<_> = self.kept.iter().collect();
-        for number in self.segments_in_use() {
-            let path = self.shared.dir.join(Kind::Timeline.name(number));
-            all.push((number, first_beat(&*self.shared.disk, &path, self.store, number)?));
-        }
-        Ok(all)
-    }
-
-    /// The segments with frames that the feed may need.
-    fn segments_in_use(&self) -> impl Iterator<Item = u32> + '_ {
-        let current = self.current.as_ref().filter(|current| current.end > 0);
-        let current = current.map(|current| current.segment.number());
-        let closed = self.closed.iter().filter(|closed| closed.frames.upto > self.unwanted);
-        closed.map(|closed| closed.segment).chain(current)
-    }
-
-    /// A walk that meets every frame of the beats after `after`; `None` when they are not all there.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub(crate) fn feed_from(&self, after: BeatNo) -> Result<Option<FeedWalk>> {
-        let beats = self.feed_beats()?;
-        let before = beats.iter().rfind(|(_, first)| first.is_some_and(|first| first <= after));
-        // The oldest may begin with the very next beat.
-        let next = || {
-            beats.first().filter(|(_, first)| first.is_some_and(|first| first.0 == after.0.saturating_add(1)))
-        };
-        match before.or_else(next) {
-            Some((number, _)) => self.walk_from(*number),
-            None => Ok(None),
-        }
-    }
-
-    /// A walk from the oldest frame that is there.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub(crate) fn feed_from_oldest(&self) -> Result<Option<FeedWalk>> {
-        let oldest = self.feed_segments().next();
-        oldest.map_or(Ok(None), |number| self.walk_from(number))
-    }
-
-    fn walk_from(&self, number: u32) -> Result<Option<FeedWalk>> {
-        Ok(self.feed_segment(|other| other == number)?.map(|segment| FeedWalk::new(self.store, segment)))
-    }
-
-    /// Opens the oldest segment with frames that `wanted` takes.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub(crate) fn feed_segment(&self, wanted: impl Fn(u32) -> bool) -> Result<Option<FeedSegment>> {
-        let found = self.feed_segments().find(|number| wanted(*number));
-        let Some((number, end)) = found.and_then(|number| Some((number, self.feed_end(number)?))) else {
-            return Ok(None);
-        };
-        let is_kept = self.kept.end_of(number).is_some();
-        let name = if is_kept { kept_name(number, end) } else { Kind::Timeline.name(number) };
-        let path = self.shared.dir.join(name);
-        let file = self.shared.disk.open(&path, FileMode::Read)?;
-        Ok(Some(FeedSegment { number, path, file, end }))
-    }
-
-    /// Where the frames of a segment end as of now: beyond every offset in the one that is written to; `None` when it is
-    /// not here any more.
-    pub(crate) fn feed_end(&self, number: u32) -> Option<u64> {
-        let closed = || self.closed.iter().find(|closed| closed.segment == number).map(|closed| closed.end);
-        let current = || self.segments_in_use().find(|other| *other == number).map(|_| u64::MAX);
-        self.kept.end_of(number).or_else(closed).or_else(current)
-    }
-
-    /// The segments with frames, oldest first.
-    fn feed_segments(&self) -> impl Iterator<Item = u32> + '_ {
-        self.kept.iter().map(|(number, _)| number).chain(self.segments_in_use())
     }
 }
 
