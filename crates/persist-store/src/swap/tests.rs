@@ -105,7 +105,7 @@ fn swp_12_a_stale_handle_is_fenced_and_writes_nothing() {
 }
 
 #[test]
-fn writers_readers_and_the_feed_over_a_swap() {
+fn swp_25_reads_never_go_back_with_writers_and_the_feed_over_a_swap() {
     explore(|| {
         let (mut writer, store) = open();
         writer.commit(&log(0), LEVEL).unwrap();
