@@ -19,6 +19,8 @@ pub const STAMP_BYTES_MAX: u64 = 16 * 1024;
 const VERSION: &str = "1";
 /// The version of a stamp that says something of a swap: builds that know nothing of swaps must not open its home.
 const VERSION_SWAP: &str = "2";
+/// The version with the lines of a swap that is to follow back.
+const VERSION_BACK: &str = "3";
 const CHECK_LINE: &str = "blake3 = ";
 
 /// The name of a store: 16 random bytes, given at creation and never changed.
@@ -123,7 +125,11 @@ impl Stamp {
     #[must_use]
     pub fn to_text(&self) -> String {
         let grant = self.format.canonical_text();
-        let version = if self.swap.is_some() { VERSION_SWAP } else { VERSION };
+        let version = match &self.swap {
+            None => VERSION,
+            Some(swap) if swap.follow_back => VERSION_BACK,
+            Some(_) => VERSION_SWAP,
+        };
         let origin = self.origin.map_or_else(|| "none".to_owned(), |origin| origin.to_string());
         let mut text = format!(
             "persist-stamp = {version}\nstore = {}\nstate = {}\nengine = {}\nengine-format = {}\nepoch = {}\norigin = {origin}\n",
@@ -157,9 +163,9 @@ impl Stamp {
         let body = checked_body(text)?;
         let mut lines = Lines { rest: body.lines() };
         let version = lines.value("persist-stamp")?;
-        if version != VERSION && version != VERSION_SWAP {
+        if ![VERSION, VERSION_SWAP, VERSION_BACK].contains(&version) {
             let context =
-                format!("the stamp has format {version}; this build reads {VERSION} and {VERSION_SWAP}");
+                format!("the stamp has format {version}; this build reads {VERSION} to {VERSION_BACK}");
             return Err(Error::new(ErrorKind::Mismatch, "read_stamp", context));
         }
         let store = lines.parsed("store", |text| text.parse().ok())?;
@@ -171,7 +177,10 @@ impl Stamp {
             "none" => Some(None),
             text => text.parse().ok().map(Some),
         })?;
-        let swap = if version == VERSION_SWAP { Some(SwapMark::read(|key| lines.value(key))?) } else { None };
+        let swap = match version {
+            VERSION => None,
+            _ => Some(SwapMark::read(version == VERSION_BACK, |key| lines.value(key))?),
+        };
         if state == StampState::Moved && swap.is_none() {
             return Err(corrupt("a store that moved, and not where to"));
         }

@@ -48,7 +48,7 @@ impl Store {
         let active = self.0.active();
         let plan = preflight::check(&self.0, &active, target, options)?;
         let id = SwapId::random()?;
-        let mark = plan.mark(id, SwapState::Copying);
+        let mark = SwapMark { follow_back: options.follow_back, ..plan.mark(id, SwapState::Copying) };
         if plan.place != SwapPlace::Nowhere
             && let Some(stamp) = active.stamp()
         {
@@ -58,7 +58,8 @@ impl Store {
     }
 
     /// Goes on with a swap that was stopped, in this process or an earlier one. What is copied is not copied again, unless
-    /// more was committed meanwhile than is kept for it. `target` is the engine's options; a swap whose source keeps
+    /// more was committed meanwhile than is kept for it; what was begun with
+    /// [`follow_back`](SwapOptions::follow_back) goes on with it. `target` is the engine's options; a swap whose source keeps
     /// nothing on disk ends with its process and is never resumed.
     ///
     /// # Errors
@@ -78,7 +79,15 @@ impl Store {
         let active = self.0.active();
         let mark = pending(&active)?;
         let plan = planned(&self.0, &active, &mark, target, options)?;
-        self.announced(guard, mark.id, &plan, options, seen)
+        // What was asked for once stays so, whoever goes on.
+        let options = SwapOptions { follow_back: options.follow_back || mark.follow_back, ..options.clone() };
+        if let Some(stamp) = active.stamp()
+            && options.follow_back != mark.follow_back
+        {
+            let mark = SwapMark { follow_back: true, ..mark.clone() };
+            active.replace_stamp(self.0.setup.disk.as_ref(), Stamp { swap: Some(mark), ..stamp })?;
+        }
+        self.announced(guard, mark.id, &plan, &options, seen)
     }
 
     /// Makes the swap that the stamp names.
@@ -153,7 +162,7 @@ pub(super) fn planned(
     let home = mark.place.as_home().map(Path::to_path_buf);
     let target = SwapTarget { engine: mark.engine.clone(), home, options: target.clone() };
     let plan = preflight::plan(core, active, &target, options)?;
-    if plan.mark(mark.id, SwapState::Copying) != *mark {
+    if !plan.makes(mark) {
         let context =
             "this build would not make the target that the stamp names; abort the swap and begin anew";
         return Err(Error::new(ErrorKind::Mismatch, "swap", context));
@@ -164,7 +173,14 @@ pub(super) fn planned(
 impl Plan {
     pub(super) fn mark(&self, id: SwapId, state: SwapState) -> SwapMark {
         let (engine, engine_format) = (self.offer.engine.to_owned(), self.offer.format);
-        SwapMark { id, state, engine, engine_format, epoch: self.epoch, place: self.place.clone() }
+        let (epoch, place) = (self.epoch, self.place.clone());
+        SwapMark { id, state, engine, engine_format, epoch, place, follow_back: false }
+    }
+
+    /// Whether it makes the target of a mark.
+    pub(super) fn makes(&self, mark: &SwapMark) -> bool {
+        let made = SwapMark { follow_back: mark.follow_back, ..self.mark(mark.id, mark.state) };
+        made == *mark
     }
 }
 
@@ -187,7 +203,9 @@ fn open(
                 Err(error) if error.kind() == ErrorKind::Corrupt => {}
                 Err(error) => return Err(error),
             },
-            Ok(Some(_)) | Err(_) => {}
+            Ok(Some(_)) => {}
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            Err(error) => return Err(error),
         },
         Err(error) if error.kind() == ErrorKind::Corrupt => {}
         Err(error) => return Err(error),
@@ -262,7 +280,7 @@ fn prepare_home(core: &Core, id: SwapId, plan: &Plan) -> Result<(Option<Stamp>, 
             }
             if let Some(left) = preflight::left_behind(core, home)? {
                 // Whoever filled it held the lock as long as he lived.
-                clear_left(disk, home, left.epoch)?;
+                clear_left(disk, home, &[left.epoch])?;
             }
             let source = active.stamp();
             let place = match &active.home {
@@ -283,6 +301,7 @@ fn prepare_home(core: &Core, id: SwapId, plan: &Plan) -> Result<(Option<Stamp>, 
                     engine_format: source.map_or(0, |stamp| stamp.engine_format),
                     epoch: active.epoch,
                     place,
+                    follow_back: false,
                 }),
                 format: plan.grant.format.clone(),
             };

@@ -43,7 +43,7 @@ impl Swap {
         };
         let (id, epoch, lock) = (self.id, target.epoch, target.lock.clone());
         drop(target);
-        let cleared = place.and_then(|place| clear(&shared, &active, &place, id, epoch));
+        let cleared = place.and_then(|place| clear(&shared, &active, &place, id, &[epoch]));
         drop(lock);
         // Whatever is left over there: nothing more is kept for it.
         let released = self.hold.take().map_or(Ok(()), crate::Hold::release);
@@ -107,17 +107,16 @@ impl Store {
             // What the stamp over there has decided must stand here before it goes.
             active.replace_stamp(self.0.setup.disk.as_ref(), stamp)?;
         }
-        clear_elsewhere(&self.0, &active, &mark)?;
-        if mark.place == SwapPlace::Here {
-            // Where a rollback that was begun had put it.
-            clear(&self.0, &active, &mark.place, mark.id, active.epoch.saturating_add(1))?;
-        }
+        // It lies under the next number where a rollback was begun.
+        let epochs = [mark.epoch, active.epoch.saturating_add(1)];
+        let _lock = lock_elsewhere(&self.0, &mark.place)?;
+        clear(&self.0, &active, &mark.place, mark.id, &epochs)?;
         self.release_swap_hold()?;
         unmark(&self.0, &active)
     }
 
     /// Swaps back to the engine before. If the swap was told to [follow back](SwapOptions::follow_back), only what was
-    /// committed since is followed; otherwise the old files are removed and everything is copied. Either way the protocol is
+    /// committed since is followed, also between homes; otherwise the old files are removed and everything is copied. Either way the protocol is
     /// the same.
     ///
     /// # Errors
@@ -146,8 +145,7 @@ impl Store {
             home: mark.place.as_home().map(Path::to_path_buf),
             options: target.clone(),
         };
-        let kept = self.holds()?.into_iter().find(|hold| hold.name == HOLD_NAME && !hold.stale);
-        if mark.place != SwapPlace::Here || kept.is_none() {
+        if !self.can_follow_back(&mark)? {
             preflight::check_back(&self.0, &active, &mark, &back, options)?;
             self.finish()?;
             drop(guard);
@@ -157,9 +155,20 @@ impl Store {
         }
         let plan = preflight::plan(&self.0, &active, &back, options)?;
         self.0.close_retired()?;
-        turn_back(&self.0, &active, &mark, &plan)?;
+        turn_back(&self.0, &active, &mark, &plan, options.follow_back)?;
         drop(guard);
         self.resume_swap(target, options, seen)?.run(seen)
+    }
+
+    /// Whether the commits since the flip are kept, and the engine that lacks them.
+    fn can_follow_back(&self, mark: &SwapMark) -> Result<bool> {
+        let kept = self.holds()?.into_iter().any(|hold| hold.name == HOLD_NAME && !hold.stale);
+        let disk = self.0.setup.disk.as_ref();
+        let is_there = match mark.place.as_home() {
+            Some(home) => left_of(disk, home, mark.id)?.is_some(),
+            None => true,
+        };
+        Ok(kept && is_there)
     }
 
     fn release_swap_hold(&self) -> Result<()> {
@@ -182,45 +191,67 @@ fn flipped(active: &Active) -> Result<SwapMark> {
 ///
 /// # Errors
 /// `Mismatch` when this build would not make an engine like it; `Io`.
-fn turn_back(core: &Core, active: &Active, mark: &SwapMark, plan: &Plan) -> Result<()> {
+fn turn_back(core: &Core, active: &Active, mark: &SwapMark, plan: &Plan, follow_back: bool) -> Result<()> {
     let disk = core.setup.disk.as_ref();
-    let (Some(home), Some(stamp)) = (&active.home, active.stamp()) else { return Err(super::gone()) };
-    let swap = SwapMark { state: SwapState::Copying, epoch: plan.epoch, ..mark.clone() };
-    if plan.mark(mark.id, SwapState::Copying) != swap {
+    let (Some(own), Some(stamp)) = (&active.home, active.stamp()) else { return Err(super::gone()) };
+    let swap = SwapMark { state: SwapState::Copying, epoch: plan.epoch, follow_back, ..mark.clone() };
+    if !plan.makes(&swap) {
         let context =
             "this build would not make the engine that is kept; finish the swap, then swap to it anew";
         return Err(Error::new(ErrorKind::Mismatch, "swap", context));
     }
-    let (from, to) = (engine_dir(home, mark.epoch), plan.dir());
+    let _lock = lock_elsewhere(core, &mark.place)?;
+    if let Some(there) = mark.place.as_home() {
+        // What the stamp over there has decided must stand here before it says something else.
+        active.replace_stamp(disk, stamp.clone())?;
+        arrive(disk, there, own, &stamp, &swap)?;
+    }
+    let (from, to) = (engine_dir(&plan.home, mark.epoch), plan.dir());
     // An earlier try may have come so far.
     if disk.list(&from)?.is_some() {
         disk.rename(&from, &to)?;
-        disk.sync_dir(home)?;
+        disk.sync_dir(&plan.home)?;
     }
     active.replace_stamp(disk, Stamp { swap: Some(swap), ..stamp })
+}
+
+/// Makes the home that a store has left one that a swap from `own` is filling.
+fn arrive(disk: &dyn Disk, there: &Path, own: &Path, stamp: &Stamp, swap: &SwapMark) -> Result<()> {
+    let left = left_of(disk, there, swap.id)?.ok_or_else(super::gone)?;
+    let source = SwapMark {
+        engine: stamp.engine.clone(),
+        engine_format: stamp.engine_format,
+        epoch: stamp.epoch,
+        place: SwapPlace::home(own)?,
+        follow_back: false,
+        ..swap.clone()
+    };
+    let state = StampState::Importing;
+    Stamp { state, epoch: swap.epoch, swap: Some(source), ..left }.write(disk, there)
 }
 
 /// Removes what a mark names, under the lock of its home.
 pub(super) fn clear_elsewhere(core: &Core, active: &Active, mark: &SwapMark) -> Result<()> {
     let _lock = lock_elsewhere(core, &mark.place)?;
-    clear(core, active, &mark.place, mark.id, mark.epoch)
+    clear(core, active, &mark.place, mark.id, &[mark.epoch])
 }
 
-/// Removes an engine of the other side of a swap, and with another home everything of ours in it but the lock.
-fn clear(core: &Core, active: &Active, place: &SwapPlace, id: SwapId, epoch: u64) -> Result<()> {
+/// Removes engines of the other side of a swap, and with another home everything of ours in it but the lock.
+fn clear(core: &Core, active: &Active, place: &SwapPlace, id: SwapId, epochs: &[u64]) -> Result<()> {
     let disk = core.setup.disk.as_ref();
     match (place, &active.home) {
-        (SwapPlace::Here, Some(home)) if epoch != active.epoch => {
-            remove_tree(disk, &engine_dir(home, epoch))?;
+        (SwapPlace::Here, Some(home)) => {
+            for epoch in epochs.iter().filter(|epoch| **epoch != active.epoch) {
+                remove_tree(disk, &engine_dir(home, *epoch))?;
+            }
             disk.sync_dir(home)
         }
-        (SwapPlace::Home(home), _) => clear_home(disk, home, id, epoch),
+        (SwapPlace::Home(home), _) => match left_of(disk, home, id)? {
+            Some(_) => clear_left(disk, home, epochs),
+            None => Ok(()),
+        },
         (SwapPlace::Here | SwapPlace::Nowhere, _) => Ok(()),
     }
-}
-
-fn clear_home(disk: &dyn Disk, home: &Path, id: SwapId, epoch: u64) -> Result<()> {
-    left_of(disk, home, id)?.map_or(Ok(()), |_| clear_left(disk, home, epoch))
 }
 
 /// The stamp of a home that a swap is filling or has left; `None` where there is none.
@@ -241,9 +272,11 @@ pub(super) fn left_of(disk: &dyn Disk, home: &Path, id: SwapId) -> Result<Option
     Ok(Some(stamp))
 }
 
-/// Removes an engine, the blobs and, after them, the stamp.
-pub(super) fn clear_left(disk: &dyn Disk, home: &Path, epoch: u64) -> Result<()> {
-    remove_tree(disk, &engine_dir(home, epoch))?;
+/// Removes engines, the blobs and, after them, the stamp.
+pub(super) fn clear_left(disk: &dyn Disk, home: &Path, epochs: &[u64]) -> Result<()> {
+    for epoch in epochs {
+        remove_tree(disk, &engine_dir(home, *epoch))?;
+    }
     remove_tree(disk, &home.join(CAS_DIR))?;
     disk.sync_dir(home)?;
     disk.remove_file(&home.join(STAMP_FILE))?;

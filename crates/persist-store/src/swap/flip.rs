@@ -194,6 +194,7 @@ fn decide(
         engine_format: source.engine_format,
         epoch: old.epoch,
         place,
+        follow_back: false,
     };
     match (&target.home, &target.stamp, source) {
         // Neither side lies on disk.
@@ -228,6 +229,7 @@ fn decide(
                 engine_format: target.engine_format,
                 epoch: target.epoch,
                 place: there,
+                follow_back: false,
             };
             let here = SwapPlace::home(own).map_err(|error| (error, true))?;
             let stamp =

@@ -9,6 +9,10 @@ use persist_io::absolute;
 
 use crate::stamp::{StoreId, is_scheme};
 
+const FOLLOW_BACK: &str = "swap-follow-back";
+/// The line of a mark that is to follow back; others have none.
+const FOLLOW_BACK_LINE: &str = "swap-follow-back = yes\n";
+
 /// The name of one swap: 16 random bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SwapId(pub [u8; 16]);
@@ -49,6 +53,9 @@ pub struct SwapMark {
     pub epoch: u64,
     /// Where the other side lies.
     pub place: SwapPlace,
+    /// True while copying, where the new engine is to keep what it commits after the flip
+    /// ([`follow_back`](super::SwapOptions::follow_back)). After the flip the feed's hold says it.
+    pub follow_back: bool,
 }
 
 impl SwapId {
@@ -139,13 +146,19 @@ impl SwapMark {
             self.epoch,
             self.place.text(),
         );
+        if self.follow_back {
+            text.push_str(FOLLOW_BACK_LINE);
+        }
     }
 
-    /// Reads its lines; `value` gives that of the next line, which must have this key.
+    /// Reads its lines; `value` gives that of the next line, which must have this key. With `follow_back` there is one more.
     ///
     /// # Errors
     /// `Corrupt`.
-    pub(crate) fn read<'t>(mut value: impl FnMut(&'static str) -> Result<&'t str>) -> Result<Self> {
+    pub(crate) fn read<'t>(
+        follow_back: bool,
+        mut value: impl FnMut(&'static str) -> Result<&'t str>,
+    ) -> Result<Self> {
         fn parsed<T>(key: &str, text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
             let wrong = || {
                 let context = format!("stamp: {key} cannot be {text:?}");
@@ -166,6 +179,10 @@ impl SwapMark {
         let epoch = parsed(key, text, |text| text.parse().ok())?;
         let (key, text) = next("swap-place")?;
         let place = parsed(key, text, SwapPlace::from_text)?;
-        Ok(Self { id: SwapId(id.0), state, engine, engine_format, epoch, place })
+        if follow_back {
+            let (key, text) = next(FOLLOW_BACK)?;
+            parsed(key, text, |text| (text == "yes").then_some(()))?;
+        }
+        Ok(Self { id: SwapId(id.0), state, engine, engine_format, epoch, place, follow_back })
     }
 }

@@ -105,7 +105,9 @@ fn check_left(core: &Core, active: &Active, home: &Path, mark: &SwapMark) -> Res
     if left_of(disk, home, mark.id)?.is_none() {
         return check_elsewhere(core, active, home).map(drop);
     }
-    match strangers(&disk.list(home)?.unwrap_or_default(), &[mark.epoch]).first() {
+    match strangers(&disk.list(home)?.unwrap_or_default(), &[mark.epoch, active.epoch.saturating_add(1)])
+        .first()
+    {
         None => Ok(()),
         Some(stranger) => {
             let context = format!("{} is not ours; nothing was touched", stranger.display());

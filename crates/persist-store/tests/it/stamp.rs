@@ -102,8 +102,8 @@ fn a_sound_check_line_does_not_excuse_the_rest() {
     let body = format!("{body}more = 1\n");
     let more = format!("{body}blake3 = {}\n", blake3::hash(body.as_bytes()).to_hex());
     fails(Stamp::parse(more.as_bytes()), ErrorKind::Corrupt, &["unknown line", "more"]);
-    let newer = Stamp::parse(&resealed("persist-stamp = 1", "persist-stamp = 3"));
-    fails(newer, ErrorKind::Mismatch, &["format 3", "reads 1 and 2"]);
+    let newer = Stamp::parse(&resealed("persist-stamp = 1", "persist-stamp = 4"));
+    fails(newer, ErrorKind::Mismatch, &["format 4", "reads 1 to 3"]);
 }
 
 #[test]
@@ -140,14 +140,15 @@ fn any_mark() -> impl Strategy<Value = SwapMark> {
         "/[ -~é]{0,20}".prop_map(|path| SwapPlace::Home(path.into())),
     ];
     let states = prop_oneof![Just(SwapState::Copying), Just(SwapState::Flipped)];
-    (any::<[u8; 16]>(), states, "[a-z][a-z0-9-]{0,12}", any::<(u32, u64)>(), places).prop_map(
-        |(id, state, engine, (engine_format, epoch), place)| SwapMark {
+    (any::<[u8; 16]>(), states, "[a-z][a-z0-9-]{0,12}", any::<(u32, u64, bool)>(), places).prop_map(
+        |(id, state, engine, (engine_format, epoch, follow_back), place)| SwapMark {
             id: SwapId(id),
             state,
             engine,
             engine_format,
             epoch,
             place,
+            follow_back,
         },
     )
 }
@@ -162,6 +163,7 @@ fn golden_text_of_a_swap() {
         engine_format: 3,
         epoch: 2,
         place: SwapPlace::Home("/some where".into()),
+        follow_back: false,
     };
     let lines = "swap = 30313233343536373839616263646566\n\
         swap-state = copying\n\
@@ -171,11 +173,22 @@ fn golden_text_of_a_swap() {
         swap-place = home /some where\n";
     let marked = Stamp { swap: Some(mark), ..stamp() };
     let (body, _) = text.rsplit_once("blake3 = ").unwrap();
-    let body = body.replacen("persist-stamp = 1\n", "persist-stamp = 2\n", 1);
-    let body = body.replacen("origin = none\n", &format!("origin = none\n{lines}"), 1);
-    let expected = format!("{body}blake3 = {}\n", blake3::hash(body.as_bytes()).to_hex());
+    let text_of = |version: u8, lines: &str| {
+        let body = body.replacen("persist-stamp = 1\n", &format!("persist-stamp = {version}\n"), 1);
+        let body = body.replacen("origin = none\n", &format!("origin = none\n{lines}"), 1);
+        format!("{body}blake3 = {}\n", blake3::hash(body.as_bytes()).to_hex())
+    };
+    let expected = text_of(2, lines);
     assert_eq!(marked.to_text(), expected);
     assert_eq!(Stamp::parse(expected.as_bytes()).unwrap(), marked);
+    let back = SwapMark { follow_back: true, ..marked.swap.clone().unwrap() };
+    let back = Stamp { swap: Some(back), ..stamp() };
+    let more = format!("{lines}swap-follow-back = yes\n");
+    assert_eq!(back.to_text(), text_of(3, &more));
+    assert_eq!(Stamp::parse(back.to_text().as_bytes()).unwrap(), back);
+    for (version, lines) in [(2, &*more), (3, lines), (3, &format!("{lines}swap-follow-back = no\n"))] {
+        fails(Stamp::parse(text_of(version, lines).as_bytes()), ErrorKind::Corrupt, &[]);
+    }
     let unmarked = Stamp { swap: None, state: StampState::Moved, ..marked };
     fails(Stamp::parse(unmarked.to_text().as_bytes()), ErrorKind::Corrupt, &["not where to"]);
 }

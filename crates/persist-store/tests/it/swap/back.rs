@@ -7,7 +7,10 @@ use persist_io::Disk;
 use persist_store::{Store, SwapOptions, SwapState, SwapTarget};
 
 use super::plain::target;
-use super::stand::{HOME, Stand, all, delete, elsewhere, options_of, plain, put, request, swap_options};
+use super::stand::{
+    HOME, OTHER, Stand, all, delete, elsewhere, is_clean, names, options_of, plain, put, request,
+    swap_options,
+};
 use crate::kit::fails;
 use crate::toy::{TOY_CAPS, Toy};
 
@@ -46,6 +49,7 @@ fn swp_21_a_refused_rollback_changes_nothing() {
             if to.home.is_some() {
                 let strange = format!("{HOME}/notes.txt");
                 assert!(stand.disk.put(&strange, b"somebody's"));
+                // It is in nobody's way where the engine stays.
                 if !follow_back {
                     let words = ["notes.txt is not ours"];
                     refused(&stand, &store, &options_of("flatfile"), &options, ErrorKind::Mismatch, &words);
@@ -54,6 +58,68 @@ fn swp_21_a_refused_rollback_changes_nothing() {
             }
             store.rollback_swap(&options_of("flatfile"), &options, &Quiet).unwrap();
             assert_eq!((store.engine_name(), all(&store)), ("flatfile", expected));
+        }
+    }
+}
+
+/// The home that a store has left is followed as an engine beside it is, and so are the blobs.
+#[test]
+fn swp_21_a_rollback_between_homes_follows_back() {
+    let blob = "cas/8e/8e8dcfd5b7a5a4f6e42d1aa34660e299f35a4054ba60cccd931ab212101bab0e.blob";
+    for (from, to) in [("flatfile", "toy"), ("toy", "flatfile")] {
+        for reopened in [false, true] {
+            let stand = Stand::new();
+            let (mut writer, mut store) = stand.store(from);
+            let options = SwapOptions { follow_back: true, ..swap_options() };
+            store.swap(&elsewhere(to), &options, &Quiet).unwrap();
+            put(&store, "later", "1");
+            assert!(stand.disk.put(format!("{OTHER}/{blob}"), b"a blob"));
+            let before = all(&store);
+            if reopened {
+                store.close().unwrap();
+                drop((writer, store));
+                (writer, store) = stand.open(None, OTHER).unwrap();
+            }
+            let back = store.rollback_swap(&options_of(from), &options, &Quiet).unwrap();
+            assert_eq!((back.figures.records_now, back.figures.followed), (0, 1), "{back:?}");
+            assert_eq!((store.home().as_deref(), all(&store)), (Some(HOME.as_ref()), before));
+            assert_eq!(store.stamp().unwrap().epoch, 3);
+            assert_eq!(stand.disk.bytes(format!("{HOME}/{blob}")).as_deref(), Some(&b"a blob"[..]));
+            // And there again, as asked.
+            put(&store, "last", "1");
+            let before = all(&store);
+            let again = store.rollback_swap(&options_of(to), &swap_options(), &Quiet).unwrap();
+            assert_eq!((again.figures.records_now, again.figures.followed), (0, 1), "{again:?}");
+            store.finish_swap().unwrap();
+            assert!(names(&stand.disk).iter().all(|name| !name.starts_with(format!("{HOME}/engine-3"))));
+            assert_eq!((store.engine_name(), all(&store)), (to, before));
+            is_clean(&store);
+            store.close().unwrap();
+            drop(writer);
+        }
+    }
+}
+
+/// Whoever goes on with a swap need not ask again for what it was begun with.
+#[test]
+fn swp_21_what_was_asked_for_outlives_a_stop() {
+    for to in [target("flatfile", "toy"), elsewhere("toy")] {
+        for late in [false, true] {
+            let stand = Stand::new();
+            let (writer, store) = stand.store("flatfile");
+            let back = SwapOptions { follow_back: true, ..swap_options() };
+            let begun = if late { swap_options() } else { back.clone() };
+            drop(store.begin_swap(&to, &begun, &Quiet).unwrap());
+            if late {
+                drop(store.resume_swap(&plain(), &back, &Quiet).unwrap());
+            }
+            store.close().unwrap();
+            drop((writer, store));
+            let (_writer, store) = stand.open(None, HOME).unwrap();
+            store.resume_swap(&plain(), &swap_options(), &Quiet).unwrap().run(&Quiet).unwrap();
+            put(&store, "later", "1");
+            let report = store.rollback_swap(&options_of("flatfile"), &swap_options(), &Quiet).unwrap();
+            assert_eq!((report.figures.records_now, report.figures.followed), (0, 1), "{report:?}");
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Crashes at every operation of a swap, and of what comes after the crash.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use persist_api::{Durability, ErrorKind, OpenMode, Quiet};
 use persist_io::sim::{Code, Crash, CutPoint, Fault, SimDisk, When};
 use persist_store::{StampState, Store, Swap, SwapOptions, SwapState, SwapTarget, Writer};
 
 use super::plain::target;
-use super::stand::{HOME, OTHER, Stand, all, elsewhere, log, options_of, put, swap_options};
+use super::stand::{HOME, OTHER, Stand, all, elsewhere, log, names, options_of, put, swap_options};
 use crate::kit::Content;
 
 /// What was committed, and when each state was acknowledged.
@@ -38,23 +40,32 @@ impl Told {
     }
 }
 
-/// Swaps with commits between all steps; those before the flip are as durable as asked. Gives the operations at which the flip
-/// had returned.
-fn workload(stand: &Stand, from: &str, to: &SwapTarget, durability: Durability, told: &RefCell<Told>) -> u64 {
+/// A store with something in it, which the disk has. What is done from here on is crashed.
+fn begin(stand: &Stand, from: &str, told: &RefCell<Told>) -> (Writer, Store) {
     let home = if from == "memory" { "" } else { HOME };
-    let (_writer, store): (Writer, Store) = stand.open(Some(from), home).unwrap();
+    let (writer, store): (Writer, Store) = stand.open(Some(from), home).unwrap();
     for n in 0..12 {
         put(&store, &format!("key{n:02}"), &format!("value of {n}"));
     }
     told.borrow_mut().note(&stand.disk, &store);
     stand.disk.keep_cut_points();
-    let step = |key: &str, durability: Durability| {
-        let mut change = log(key, "changed");
-        change.delete(b"key03").unwrap();
-        change.put(b"key05", key.as_bytes()).unwrap();
-        store.commit(change, durability).unwrap().wait().unwrap();
-        told.borrow_mut().note(&stand.disk, &store);
-    };
+    (writer, store)
+}
+
+/// A commit.
+fn step(stand: &Stand, store: &Store, told: &RefCell<Told>, key: &str, durability: Durability) {
+    let mut change = log(key, "changed");
+    change.delete(b"key03").unwrap();
+    change.put(b"key05", key.as_bytes()).unwrap();
+    store.commit(change, durability).unwrap().wait().unwrap();
+    told.borrow_mut().note(&stand.disk, store);
+}
+
+/// Swaps with commits between all steps; those before the flip are as durable as asked. Gives the operations at which the flip
+/// had returned.
+fn workload(stand: &Stand, from: &str, to: &SwapTarget, durability: Durability, told: &RefCell<Told>) -> u64 {
+    let (_writer, store) = begin(stand, from, told);
+    let step = |key, durability| step(stand, &store, told, key, durability);
     let options = SwapOptions { chunk_bytes: 100, ..swap_options() };
     let mut swap: Swap = store.begin_swap(to, &options, &Quiet).unwrap();
     step("key00", durability);
@@ -72,6 +83,24 @@ fn workload(stand: &Stand, from: &str, to: &SwapTarget, durability: Durability, 
         store.finish_swap().unwrap();
     }
     step("new4", Durability::Durable);
+    store.close().unwrap();
+    flipped
+}
+
+/// Swaps and goes back, with what was committed since. Gives the operations at which the first flip had returned.
+fn there_and_back(stand: &Stand, from: &str, to: &SwapTarget, told: &RefCell<Told>) -> u64 {
+    let (_writer, store) = begin(stand, from, told);
+    let step = |key| step(stand, &store, told, key, Durability::Durable);
+    let options = SwapOptions { follow_back: true, ..swap_options() };
+    store.swap(to, &options, &Quiet).unwrap();
+    let flipped = stand.disk.operations();
+    step("new1");
+    step("key01");
+    let back = store.rollback_swap(&options_of(from), &options, &Quiet).unwrap();
+    assert_eq!((back.figures.records_now, back.figures.followed), (0, 2), "{back:?}");
+    step("new2");
+    store.finish_swap().unwrap();
+    step("new3");
     store.close().unwrap();
     flipped
 }
@@ -143,6 +172,9 @@ fn judge(disk: SimDisk, from: &str, may_be: &[(u64, Content)], must_be_there: bo
         }
     }
     assert_eq!(all(&store), expected);
+    if store.swap_status().is_none() {
+        assert_eq!(engines(&stand.disk).len(), 1, "{:?}", engines(&stand.disk));
+    }
     put(&store, "at last", "1");
     let expected = all(&store);
     store.close().unwrap();
@@ -152,14 +184,28 @@ fn judge(disk: SimDisk, from: &str, may_be: &[(u64, Content)], must_be_there: bo
     assert_eq!(all(&store), expected);
 }
 
+/// The directories of engines that have files.
+fn engines(disk: &SimDisk) -> BTreeSet<PathBuf> {
+    let is_engine =
+        |dir: &&Path| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with("engine-"));
+    names(disk).iter().filter_map(|name| Some(name.ancestors().find(is_engine)?.to_path_buf())).collect()
+}
+
 fn every_cut(from: &str, to: &str) {
     every_cut_of(from, &target(from, to));
 }
 
 fn every_cut_of(from: &str, to: &SwapTarget) {
+    every_cut_in(from, &|stand, told| workload(stand, from, to, Durability::Durable, told));
+}
+
+/// What is done to a store, whose states are told; gives the operations from which on it is on disk.
+type Run<'r> = &'r dyn Fn(&Stand, &RefCell<Told>) -> u64;
+
+fn every_cut_in(from: &str, run: Run<'_>) {
     let stand = Stand::new();
     let told = RefCell::default();
-    let flipped = workload(&stand, from, to, Durability::Durable, &told);
+    let flipped = run(&stand, &told);
     let told = told.into_inner();
     let cuts: Vec<CutPoint> = stand.disk.cut_points();
     assert!(cuts.len() > 60, "{}", cuts.len());
@@ -196,9 +242,13 @@ fn swp_05_power_cut_at_every_operation_of_a_swap_with_buffered_commits() {
 
 /// Crashes once, and again at every operation of what follows.
 fn every_second_cut(from: &str, to: &SwapTarget, stride: usize) {
+    every_second_cut_in(from, stride, &|stand, told| workload(stand, from, to, Durability::Durable, told));
+}
+
+fn every_second_cut_in(from: &str, stride: usize, run: Run<'_>) {
     let stand = Stand::new();
     let told = RefCell::default();
-    let flipped = workload(&stand, from, to, Durability::Durable, &told);
+    let flipped = run(&stand, &told);
     let told = told.into_inner();
     let cuts: Vec<CutPoint> = stand.disk.cut_points();
     for (way, cut) in (0_u64..).zip(&cuts).step_by(stride) {
@@ -246,6 +296,15 @@ fn swp_06_crash_during_recovery() {
     every_second_cut("toy", &target("toy", "flatfile"), 13);
     every_second_cut("memory", &target("memory", "flatfile"), 17);
     every_second_cut("toy", &elsewhere("flatfile"), 13);
+}
+
+#[test]
+fn swp_06_crash_during_recovery_of_a_way_back() {
+    for (from, to) in BACK {
+        for to in [target(from, to), elsewhere(to)] {
+            every_second_cut_in(from, 17, &|stand, told| there_and_back(stand, from, &to, told));
+        }
+    }
 }
 
 /// Every operation of a swap fails once, with its effect or without.
@@ -318,4 +377,21 @@ fn swp_05_crash_at_every_operation_durable_source() {
 fn swp_05_crash_at_every_operation_volatile_source() {
     every_cut("memory", "flatfile");
     every_cut("memory", "toy");
+}
+
+/// Ways there that are gone back.
+const BACK: [(&str, &str); 2] = [("flatfile", "toy"), ("toy", "flatfile")];
+
+#[test]
+fn swp_05_crash_at_every_operation_of_a_way_back() {
+    for (from, to) in BACK {
+        every_cut_in(from, &|stand, told| there_and_back(stand, from, &target(from, to), told));
+    }
+}
+
+#[test]
+fn swp_05_crash_at_every_operation_of_a_way_back_from_home_to_home() {
+    for (from, to) in BACK {
+        every_cut_in(from, &|stand, told| there_and_back(stand, from, &elsewhere(to), told));
+    }
 }

@@ -7,7 +7,9 @@ use persist_io::Disk;
 use persist_store::{BeatLog, SwapOptions, SwapTarget};
 
 use super::plain::target;
-use super::stand::{HOME, Stand, bytes_of_stamp, delete, no_trace, plain, put, request, swap_options};
+use super::stand::{
+    HOME, Stand, bytes_of_stamp, delete, elsewhere, no_trace, plain, put, request, swap_options,
+};
 use crate::kit::fails;
 use crate::toy::{TOY_CAPS, Toy};
 
@@ -122,6 +124,45 @@ fn swp_16_target_is_not_empty() {
         ErrorKind::Mismatch,
         &["/second"],
     );
+}
+
+/// Half of a copy is not taken for that of another swap, and not cleared for it either.
+#[test]
+fn swp_16_target_of_another_swap() {
+    const FILE: &str = "/store/engine-2/toy.data";
+    let stand = Stand::new();
+    let (_writer, store) = stand.store("flatfile");
+    let begin = |to: &SwapTarget| {
+        let mut swap = store.begin_swap(to, &swap_options(), &Quiet).unwrap();
+        swap.copy(&Quiet).unwrap();
+        swap.id()
+    };
+    let first = begin(&target("flatfile", "toy"));
+    let half = stand.disk.bytes(FILE).unwrap();
+    store.abort_swap().unwrap();
+    let second = begin(&target("flatfile", "toy"));
+    assert!(first != second && stand.disk.put(FILE, &half));
+    let before = stand.disk.bytes(FILE);
+    let words = ["filled by another swap", &first.to_string()];
+    fails(store.resume_swap(&plain(), &swap_options(), &Quiet).map(drop), ErrorKind::Mismatch, &words);
+    assert_eq!(stand.disk.bytes(FILE), before);
+    store.abort_swap().unwrap();
+    // Not announced, and there all the same.
+    assert!(stand.disk.put(FILE, &half));
+    let before = stand.disk.killed();
+    let words = ["no swap of this store"];
+    fails(store.swap(&target("flatfile", "toy"), &swap_options(), &Quiet), ErrorKind::Mismatch, &words);
+    assert_eq!(stand.disk.difference(&before), None);
+    // Another store is half way to the home that this one asks for.
+    stand.disk.remove_file(FILE.as_ref()).unwrap();
+    begin(&elsewhere("toy"));
+    let (_second_writer, second) = stand.open(Some("toy"), "/second").unwrap();
+    put(&second, "k", "v");
+    let before = stand.disk.killed();
+    fails(second.swap(&elsewhere("toy"), &swap_options(), &Quiet), ErrorKind::Mismatch, &["still /store"]);
+    assert_eq!(stand.disk.difference(&before), None);
+    store.resume_swap(&plain(), &swap_options(), &Quiet).unwrap().run(&Quiet).unwrap();
+    assert_eq!(store.home().as_deref(), Some(super::stand::OTHER.as_ref()));
 }
 
 #[test]
