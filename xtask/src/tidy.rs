@@ -11,7 +11,7 @@ use crate::shell::{self, Outcome, cargo};
 /// A rule returns a sentence for each thing that breaks it.
 type Rule = fn(&Workspace) -> Vec<String>;
 
-const RULES: [(&str, Rule); 9] = [
+const RULES: [(&str, Rule); 10] = [
     ("persist-api depends on bitflags and thiserror at most", api_is_bare),
     ("an engine depends on api and io, never on another engine or the runtime", engines_stand_alone),
     ("a library below an engine appears in exactly one crate, and in the benches", c_libraries_appear_once),
@@ -20,6 +20,7 @@ const RULES: [(&str, Rule); 9] = [
     ("persist-conformance is a dev-dependency, except of the command that runs it", suite_is_for_tests),
     ("every licence in the tree is allowed by deny.toml", licences_are_allowed),
     ("unsafe code only where a crate argues it", unsafe_is_argued),
+    ("docs/cps.md names every test of a defect of the original, and no other", defects_have_tests),
     ("source files: no long ones, no leftovers, no paths of a machine", sources_are_tidy),
 ];
 
@@ -224,6 +225,25 @@ fn is_rust(path: &str) -> bool {
 
 fn is_test(path: &str) -> bool {
     ["/tests/", "/examples/", "/fuzz/", "/benches/"].iter().any(|part| path.contains(part))
+}
+
+fn defects_have_tests(workspace: &Workspace) -> Vec<String> {
+    let table = workspace.sources.iter().find(|(path, _)| path == "docs/cps.md");
+    let named: BTreeSet<&str> = table
+        .into_iter()
+        .flat_map(|(_, text)| text.split('`').skip(1).step_by(2))
+        .filter(|name| name.starts_with("cps_s"))
+        .collect();
+    // Right behind the attribute: what is not run counts for nothing.
+    let tests = workspace.sources.iter().filter(|(path, _)| is_rust(path) && is_test(path));
+    let there: BTreeSet<&str> = tests
+        .flat_map(|(_, text)| text.split("#[test]\nfn ").skip(1))
+        .filter_map(|rest| rest.split_once('(').map(|(name, _)| name))
+        .filter(|name| name.starts_with("cps_s"))
+        .collect();
+    let missing =
+        named.difference(&there).map(|name| format!("docs/cps.md names {name}, and no test is called so"));
+    missing.chain(there.difference(&named).map(|name| format!("docs/cps.md does not name {name}"))).collect()
 }
 
 fn sources_are_tidy(workspace: &Workspace) -> Vec<String> {

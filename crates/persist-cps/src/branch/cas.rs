@@ -92,6 +92,7 @@ pub(super) fn survey(
     for (hash, reference) in references {
         refers(hash, reference, blobs.get(hash), findings);
     }
+    in_clear(&blobs, references, findings);
     Ok(blobs.into_values().collect())
 }
 
@@ -112,6 +113,22 @@ fn refers(hash: &Digest, reference: &BlobRef, blob: Option<&Blob>, findings: &mu
         );
         findings.add(S::Note, "reference_differs", (&name, None, None), what);
     }
+}
+
+/// Tells of blobs that cells refer to as encrypted: the cache has the plaintext of all of them.
+fn in_clear(blobs: &BTreeMap<Digest, Blob>, references: &BTreeMap<Digest, BlobRef>, findings: &mut Findings) {
+    let encrypted = |reference: &BlobRef| reference.modes().any(|mode| mode != AeadMode::None.number());
+    let mut told = references
+        .iter()
+        .filter(|(hash, it)| blobs.contains_key(*hash) && encrypted(it))
+        .map(|(hash, _)| hash);
+    let Some(first) = told.next() else { return };
+    let what = format!(
+        "{} blobs that cells refer to as encrypted lie in clear, this one first; a store keeps them as it keeps all values: encrypted \
+         if that was asked of it, else in clear",
+        told.count().saturating_add(1)
+    );
+    findings.add(S::Note, "blob_in_clear", (&file_name(first), None, None), what);
 }
 
 /// The manifest as far as it can be read, by hash.

@@ -174,7 +174,7 @@ fn the_keys_of_a_frame_that_is_cut_off_are_named() {
 }
 
 #[test]
-fn a_head_trailer_whose_digest_differs_is_not_adopted() {
+fn cps_s5_a_head_trailer_whose_digest_differs_is_not_adopted() {
     // The records are what branch.meta says: the trailer is wrong, not they.
     let end = ends()[3];
     let survey = changed(|dir| file(dir, "branch.idx")[end - 1] ^= 0x80);
@@ -189,7 +189,7 @@ fn a_head_trailer_whose_digest_differs_is_not_adopted() {
 }
 
 #[test]
-fn a_bad_trailer_magic_drops_nothing() {
+fn cps_s5_a_bad_trailer_magic_drops_nothing() {
     for end in ends() {
         let survey = changed(|dir| file(dir, "branch.idx")[end - 64] ^= 1);
         nothing_is_lost(&survey, &["trailer_damaged"]);
@@ -197,7 +197,7 @@ fn a_bad_trailer_magic_drops_nothing() {
 }
 
 #[test]
-fn one_bad_frame_does_not_take_the_others_with_it() {
+fn cps_s5_one_bad_frame_does_not_take_the_others_with_it() {
     for (index, end) in ends().into_iter().enumerate() {
         let survey = changed(|dir| file(dir, "branch.idx")[end - 64..end].fill(0));
         let bad = index as u64 + 1;
@@ -213,7 +213,7 @@ fn one_bad_frame_does_not_take_the_others_with_it() {
 }
 
 #[test]
-fn a_damaged_head_destroys_nothing() {
+fn cps_s5_a_damaged_head_destroys_nothing() {
     for (at, bit) in [(0, 1), (4, 1), (6, 1), (100, 4), (200, 128), (255, 1)] {
         let survey = changed(|dir| file(dir, "branch.meta")[at] ^= bit);
         nothing_is_lost(&survey, &["meta_damaged"]);
@@ -229,7 +229,7 @@ fn a_damaged_head_destroys_nothing() {
 }
 
 #[test]
-fn the_other_checksum_destroys_nothing() {
+fn cps_s5_the_other_checksum_destroys_nothing() {
     let dir = small(Checksum::RawCastagnoli).dir;
     let other = survey(&dir);
     let intact = survey(&small(Checksum::Crc32).dir);
@@ -243,7 +243,7 @@ fn the_other_checksum_destroys_nothing() {
 }
 
 #[test]
-fn a_partial_entry_of_branch_frames_is_stepped_over() {
+fn cps_s5_a_partial_entry_of_branch_frames_is_stepped_over() {
     for keep in [1, 20, 47] {
         let survey = changed(|dir| file(dir, "branch.frames").truncate(3 * 48 + keep));
         nothing_is_lost(&survey, &["frame_unlisted", "frames_partial"]);
@@ -260,7 +260,7 @@ fn a_partial_entry_of_branch_frames_is_stepped_over() {
 }
 
 #[test]
-fn entries_left_over_from_a_wipe_are_told_from_those_that_count() {
+fn cps_s5_entries_left_over_from_a_wipe_are_told_from_those_that_count() {
     // The original truncates to nothing and goes on; the directory of frames keeps the old entries.
     let old = small(Checksum::Crc32).dir["branch.frames"].clone();
     let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
@@ -277,7 +277,7 @@ fn entries_left_over_from_a_wipe_are_told_from_those_that_count() {
 }
 
 #[test]
-fn a_partial_checkpoint_hinders_nothing() {
+fn cps_s5_a_partial_checkpoint_hinders_nothing() {
     for cut in [1, 39, 41, 79, 150] {
         let survey = changed(|dir| {
             let copies = file(dir, "branch.ckp");
@@ -298,7 +298,7 @@ fn a_partial_checkpoint_hinders_nothing() {
 }
 
 #[test]
-fn a_short_or_empty_cas_manifest_does_not_block_anything() {
+fn cps_s5_a_short_or_empty_cas_manifest_does_not_block_anything() {
     let intact = survey(&small(Checksum::Crc32).dir).blobs;
     for len in [0, 3, 15, 16, 40, 64, 80] {
         let survey = changed(|dir| file(dir, "cas/manifest.bin").truncate(len));
@@ -313,7 +313,7 @@ fn a_short_or_empty_cas_manifest_does_not_block_anything() {
 }
 
 #[test]
-fn a_flipped_value_byte_is_never_served() {
+fn cps_s5_a_flipped_value_byte_is_never_served() {
     let (ends, intact) = (ends(), survey(&small(Checksum::Crc32).dir));
     let survey = changed(|dir| file(dir, "branch.idx")[ends[1] + 17] ^= 0x10);
     assert_eq!((ids(&survey), codes(&survey)), (vec![1, 2, 4], vec!["frame_damaged", "gap"]));
@@ -357,7 +357,7 @@ fn headers_and_tables_stand_in_for_each_other() {
 }
 
 #[test]
-fn leftover_stages_and_strangers_are_only_told() {
+fn cps_s5_leftover_stages_and_strangers_are_only_told() {
     let survey = changed(|dir| {
         dir.insert("tmp/frame_7_5/branch.idx.part".to_owned(), vec![1]);
         dir.insert("branch.meta.new".to_owned(), vec![1, 2, 3]);
@@ -369,7 +369,7 @@ fn leftover_stages_and_strangers_are_only_told() {
 }
 
 #[test]
-fn bytes_of_a_failed_commit_between_frames_are_stepped_over() {
+fn cps_s4_bytes_of_a_failed_commit_between_frames_are_stepped_over() {
     // A failed commit leaves its bytes; later commits are appended after them.
     for garbage in [&b"half a record"[..], &[0; 300], &small(Checksum::Crc32).dir["branch.idx"][..100]] {
         let mut engine = small(Checksum::Crc32);

@@ -129,7 +129,7 @@ fn importing_gives_the_newest_values_and_verifies() {
 }
 
 #[test]
-fn both_checksums_are_found_out_from_the_bytes() {
+fn cps_s3_both_checksums_are_found_out_from_the_bytes() {
     for mode in [Checksum::Crc32, Checksum::RawCastagnoli] {
         let mut engine = small(mode);
         let survey = self::survey(&engine.dir);
@@ -145,7 +145,7 @@ fn both_checksums_are_found_out_from_the_bytes() {
 
 /// The original serves the value from the checkpoint here, which is older.
 #[test]
-fn no_stale_read_behind_a_checkpoint() {
+fn cps_s6_no_stale_read_behind_a_checkpoint_of_a_branch() {
     let mut engine = Engine::new("r/b", Checksum::Crc32, 1);
     for value in [&b"old"[..], b"new"] {
         engine.commit(1, &[plain(1, b"key", value)]);
@@ -157,7 +157,7 @@ fn no_stale_read_behind_a_checkpoint() {
 }
 
 #[test]
-fn of_two_equal_keys_in_a_frame_the_last_wins() {
+fn cps_s6_of_two_equal_keys_in_a_frame_the_last_wins() {
     let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
     engine.commit(1, &[plain(1, b"key", b"1"), plain(1, b"once", b"2"), plain(1, b"key", b"3")]);
     let survey = survey(&engine.dir);
@@ -174,7 +174,7 @@ fn of_two_equal_keys_in_a_frame_the_last_wins() {
 }
 
 #[test]
-fn beats_in_any_order_and_unused_numbers_are_what_the_original_allows() {
+fn cps_s2_beats_in_any_order_and_unused_numbers_are_what_the_original_allows() {
     let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
     for beat in [9, 3, 2, u64::MAX] {
         engine.commit(beat, &[plain(1, &beat.to_le_bytes(), b"")]);

@@ -17,6 +17,7 @@ mod branch_read;
 mod branch_twins;
 mod branch_work;
 mod damage;
+mod defects;
 mod kit;
 mod refusals;
 mod vectors;

@@ -19,7 +19,7 @@ fn cell_key() -> Vec<u8> {
 }
 
 #[test]
-fn every_refusal_is_typed_and_changes_nothing() {
+fn cps_s2_every_refusal_is_typed_and_changes_nothing() {
     let mut place = Place::new();
     place.put(b"before", b"frames");
     let before = place.state();
@@ -142,7 +142,7 @@ fn nothing_is_written_over_where_a_frame_goes() {
 }
 
 #[test]
-fn a_store_that_grants_too_little_is_refused_before_anything_is_planned() {
+fn cps_s2_a_store_that_grants_too_little_is_refused_before_anything_is_planned() {
     let bytes = frame(fields(), &[]);
     let error = Plan::new(&bytes, Caps::BEAT_ATOMIC, &IngestOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);

@@ -7,7 +7,7 @@ use persist_frame::{ApplyMode, Frame, Limits};
 use crate::kit::{Place, vectors};
 
 #[test]
-fn every_accepted_vector_goes_in_and_comes_out_identical() {
+fn cps_s3_every_accepted_vector_goes_in_and_comes_out_identical() {
     let mut place = Place::new();
     let mut beats = Vec::new();
     for vector in vectors() {

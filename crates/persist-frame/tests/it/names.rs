@@ -34,7 +34,7 @@ fn keys_of_real_frames_come_apart_and_together_again() {
 }
 
 #[test]
-fn chunk_keys_keep_ordinals_above_127() {
+fn cps_s3_chunk_keys_keep_ordinals_above_127() {
     let mut path = Vec::new();
     append_segments([Segment::from_text("CEP", "/").unwrap(), Segment::default()], &mut path);
     assert_eq!(path.len(), 17, "a segment without a name is dropped");

@@ -21,7 +21,7 @@ use persist_store::{
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 
-use crate::kit::{drivers, fails, look, look_at, options, place, put, toy};
+use crate::kit::{drivers, fails, files, look, look_at, open_default, options, place, put, toy};
 use crate::toy::Toy;
 use crate::views::HandClock;
 
@@ -296,6 +296,36 @@ fn gauges_follow_the_store_from_engine_to_engine() {
         assert_eq!(gauges("toy"), [Some(0); 4]);
         assert_eq!(gauges("flatfile"), [Some(0); 4]);
     });
+}
+
+/// The original kept its metrics in the tree that it stored: each beat made another one necessary, for ever.
+#[test]
+fn cps_s4_metrics_change_nothing_in_the_store_that_they_are_of() {
+    let here = place();
+    let ledger = Ledger::default();
+    let rounds = 8;
+    metrics::with_local_recorder(&ledger, || {
+        let (mut writer, store) = open_default(&here.home);
+        let receipt = put(&mut writer, &[(b"a", b"1")]);
+        let digest = |store: &Store| store.digest(&store.view().unwrap()).unwrap().blake3;
+        let before = digest(&store);
+        for _ in 0..rounds {
+            store.sync().unwrap();
+            store.verify(&mut |_| {}, &Quiet).unwrap();
+            assert_eq!(store.stats().unwrap().engine.beat, receipt.beat);
+        }
+        assert_eq!(digest(&store), before);
+        store.close().unwrap();
+        let closed = files(&here.home);
+        for _ in 0..rounds {
+            let (_writer, store) = open_default(&here.home);
+            assert_eq!(store.stats().unwrap().engine.beat, receipt.beat);
+            store.close().unwrap();
+        }
+        assert_eq!(files(&here.home), closed);
+    });
+    assert!(ledger.values("persist_disk_bytes").len() >= 2 * rounds, "they were emitted");
+    assert!((ledger.sum("persist_beats_total", None) - 1.0).abs() < 0.1);
 }
 
 #[test]

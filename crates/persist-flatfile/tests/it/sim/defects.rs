@@ -1,4 +1,5 @@
-//! The defects that an earlier store of this kind had, by the section of its description (`docs/cps.md`): none may come back.
+//! The defects of the CEP storage that this project replaces: none may come back. The number in a name is the section of the
+//! table in `docs/cps.md` (*Defects of the original*), which names every such test.
 
 use std::path::PathBuf;
 
@@ -178,6 +179,34 @@ fn cps_s4_a_beat_that_failed_is_not_shown() {
     disk.plan(When::From(disk.operations() + 1), Fault::Error { code: Code::Io, applied: false });
     assert!(beat.commit_beat().is_err());
     assert_eq!((header(&*engine).beat.0, get(&*engine, "a").as_deref()), (1, Some("1")));
+}
+
+/// The metrics of the original were cells of the tree that it stored, so each beat made the next one necessary.
+#[test]
+fn cps_s4_figures_and_reads_of_an_idle_store_write_nothing() {
+    let disk = SimDisk::new(1);
+    let engine = open(&disk);
+    put(&*engine, &[("a", "1"), ("large", &"x".repeat(1_000))]);
+    engine.checkpoint().unwrap();
+    put(&*engine, &[("b", "2")]);
+    let (beat, before) = (header(&*engine).beat, disk.operations());
+    for _ in 0..8 {
+        engine.stats().unwrap();
+        assert_eq!(rows(&*engine.view().unwrap()).len(), 3);
+        engine.verify(&mut |finding| panic!("{finding:?}"), &Quiet).unwrap();
+        engine.sync().unwrap();
+    }
+    let trace = disk.trace();
+    let changes = trace.operations().filter(|(n, op)| *n > before && op.changes() && !op.syncs());
+    assert_eq!(changes.collect::<Vec<_>>(), []);
+    assert_eq!(header(&*engine).beat, beat);
+    close(engine).unwrap();
+    let closed = disk.killed();
+    for _ in 0..3 {
+        close(open(&disk)).unwrap();
+    }
+    assert_eq!(header(&*open(&disk)).beat, beat);
+    assert_eq!(disk.files().len(), closed.files().len(), "opening and closing leaves nothing behind");
 }
 
 #[test]
