@@ -69,6 +69,11 @@ pub enum Fault {
         /// Which bit.
         bit: u64,
     },
+    /// A read or mapping gets what its sectors held before the last write to each of them. The disk is right.
+    StaleRead {
+        /// Only this sector (counted in what is read; modulo their number). Without it all of them.
+        only: Option<u64>,
+    },
     /// The bytes of a write arrive this many bytes further on the disk, within the file, or nowhere if that is outside.
     Misdirect {
         /// How far.
@@ -90,7 +95,7 @@ impl Fault {
             Self::Error { code: Code::Io | Code::Interrupted, applied } => !applied || op.changes(),
             Self::ShortWrite { .. } | Self::Misdirect { .. } | Self::LoseWrite => matches!(op, Op::Write),
             Self::ShortRead { .. } => matches!(op, Op::Read),
-            Self::FlipRead { .. } => matches!(op, Op::Read | Op::Map),
+            Self::FlipRead { .. } | Self::StaleRead { .. } => matches!(op, Op::Read | Op::Map),
             Self::SyncForgets(_) | Self::SyncLies => op.syncs(),
         }
     }
@@ -108,7 +113,14 @@ impl Fault {
     /// True when the disk breaks its word, so that what was acknowledged may be lost: then only silence is wrong.
     #[must_use]
     pub const fn breaks_the_disk(self) -> bool {
-        matches!(self, Self::SyncLies | Self::FlipRead { .. } | Self::Misdirect { .. } | Self::LoseWrite)
+        matches!(
+            self,
+            Self::SyncLies
+                | Self::FlipRead { .. }
+                | Self::StaleRead { .. }
+                | Self::Misdirect { .. }
+                | Self::LoseWrite
+        )
     }
 }
 

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::content::FILE_BYTES_MAX;
 use super::fault::{Code, Fault, Forgot};
+use super::node::FileNode;
 use super::trace::Op;
 use super::tree::Ino;
 use super::world::{Begun, World};
@@ -59,7 +60,8 @@ impl DiskFile for SimFile {
             Ok(n)
         };
         let got = fully::read(offset, into, raw).map_err(|error| begun.fail(error))?;
-        flip(&begun, into.get_mut(..got).unwrap_or_default());
+        let into = into.get_mut(..got).unwrap_or_default();
+        misread(&begun, file, offset, into);
         world.end(&begun)?;
         Ok(got)
     }
@@ -146,7 +148,7 @@ impl DiskFile for SimFile {
         let _ = mapped_end(offset, len, file.live.len).map_err(|error| error.with_path(&*self.path))?;
         let mut bytes = vec![0; usize_of(len)?];
         file.live.read(offset, &mut bytes);
-        flip(&begun, &mut bytes);
+        misread(&begun, file, offset, &mut bytes);
         world.end(&begun)?;
         Ok(Mapping::of_bytes(bytes))
     }
@@ -193,12 +195,17 @@ impl SimFile {
     }
 }
 
-fn flip(begun: &Begun, bytes: &mut [u8]) {
-    if let Some(Fault::FlipRead { bit }) = begun.fault {
-        let bits = (bytes.len() as u64).saturating_mul(8);
-        let bit = bit.checked_rem(bits).unwrap_or(0);
-        if let Some(byte) = usize::try_from(bit / 8).ok().and_then(|at| bytes.get_mut(at)) {
-            *byte ^= 1 << (bit % 8);
+/// What a read gives instead of what is there.
+fn misread(begun: &Begun, file: &FileNode, offset: u64, bytes: &mut [u8]) {
+    match begun.fault {
+        Some(Fault::StaleRead { only }) => file.read_stale(offset, bytes, only),
+        Some(Fault::FlipRead { bit }) => {
+            let bits = (bytes.len() as u64).saturating_mul(8);
+            let bit = bit.checked_rem(bits).unwrap_or(0);
+            if let Some(byte) = usize::try_from(bit / 8).ok().and_then(|at| bytes.get_mut(at)) {
+                *byte ^= 1 << (bit % 8);
+            }
         }
+        _ => {}
     }
 }

@@ -132,7 +132,8 @@ impl Cut {
                     .iter()
                     .filter_map(|index| Some((*self.units.get(*index)?, *fates.get(*index)?)))
                     .collect();
-                *file = Arc::new(FileNode::at_rest(survive(file, &units)));
+                let before = file.before.clone();
+                *file = Arc::new(FileNode { before, ..FileNode::at_rest(survive(file, &units)) });
             }
         }
         if !self.tree.names.is_empty() {

@@ -48,6 +48,8 @@ pub(super) struct FileNode {
     pub(super) live: Content,
     /// What the disk holds.
     pub(super) durable: Content,
+    /// What each sector held before the last write to it: what a stale read gives.
+    pub(super) before: Content,
     /// What a sync would carry over, oldest first.
     pub(super) pending: Vec<Change>,
     /// True when `live` is not `durable` plus `pending`: a sync failed, or bytes went astray.
@@ -57,7 +59,35 @@ pub(super) struct FileNode {
 impl FileNode {
     /// A file at rest.
     pub(super) fn at_rest(content: Content) -> Self {
-        Self { live: content.clone(), durable: content, pending: Vec::new(), diverged: false }
+        let (live, before) = (content.clone(), content.clone());
+        Self { live, durable: content, before, pending: Vec::new(), diverged: false }
+    }
+
+    /// What readers see whom the last writes have not reached: in all sectors, or in one of them (modulo their number).
+    pub(super) fn read_stale(&self, offset: u64, into: &mut [u8], only: Option<u64>) {
+        let all = sectors(offset, into.len());
+        let count = all.end.saturating_sub(all.start);
+        let Some(only) = only.map(|only| only.checked_rem(count).unwrap_or(0).saturating_add(all.start))
+        else {
+            return self.before.read(offset, into);
+        };
+        let end = offset.saturating_add(into.len() as u64);
+        let from = offset.max(only.saturating_mul(SECTOR));
+        let to = end.min(only.saturating_add(1).saturating_mul(SECTOR));
+        let inside = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX);
+        if let Some(part) = into.get_mut(inside(from)..inside(to)) {
+            self.before.read(from, part);
+        }
+    }
+
+    /// Keeps what the sectors hold that are about to be written.
+    fn keep(&mut self, offset: u64, len: usize) {
+        let all = sectors(offset, len);
+        let from = all.start.saturating_mul(SECTOR);
+        let len = all.end.saturating_mul(SECTOR).saturating_sub(from);
+        let mut old = vec![0; usize::try_from(len).unwrap_or(0)];
+        self.live.read(from, &mut old);
+        self.before.write(from, &old);
     }
 
     /// Writes; on the disk the bytes will go to `lands`.
@@ -65,6 +95,7 @@ impl FileNode {
         if bytes.is_empty() {
             return;
         }
+        self.keep(offset, bytes.len());
         self.live.write(offset, bytes);
         self.live.len = self.live.len.max(offset.saturating_add(bytes.len() as u64));
         let straight = lands == Some(offset);
@@ -231,6 +262,31 @@ mod tests {
         node.write(2, 0, &[3; 512], None);
         node.sync();
         assert_eq!(durable(&node), astray);
+    }
+
+    #[test]
+    fn a_stale_read_gives_what_sectors_held_before_their_last_write() {
+        let mut node = FileNode::at_rest(Content::of_bytes(&[1; 1536]));
+        let stale = |node: &FileNode, only| {
+            let mut bytes = node.live.to_vec();
+            node.read_stale(0, &mut bytes, only);
+            bytes
+        };
+        assert_eq!(stale(&node, None), [1; 1536]);
+        node.write(1, 600, &[2; 8], Some(600));
+        node.sync();
+        node.write(2, 0, &[3; 512], Some(0));
+        node.write(3, 610, &[4; 8], Some(610));
+        let first = [[1; 512].as_slice(), &node.live.to_vec()[512..]].concat();
+        let mut second = node.live.to_vec();
+        second[610..618].fill(1);
+        assert_eq!((stale(&node, Some(0)), stale(&node, Some(4))), (first.clone(), second.clone()));
+        assert_eq!(stale(&node, None), [&first[..512], &second[512..]].concat());
+        // A part of a sector; what was appended was zeros.
+        node.write(4, 1536, &[5; 4], Some(1536));
+        let mut bytes = [9; 8];
+        node.read_stale(1532, &mut bytes, Some(1));
+        assert_eq!(bytes, [9, 9, 9, 9, 0, 0, 0, 0]);
     }
 
     #[test]

@@ -333,6 +333,30 @@ fn a_sync_can_lie_and_a_write_can_go_astray() {
 }
 
 #[test]
+fn a_reader_may_get_what_was_there_before() {
+    let (disk, file) = with_file(&[1; 1024]);
+    file.write_at(0, &[2; 1024]).unwrap();
+    file.sync_data().unwrap();
+    let read = |fault| {
+        disk.plan(When::At(disk.operations() + 1), fault);
+        let mut bytes = [0; 1024];
+        file.read_at(0, &mut bytes).unwrap();
+        disk.plan(When::At(disk.operations() + 1), fault);
+        assert_eq!(*file.map(0, 1024).unwrap(), bytes);
+        bytes.to_vec()
+    };
+    assert_eq!(read(Fault::StaleRead { only: None }), [1; 1024]);
+    assert_eq!(read(Fault::StaleRead { only: Some(3) }), [[2; 512], [1; 512]].concat());
+    assert_eq!(disk.bytes("/f").unwrap(), [2; 1024], "the disk is right");
+    // Also on what a power cut and a killed process leave.
+    for after in [disk.crash_image(&NOTHING), disk.killed()] {
+        let file = after.open(Path::new("/f"), FileMode::Read).unwrap();
+        after.plan(When::From(1), Fault::StaleRead { only: None });
+        assert_eq!(*file.map(0, 1024).unwrap(), [1; 1024]);
+    }
+}
+
+#[test]
 fn one_bit_can_be_wrong_for_a_reader_or_at_rest() {
     let (disk, file) = with_file(&[0; 4]);
     disk.plan(When::From(2), Fault::FlipRead { bit: 33 });

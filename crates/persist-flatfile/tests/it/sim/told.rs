@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use persist_api::{BeatHeader, BeatNo, CompactScope, Durability, Engine, ErrorKind, Quiet};
 use persist_io::Disk;
 use persist_io::sim::explore::Workload;
-use persist_io::sim::{Op, SimDisk};
+use persist_io::sim::{Crash, Fault, Op, SimDisk, When};
 
 use super::damage::full;
 use super::store::{HOME, close, open_at, open_with, options, read_all};
@@ -106,6 +106,57 @@ fn a_missing_file_is_named() {
         named += 1;
     }
     assert!(named >= 4, "{named} files were missed");
+}
+
+/// The keys that an opening shows of a store of `k1`, `k2` and so on, of which one read answers with what was there before; `None`
+/// when it is told that something is wrong.
+fn shown_with_a_stale_read(disk: &SimDisk, n: u64, only: Option<u64>) -> Option<usize> {
+    disk.plan(When::At(n), Fault::StaleRead { only });
+    let engine = open_at(disk.clone(), HOME).ok()?;
+    let rows = read_all(&*engine.view().unwrap()).ok()?.0;
+    for (n, (key, _)) in (1..).zip(&rows) {
+        assert_eq!(*key, format!("k{n}").as_bytes(), "the first so many, and no others");
+    }
+    Some(rows.len())
+}
+
+/// A closed store knows what was durable. One that was not closed cannot tell a last frame that the disk does not show from one
+/// that was never written (`docs/engines/flatfile.md`, *Limit*).
+#[test]
+fn a_stale_read_is_told_or_harmless_and_may_hide_the_end_of_a_store_that_was_not_closed() {
+    for closed in [true, false] {
+        let disk = SimDisk::new(1);
+        let engine = open_at(disk.clone(), HOME).unwrap();
+        for n in 1..=9 {
+            put_next(&*engine, &format!("k{n}"), &"x".repeat(150));
+            if n == 3 {
+                engine.checkpoint().unwrap();
+            }
+        }
+        if closed {
+            close(engine).unwrap();
+        } else {
+            drop(engine);
+        }
+        let disk = disk.crash_image(&Crash::Nothing);
+        let plain = disk.killed();
+        assert_eq!(shown_with_a_stale_read(&plain, u64::MAX, None), Some(9));
+        let (mut told, mut hidden) = (0, 0);
+        for (n, op) in plain.trace().operations().filter(|(_, op)| matches!(op, Op::Read | Op::Map)) {
+            for only in [None].into_iter().chain((0..16).map(Some)) {
+                match shown_with_a_stale_read(&disk.killed(), n, only) {
+                    None => told += 1,
+                    Some(9) => {}
+                    Some(fewer) => {
+                        assert!(!closed, "operation {n}, {op:?} {only:?}: {fewer} keys and no word");
+                        hidden += 1;
+                    }
+                }
+            }
+        }
+        println!("closed {closed}: {told} told, {hidden} hidden");
+        assert!(told > 0 && closed == (hidden == 0), "closed {closed}: {told} told, {hidden} hidden");
+    }
 }
 
 /// A store whose two runs were just merged into a third one, and nothing removed yet.

@@ -145,7 +145,8 @@ impl Explorer {
             return Ok(bounds.word);
         }
         let broken = met.iter().any(|(_, _, fault)| fault.breaks_the_disk());
-        let flipped = broken && met.iter().all(|(_, _, fault)| matches!(fault, Fault::FlipRead { .. }));
+        let misread = |fault: &Fault| matches!(fault, Fault::FlipRead { .. } | Fault::StaleRead { .. });
+        let flipped = broken && met.iter().all(|(_, _, fault)| misread(fault));
         let word = match bounds.word {
             Word::Kept if flipped && self.damage_is_always_seen && !bounds.tail_may_look_torn => {
                 Word::Damaged

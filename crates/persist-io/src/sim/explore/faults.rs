@@ -22,6 +22,8 @@ fn fitting(op: Op, rng: &mut Rng) -> Vec<Fault> {
         Fault::SyncLies,
         Fault::FlipRead { bit: rng.next() },
         Fault::FlipRead { bit: rng.below(64) },
+        Fault::StaleRead { only: None },
+        Fault::StaleRead { only: Some(rng.next()) },
         Fault::Misdirect { by: 512 },
         Fault::Misdirect { by: -4096 },
         Fault::LoseWrite,
