@@ -73,7 +73,8 @@ fn table(out: &mut String, workload: &Workload, samples: &Samples) {
     for line in &lines {
         let shown = if line.case == case { "" } else { &line.case };
         case = &line.case;
-        let few = if line.kept < fewest { ", **too few**" } else { "" };
+        // Of what is counted and not timed, one sample is enough, and none is dropped.
+        let few = if line.kept < fewest && line.dropped > 0 { ", **too few**" } else { "" };
         let _ = writeln!(out, "{}{few} | {} |", row(line, shown, rawed, series), line.dropped);
     }
 }
