@@ -11,6 +11,8 @@ use super::{Memtable, Place};
 
 /// So many entries are gone over again at once.
 const EARLY: usize = 1024;
+/// Records that came in stretches of so many, each in order, are as good as sorted.
+const STRETCH: usize = 256;
 
 /// One version of a key: where it lies, and the first bytes of its key behind what all keys of the chunk share.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +70,7 @@ impl Chunk {
         // A guess, so that one walk over the records is enough, nearly always.
         let shared = last.map_or(first.len(), |(_, key)| shared_len(first, key));
         let mut chunk = Self { shared, entries: Vec::new() };
-        let mut late = false;
+        let (mut late, mut steps_back) = (false, 0);
         for (place, key) in table.records(slots.start, slots.end) {
             if !key.starts_with(first.get(..chunk.shared).unwrap_or(first)) {
                 chunk.shared = shared_len(first, key);
@@ -77,12 +79,20 @@ impl Chunk {
                     chunk.set_prefixes(table);
                 }
             }
-            chunk.entries.push(Ordered { prefix: prefix_of(key, chunk.shared), place });
+            let entry = Ordered { prefix: prefix_of(key, chunk.shared), place };
+            steps_back += usize::from(chunk.entries.last().is_some_and(|last| entry.rank() < last.rank()));
+            chunk.entries.push(entry);
         }
         if late {
             chunk.set_prefixes(table);
         }
-        chunk.entries.sort_unstable_by_key(Ordered::rank);
+        if steps_back <= chunk.entries.len() / STRETCH {
+            // Stable, because that one merges what is in order already: a load in key order, with a record of its own at the
+            // end of each beat.
+            chunk.entries.sort_by_key(Ordered::rank);
+        } else {
+            chunk.entries.sort_unstable_by_key(Ordered::rank);
+        }
         chunk.settle_ties(table);
         chunk
     }
@@ -242,7 +252,13 @@ mod tests {
         let short: Vec<_> =
             [&b"k"[..], b"k\0", b"k\0\0", b"", b"kk", b"k\0\0\0\0\0\0\0\0", b"k"].map(<[u8]>::to_vec).into();
         let odd = vec![b"other".to_vec(), b"t".to_vec()];
+        // A load in key order, with a record of its own at the end of each beat; versions of a few keys among it.
+        let loaded = |beat: usize| {
+            let rows = (0..600).map(|n| format!("users/{:08}", (beat * 600 + n).max(3)).into_bytes());
+            rows.chain([b"cursor".to_vec()]).collect::<Vec<_>>()
+        };
         for beats in [
+            vec![loaded(0), loaded(1), loaded(2)],
             vec![alike.clone(), odd.clone(), vec![]],
             vec![families.clone()],
             vec![short.clone(), short],
