@@ -9,8 +9,12 @@ use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Every entry below a directory: files with their bytes, directories with `None`. A missing directory has none.
-pub(crate) fn listing(dir: &Path) -> io::Result<BTreeMap<PathBuf, Option<Vec<u8>>>> {
+/// Every entry below a directory, by its path from there: files with their bytes, directories with `None`. A missing directory
+/// has none.
+///
+/// # Errors
+/// What the file system says.
+pub fn listing(dir: &Path) -> io::Result<BTreeMap<PathBuf, Option<Vec<u8>>>> {
     let mut found = BTreeMap::new();
     if !dir.exists() {
         return Ok(found);

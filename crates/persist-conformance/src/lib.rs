@@ -50,6 +50,7 @@ mod twins;
 
 pub use command::main;
 pub use failure::{CaseResult, Failure, failure_text, refused};
+pub use files::listing;
 pub use fixture::{Fixture, Home};
 pub use registry::{Body, CASES, CHECKED_ELSEWHERE, Case, Class, Need};
 pub use report::{CaseReport, Outcome, Report};

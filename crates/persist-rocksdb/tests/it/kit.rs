@@ -77,20 +77,6 @@ pub(crate) fn files(home: &Path, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Every file below a directory with its bytes.
-pub(crate) fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(contents(&path));
-        } else {
-            found.insert(path.clone(), std::fs::read(&path).unwrap());
-        }
-    }
-    found
-}
-
 /// Copies a directory, as a crash would leave it. A file of no use any more, which RocksDB removes meanwhile, may be missing.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();

@@ -1,9 +1,10 @@
 //! Opening, creating, refusing.
 
 use persist_api::{Caps, Driver, Durability, ErrorKind, OpenMode, OpenOptions, Probe};
+use persist_conformance::listing;
 use persist_rocksdb::RocksDbDriver;
 
-use crate::kit::{commit, contents, copy, files, home, open, open_with, put, records, with_knob};
+use crate::kit::{commit, copy, files, home, open, open_with, put, records, with_knob};
 
 #[test]
 fn driver_and_engine_offer_the_same() {
@@ -60,11 +61,11 @@ fn foreign_directories_are_refused_and_untouched() {
     for name in ["notes.txt", "data.mdb", "db/LOG", "db/notes", "db.new.x", "CURRENT"] {
         let (_guard, home) = ours();
         std::fs::write(home.join(name), b"precious").unwrap();
-        let before = contents(&home);
+        let before = listing(&home).unwrap();
         assert!(matches!(RocksDbDriver.probe(&home).unwrap(), Probe::Foreign { .. }), "{name}");
         let error = open_with(&home, &OpenOptions::default()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Mismatch, "{name}: {error}");
-        assert_eq!(contents(&home), before, "{name}");
+        assert_eq!(listing(&home).unwrap(), before, "{name}");
     }
     let (_guard, home) = ours();
     std::fs::rename(home.join("db"), home.join("elsewhere")).unwrap();

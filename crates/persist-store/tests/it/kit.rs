@@ -131,19 +131,8 @@ pub fn put_blob(home: &Path, bytes: &[u8]) -> PathBuf {
 
 /// Every file and directory below a path, with its bytes: to show that nothing was touched.
 pub fn files(path: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
-    let mut found = BTreeMap::new();
-    let Ok(entries) = std::fs::read_dir(path) else { return found };
-    for entry in entries {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-            found.insert(path, None);
-        } else {
-            let bytes = std::fs::read(&path).unwrap();
-            found.insert(path, Some(bytes));
-        }
-    }
-    found
+    let entries = persist_conformance::listing(path).unwrap().into_iter();
+    entries.map(|(name, bytes)| (path.join(name), bytes)).collect()
 }
 
 #[track_caller]

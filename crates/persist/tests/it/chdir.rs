@@ -1,10 +1,10 @@
 //! A store that was opened by a relative path stays where it is when the process changes its directory.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use persist::{Caps, CompactScope, Durability, Quiet, Store, SwapOptions, SwapTarget};
+use persist_conformance::listing;
 
 use crate::kit::{Place, durable_places, places, put};
 
@@ -99,20 +99,6 @@ fn swap_and_wander(address: &str, to: &str) {
     store.close().unwrap();
 }
 
-/// Every file below a directory.
-fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.insert(path.clone(), std::fs::read(&path).unwrap());
-        }
-    }
-    found
-}
-
 fn open(place: &Place, scheme: &str, home: &Path) -> (persist::Writer, Store) {
     let opened = persist::open_with(&format!("{scheme}:{}", home.display()), &place.options).unwrap();
     opened.negotiate(&place.request()).unwrap()
@@ -135,11 +121,11 @@ fn swp_05_a_swap_to_a_relative_home_stays_where_it_was_begun() {
             drop(writer);
             store.close().unwrap();
             drop(store);
-            let before = files(&victim);
+            let before = listing(&victim).unwrap();
             let home = if place.scheme == "memory" { "" } else { "home" };
             let asked = format!("{}:{home} {to}", place.scheme);
             child("swp_05_a_swap_to_a_relative_home_stays_where_it_was_begun", &there, &asked);
-            assert!(files(&victim) == before, "{asked}: another store was changed");
+            assert!(listing(&victim).unwrap() == before, "{asked}: another store was changed");
             let (_writer, store) = open(&place, to, &there.join("moved"));
             let view = store.view().unwrap();
             for (key, value) in [("before", "1"), ("after", "2"), ("last", "3")] {
@@ -175,8 +161,8 @@ fn a_bundle_goes_where_its_export_began() {
     for name in ["bundle", "bundle.new"] {
         std::fs::write(elsewhere.join(name), name).unwrap();
     }
-    let before = files(&elsewhere);
+    let before = listing(&elsewhere).unwrap();
     child("a_bundle_goes_where_its_export_began", &there, &format!("{}:home", place.scheme));
-    assert!(files(&elsewhere) == before);
+    assert!(listing(&elsewhere).unwrap() == before);
     assert!(there.join("bundle").is_file() && !there.join("bundle.new").exists());
 }
