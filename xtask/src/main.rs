@@ -41,8 +41,10 @@ cargo xtask VERB
   sabotage [--all | NAME...]
                        breaks the storage engine's own source, one patch at a time, in a copy of the tree: some test must see
                        each. Without arguments one of them, as a sample
-  outside              faults from outside of the program: says which tools are there, and has strace fail and kill every
-                       system call of the command that writes; part of `test`
+  outside [--block] [--moments N]
+                       faults from outside of the program: says which tools are there, has strace fail and kill every
+                       system call of the command that writes, and cuts the power of a real ext4 at N of its writes, with
+                       each engine on it; --block: only that; part of `test`
   sanitize             the storage engine's unit tests under the address sanitizer, where nightly is installed; says what
                        is missing for the others
   setup                only the installing part of `test`
@@ -69,7 +71,8 @@ fn main() -> ExitCode {
         ["bench", "overhead", rest @ ..] => setup::run().and_then(|()| bench::overhead(rest)),
         ["bench", rest @ ..] => setup::run().and_then(|()| bench::workloads(rest)),
         ["flips", rest @ ..] => setup::run().and_then(|()| bench::flips(rest)),
-        ["outside"] => setup::run().and_then(|()| outside::run()),
+        ["outside", "--block", rest @ ..] => setup::run().and_then(|()| outside::cut(moments(rest)?)),
+        ["outside", rest @ ..] => setup::run().and_then(|()| outside::run(moments(rest)?)),
         ["sabotage", rest @ ..] => sabotage::run(rest),
         ["sanitize"] => sanitize::run(),
         ["setup"] => setup::run(),
@@ -90,9 +93,20 @@ fn main() -> ExitCode {
 
 /// Reads `--rounds N`.
 fn rounds(words: &[&str], rounds: test::Rounds) -> Result<u32, String> {
+    number_after("--rounds", words, rounds)
+}
+
+/// Reads `--moments N`.
+fn moments(words: &[&str]) -> Result<u32, String> {
+    number_after("--moments", words, test::BLOCK_MOMENTS)
+}
+
+fn number_after(option: &str, words: &[&str], usual: test::Rounds) -> Result<u32, String> {
     match words {
-        [] => Ok(rounds.usual),
-        ["--rounds", number] => number.parse().map_err(|_| format!("not a number of rounds: {number}")),
+        [] => Ok(usual.usual),
+        [word, number] if *word == option => {
+            number.parse().map_err(|_| format!("{option} needs a number, not {number}"))
+        }
         _ => Err(format!("unknown arguments: {}", words.join(" "))),
     }
 }

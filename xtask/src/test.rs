@@ -37,6 +37,8 @@ pub(crate) struct Rounds {
 
 /// The profiles of the kill class and the recorded sessions of the power-cut class come round every four.
 pub(crate) const CRASH_ROUNDS: Rounds = Rounds { usual: 25, floor: 4 };
+/// Power cuts of an ext4 for each of four engines: 320 in all, in half a minute. The profiles come round every three.
+pub(crate) const BLOCK_MOMENTS: Rounds = Rounds { usual: 80, floor: 12 };
 /// Mutations of a parser; an engine sees a history for each 150 of them. At the floor, some thousands, and some dozens.
 pub(crate) const FUZZ_ROUNDS: Rounds = Rounds { usual: 60_000, floor: 6_000 };
 
@@ -136,7 +138,7 @@ pub(crate) fn crash(rounds: u32) -> Outcome {
 
 fn crash_and_outside(pace: Pace) -> Outcome {
     crash(pace.of(CRASH_ROUNDS))?;
-    outside::run()
+    outside::run(pace.of(BLOCK_MOMENTS))
 }
 
 /// Bounded fuzzing of everything that parses, then random histories on every engine against the model.
@@ -181,7 +183,7 @@ mod tests {
 
     #[test]
     fn rounds_follow_the_pace_down_to_their_floor() {
-        for rounds in [CRASH_ROUNDS, FUZZ_ROUNDS, SEARCH_PARTS] {
+        for rounds in [CRASH_ROUNDS, BLOCK_MOMENTS, FUZZ_ROUNDS, SEARCH_PARTS] {
             assert_eq!(Pace(100).of(rounds), rounds.usual);
             assert!(Pace(50).of(rounds) < rounds.usual);
             assert!(Pace(10).of(rounds) >= rounds.floor && rounds.floor > 0);

@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
-use crate::crash::{self, KillOptions, PowerOptions, Reentry, Subject, child_main_if_asked};
+use persist_api::Quiet;
+
+use crate::crash::{self, BlockOptions, KillOptions, PowerOptions, Reentry, Subject, child_main_if_asked};
 use crate::fixture::Seeded;
 use crate::registry::{CASES, Class};
 use crate::report::{CaseReport, Outcome, crash_json};
 use crate::run::{Filter, run_with};
 use crate::{Failure, Fixture, model};
 
-const USAGE: &str = "usage: [--list] [--case PATTERN] [--class quick|model|kill|power] [--seed N] [--json] [--replay TRACE] [--exact] \
+const USAGE: &str = "usage: [--list] [--case PATTERN] [--class quick|model|kill|power|block] [--seed N] [--json] [--replay TRACE] [--exact] \
      [PATTERN]";
 
 /// What the arguments ask for.
@@ -27,7 +29,7 @@ struct Asked {
 }
 
 /// Runs the suite as the arguments of this program say and prints in the style of `cargo test`. Without arguments: the
-/// quick and the model class. `--class kill` and `--class power` run the crash classes of an engine on disk; this
+/// quick and the model class. `--class kill`, `power` and `block` run the crash classes of an engine on disk; this
 /// program is then its own child, so call `main` before anything else.
 pub fn main(fixture: &dyn Fixture) -> ExitCode {
     let subject = Subject { driver: fixture.driver(), options: fixture.options() };
@@ -62,12 +64,13 @@ fn perform(fixture: &dyn Fixture, subject: &Subject<'_>, asked: &Asked) -> ExitC
         Some("quick") => Some(Class::Quick),
         Some("model") => Some(Class::Model),
         // These classes have no cases: each is one test.
-        Some(crash @ ("kill" | "power")) if asked.list => {
+        Some(crash @ ("kill" | "power" | "block")) if asked.list => {
             println!("{crash}: test");
             return ExitCode::SUCCESS;
         }
         Some("kill") => return killed(subject, fixture.seed(), asked.json),
         Some("power") => return cut(subject, fixture.seed(), asked.json),
+        Some("block") => return block_cut(subject, fixture.seed(), asked.json),
         Some(other) => {
             eprintln!("there is no class {other}\n{USAGE}");
             return ExitCode::from(2);
@@ -153,6 +156,16 @@ fn cut(subject: &Subject<'_>, seed: u64, json: bool) -> ExitCode {
     concluded(
         Crash { class: "power", engine, json },
         &crash::power_cut(subject, &Reentry::main(), &options),
+        |report| (report.is_clean(), report.to_string()),
+    )
+}
+
+fn block_cut(subject: &Subject<'_>, seed: u64, json: bool) -> ExitCode {
+    let options = BlockOptions { seed, ..BlockOptions::from_env() };
+    let engine = subject.driver.scheme();
+    concluded(
+        Crash { class: "block", engine, json },
+        &crash::block_cut(subject, &Reentry::main(), &options, &Quiet),
         |report| (report.is_clean(), report.to_string()),
     )
 }

@@ -7,7 +7,7 @@
 //! - **Model** ([`model`]): random sequences of steps on the engine and on `persist-memory` at once; a difference is shrunk
 //!   to a trace that can be replayed.
 //! - **Liars** ([`liars`]): engines each broken in one subtle way, and the table of the cases that must catch them.
-//! - **Crashes** ([`crash`]): killed processes, and power cut over what was really synced.
+//! - **Crashes** ([`crash`]): killed processes, and power cut over what was really synced, and below a real ext4.
 //!
 //! An engine needs a [`Fixture`], and then one line: [`conformance!`] in a test module gives one `#[test]` for each case;
 //! [`main`] makes a program of the suite, for `harness = false`; [`run`] gives a [`Report`] to other programs.

@@ -1,13 +1,13 @@
 //! `persist conformance`: the suite on engines of this build.
 
+mod crashes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use persist::{Driver, ErrorKind, OpenOptions};
-use persist_conformance::crash::{
-    self, CrashError, KillOptions, PowerOptions, Reentry, Subject, child_main_if_asked,
-};
+use persist_conformance::crash::{self, Subject, child_main_if_asked};
 use persist_conformance::{CaseReport, Class, Filter, Fixture, Outcome, run_with};
 use serde::Serialize;
 
@@ -16,8 +16,8 @@ use crate::fail::{Failure, Result};
 use crate::out::Out;
 use crate::watch::Watch;
 
-/// What the kill class does per round, in images of the power-cut class.
-const IMAGES_PER_ROUND: u64 = 10;
+/// Outcomes that fail the run. A class that this machine cannot run has shown nothing, and is no pass.
+const BROKEN: [&str; 2] = ["failed", "absent"];
 /// First argument of a child; the second is the engine.
 const CHILD: &str = "crash-child";
 
@@ -30,10 +30,10 @@ pub(crate) struct Args {
     /// Which classes [default: quick and model]
     #[arg(long, value_enum)]
     class: Option<ClassArg>,
-    /// Only cases whose names contain this (not in class crash)
+    /// Only cases whose names contain this (not in classes crash and block)
     #[arg(long, value_name = "PATTERN")]
     case: Option<String>,
-    /// Kills of the class crash; ten times as many disk images
+    /// Kills of the class crash, and ten times as many disk images; disks mounted by the class block
     #[arg(long, value_name = "COUNT")]
     rounds: Option<u64>,
     /// The seed of everything random
@@ -49,6 +49,8 @@ enum ClassArg {
     Model,
     /// Killed processes and power cuts (needs strace and eatmydata)
     Crash,
+    /// Power cuts of a real ext4, at any write (needs Linux, root, qemu-storage-daemon and eatmydata)
+    Block,
 }
 
 #[derive(Serialize)]
@@ -137,7 +139,7 @@ fn engine(args: &Args, global: &Global, driver: Arc<dyn Driver>, out: &mut Out) 
     let subject = Subjected { driver, seed: args.seed };
     let mut cases = Vec::new();
     let mut seen = |case: CaseJson| {
-        let failed = case.outcome == "failed";
+        let failed = BROKEN.contains(&case.outcome);
         if !out.is_json() && (failed || !global.quiet) {
             let message = case.message.as_deref().map_or_else(String::new, |text| format!(": {text}"));
             out.line(format_args!("{:<8} {:<7} {}{message}", offer.engine, case.outcome, case.name))?;
@@ -147,7 +149,9 @@ fn engine(args: &Args, global: &Global, driver: Arc<dyn Driver>, out: &mut Out) 
         Watch::check("conformance").map_err(Failure::from)
     };
     if args.class == Some(ClassArg::Crash) {
-        crash_cases(args, &subject, &mut seen)?;
+        crashes::crash(args, &subject, &mut seen)?;
+    } else if args.class == Some(ClassArg::Block) {
+        crashes::block(args, &subject, &mut seen)?;
     } else {
         let class = match args.class {
             Some(ClassArg::Quick) => Some(Class::Quick),
@@ -166,15 +170,15 @@ fn engine(args: &Args, global: &Global, driver: Arc<dyn Driver>, out: &mut Out) 
             return Err(Failure::Usage("no case has this class and name".to_owned()));
         }
     }
-    let count = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
+    let count = |outcomes: &[&str]| cases.iter().filter(|case| outcomes.contains(&case.outcome)).count();
     Ok(EngineJson {
         engine: offer.engine,
         library: offer.library.clone(),
         caps: offer.caps.rows().map(|cap| cap.name).collect(),
         limits: offer.limits.named().into_iter().collect(),
-        passed: count("passed"),
-        twins: count("twin"),
-        failed: count("failed"),
+        passed: count(&["passed"]),
+        twins: count(&["twin"]),
+        failed: count(&BROKEN),
         cases,
     })
 }
@@ -190,57 +194,4 @@ fn case_json(case: &CaseReport) -> CaseJson {
         },
         message: case.message(),
     }
-}
-
-/// The crash classes. This very program, started again, is the child that is killed or recorded.
-fn crash_cases(args: &Args, fixture: &Subjected, seen: &mut dyn FnMut(CaseJson) -> Result<()>) -> Result<()> {
-    let subject = Subject { driver: fixture.driver(), options: OpenOptions::default() };
-    let offer = subject.driver.offer(&subject.options);
-    let reentry = Reentry::args([CHILD, offer.engine]);
-    let (kill, power) = (KillOptions::from_env(), PowerOptions::from_env());
-    let kill = KillOptions {
-        seed: args.seed.unwrap_or(kill.seed),
-        rounds: args.rounds.unwrap_or(kill.rounds),
-        ..kill
-    };
-    let images = args.rounds.map(|rounds| rounds.saturating_mul(IMAGES_PER_ROUND));
-    let power = PowerOptions {
-        seed: args.seed.unwrap_or(power.seed),
-        images: images.unwrap_or(power.images),
-        ..power
-    };
-    let keeps = offer.durability_max() > persist::Durability::Volatile;
-    // The counts of a run that passed are worth as much as the violations of one that failed.
-    let report =
-        |name: &str, clauses: &[&'static str], result: Result<(bool, String), CrashError>| CaseJson {
-            name: format!("crash::{name}"),
-            clauses: clauses.to_vec(),
-            outcome: match &result {
-                Ok((true, _)) if keeps => "passed",
-                // An engine that promises nothing has nothing to lose; the class saw that it says so.
-                Ok((true, _)) => "twin",
-                Ok((false, _)) | Err(_) => "failed",
-            },
-            message: Some(result.map_or_else(|error| error.to_string(), |(_, told)| told)),
-        };
-    let killed = crash::kill(&subject, &reentry, &kill);
-    let killed = killed.map(|report| (report.is_clean(), report.to_string()));
-    seen(report("kill", &["B-1", "D-1", "D-2"], killed))?;
-    if !keeps {
-        return Ok(());
-    }
-    let cut = crash::power_cut(&subject, &reentry, &power);
-    let cut = cut.map(|report| (report.is_clean(), report.to_string()));
-    seen(report("power_cut", &["D-1", "D-2", "D-3", "D-6"], cut))?;
-    // Without any sync a few images are enough to fail; that they do is the point.
-    let unsynced = PowerOptions { lose_syncs: true, images: 60, ..PowerOptions::default() };
-    let noticed = crash::power_cut(&subject, &reentry, &unsynced);
-    let noticed = noticed.map(|report| {
-        if report.is_clean() {
-            (false, format!("dropped syncs went unnoticed: {report}"))
-        } else {
-            (true, "dropped syncs were noticed, as they must be".to_owned())
-        }
-    });
-    seen(report("power_cut_notices_lost_syncs", &["D-2"], noticed))
 }

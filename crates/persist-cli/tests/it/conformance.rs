@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::kit::{Place, assert_fields};
+use crate::kit::{Place, Run, assert_fields};
 
 const FIELDS: &str = "engine library caps limits cases passed twins failed";
 
@@ -33,4 +33,19 @@ fn what_cannot_be_run_is_said() {
     let crash = place.run(&["conformance", "memory", "--class", "crash", "--json"]).ok();
     let crash = crash.object(FIELDS);
     assert_eq!((&crash["twins"], &crash["cases"][0]["name"]), (&json!(1), &json!("crash::kill")));
+    let block = place.run(&["conformance", "memory", "--class", "block", "--json"]).ok();
+    assert_eq!(block.object(FIELDS)["cases"][0]["outcome"], json!("twin"));
+}
+
+#[test]
+fn a_machine_without_the_tools_of_a_class_does_not_pass_it() {
+    let place = Place::new();
+    let args = ["conformance", "flatfile", "--class", "block", "--json"];
+    let run = Run::of(place.command(&args).env("PATH", place.path()).output().unwrap());
+    let block = run.object(FIELDS);
+    let case = &block["cases"][0];
+    assert_eq!((run.code, run.stderr.as_str(), &block["failed"]), (5, "", &json!(1)));
+    assert_eq!((&case["name"], &case["outcome"]), (&json!("crash::block_cut"), &json!("absent")));
+    let message = case["message"].as_str().unwrap();
+    assert!(message.starts_with("absent: qemu-storage-daemon: "), "{message}");
 }

@@ -1,6 +1,7 @@
 //! The child's side: commits beats and tells its parent about each, or examines homes.
 
 use std::collections::BTreeMap;
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
 use persist_api::{CompactScope, Driver, Engine, Error, ErrorKind, OpenOptions, Quiet, View};
@@ -10,7 +11,7 @@ use super::plan::{BeatPlan, Model, Profile, Rules, Then};
 use super::words::Word;
 use crate::Fixture;
 
-/// Which work the child is asked to do: `work` or `check`. Absent in every ordinary process.
+/// Which work the child is asked to do: `work`, `paced` or `check`. Absent in every ordinary process.
 pub const CHILD_ENV: &str = "PERSIST_CRASH_CHILD";
 pub(crate) const HOME_ENV: &str = "PERSIST_CRASH_CHILD_HOME";
 pub(crate) const SEED_ENV: &str = "PERSIST_CRASH_CHILD_SEED";
@@ -67,7 +68,7 @@ impl Task {
 pub fn child_main_if_asked(subject: &Subject<'_>) {
     let Ok(mode) = std::env::var(CHILD_ENV) else { return };
     let done = match (mode.as_str(), Task::read(subject)) {
-        ("work", Some(task)) => work(subject, &task),
+        (mode @ ("work" | "paced"), Some(task)) => work(subject, &task, Mouth { paced: mode == "paced" }),
         ("check", Some(task)) => check::serve(subject, task.rules),
         _ => Err(Error::new(ErrorKind::Invalid, "child", "the environment of the child is not complete")),
     };
@@ -84,24 +85,41 @@ pub(crate) fn gone(source: std::io::Error) -> Error {
     Error::new(ErrorKind::Io, "child", "the parent does not listen").with_source(source)
 }
 
-fn work(subject: &Subject<'_>, task: &Task) -> Result<(), Error> {
+/// How the workload tells what it does.
+#[derive(Clone, Copy)]
+struct Mouth {
+    /// It waits for a line after each word, and does nothing until then.
+    paced: bool,
+}
+
+impl Mouth {
+    fn say(self, word: &Word) -> Result<(), Error> {
+        word.say().map_err(gone)?;
+        if self.paced && std::io::stdin().lock().read_line(&mut String::new()).map_err(gone)? == 0 {
+            return Err(gone(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(())
+    }
+}
+
+fn work(subject: &Subject<'_>, task: &Task, mouth: Mouth) -> Result<(), Error> {
     let engine = subject.open(&task.home)?;
     let mut model = Model::new(task.rules.clone());
     let shown = engine.view()?.header().beat.0;
     model.go_to(shown)?;
-    Word::Open(shown).say().map_err(gone)?;
+    mouth.say(&Word::Open(shown))?;
     let mut held: BTreeMap<u64, Box<dyn View>> = BTreeMap::new();
     for beat in shown.saturating_add(1)..=shown.saturating_add(task.beats) {
         let plan = task.rules.plan(beat);
-        one_beat(engine.as_ref(), &mut model, &plan)?;
-        afterwards(engine.as_ref(), &plan, &mut held)?;
+        one_beat(engine.as_ref(), &mut model, &plan, mouth)?;
+        afterwards(engine.as_ref(), &plan, &mut held, mouth)?;
     }
     held.clear();
     engine.close().map_err(|(_, error)| error)?;
-    Word::Done.say().map_err(gone)
+    mouth.say(&Word::Done)
 }
 
-fn one_beat(engine: &dyn Engine, model: &mut Model, plan: &BeatPlan) -> Result<(), Error> {
+fn one_beat(engine: &dyn Engine, model: &mut Model, plan: &BeatPlan, mouth: Mouth) -> Result<(), Error> {
     let header = model.header.next(plan.commits, plan.durability, plan.root)?;
     if let Some((ops, by_verb)) = &plan.aborted {
         let mut beat = engine.begin_beat(header)?;
@@ -112,7 +130,7 @@ fn one_beat(engine: &dyn Engine, model: &mut Model, plan: &BeatPlan) -> Result<(
             beat.abort_beat();
         }
     }
-    Word::Try(header.beat.0).say().map_err(gone)?;
+    mouth.say(&Word::Try(header.beat.0))?;
     let mut beat = engine.begin_beat(header)?;
     for op in &plan.ops {
         op.apply(beat.as_mut())?;
@@ -122,7 +140,7 @@ fn one_beat(engine: &dyn Engine, model: &mut Model, plan: &BeatPlan) -> Result<(
         let context = format!("asked for {header:?}, the receipt says {receipt:?}");
         return Err(Error::new(ErrorKind::Conflict, "commit_beat", context));
     }
-    Word::Ack(header.beat.0, receipt.reached).say().map_err(gone)?;
+    mouth.say(&Word::Ack(header.beat.0, receipt.reached))?;
     model.go_to(header.beat.0)
 }
 
@@ -130,10 +148,11 @@ fn afterwards(
     engine: &dyn Engine,
     plan: &BeatPlan,
     held: &mut BTreeMap<u64, Box<dyn View>>,
+    mouth: Mouth,
 ) -> Result<(), Error> {
     for then in &plan.then {
         match then {
-            Then::Sync => Word::Sync(engine.sync()?.0).say().map_err(gone)?,
+            Then::Sync => mouth.say(&Word::Sync(engine.sync()?.0))?,
             Then::Checkpoint => busy_is_fine(engine.checkpoint())?,
             Then::Compact => {
                 held.clear();

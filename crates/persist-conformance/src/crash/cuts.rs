@@ -10,7 +10,6 @@ use super::disk::Disk;
 use super::event::{Act, Event, Tree};
 use super::image::{Fate, Kind, write};
 use super::kernel::Recording;
-use super::kill::unfinished;
 use super::parent::{Examiner, Verdict};
 use super::power::{PowerOptions, SESSIONS, Session};
 use super::report::{CrashError, PowerReport, Violation};
@@ -140,22 +139,17 @@ impl Runner<'_> {
             extend: report.images.is_multiple_of(3),
         };
         report.images += 1;
-        let broken = match self.examiner.ask(&question)? {
-            Verdict::Fine(beat) => {
-                report.beyond_promise += u64::from(beat > bounds.floor);
-                let torn = matches!(job.kind, Kind::Percent(_)) && job.cut > self.recording.events.len() / 3;
-                if self.fine.is_none() || (torn && !self.fine_is_torn) {
-                    self.fine = Some((tree, beat));
-                    self.fine_is_torn = torn;
-                }
-                None
+        let verdict = self.examiner.ask(&question)?;
+        if let Verdict::Fine(beat) = verdict {
+            report.beyond_promise += u64::from(beat > bounds.floor);
+            let torn = matches!(job.kind, Kind::Percent(_)) && job.cut > self.recording.events.len() / 3;
+            if self.fine.is_none() || (torn && !self.fine_is_torn) {
+                self.fine = Some((tree, beat));
+                self.fine_is_torn = torn;
             }
-            Verdict::Refused(why) if !bounds.created => Some(unfinished(&why)),
-            Verdict::Refused(why) => Some(("D-1".to_owned(), format!("does not open: {why}"))),
-            Verdict::Bad { clause, what } => Some((clause, what)),
-        };
+        }
         persist_io::remove_tree(&RealDisk, &self.scratch)?;
-        if let Some((clause, what)) = broken {
+        if let Some((clause, what)) = verdict.broken(bounds.created) {
             let place = self.place(job);
             if self.options.keep {
                 let kept = self.scratch.with_extension(format!("failed-{}", report.images));

@@ -8,7 +8,7 @@ use persist_io::{Disk as _, RealDisk};
 
 use super::check::Question;
 use super::child::Subject;
-use super::parent::{Examiner, Order, Reentry, Running, Verdict};
+use super::parent::{Broken, Examiner, Order, Reentry, Running, Verdict, unfinished};
 use super::plan::Profile;
 use super::report::{CrashError, KillReport, Violation};
 use super::rng::Rng;
@@ -107,13 +107,6 @@ pub fn kill(
     Ok(report)
 }
 
-type Broken = Option<(String, String)>;
-
-/// The store was never open: what is there is what a creation left, and the next one must come through.
-pub(crate) fn unfinished(why: &str) -> (String, String) {
-    ("O-2".to_owned(), format!("what an unfinished creation left does not open: {why}"))
-}
-
 impl<'r> Victim<'r> {
     fn new(work: &Path, reentry: &'r Reentry, seed: u64, profile: Profile) -> Self {
         Self {
@@ -194,16 +187,12 @@ impl<'r> Victim<'r> {
         let question =
             Question { home: self.home.clone(), floor: self.floor, ceiling: self.ceiling, extend: false };
         report.homes_examined += 1;
-        match self.examiner.ask(&question)? {
-            Verdict::Fine(beat) => {
-                report.beats_beyond += beat - self.floor.min(beat);
-                self.created = true;
-                (self.floor, self.ceiling) = (beat, beat);
-                Ok(None)
-            }
-            Verdict::Refused(why) if !self.created => Ok(Some(unfinished(&why))),
-            Verdict::Refused(why) => Ok(Some(("D-1".to_owned(), format!("does not open: {why}")))),
-            Verdict::Bad { clause, what } => Ok(Some((clause, what))),
+        let verdict = self.examiner.ask(&question)?;
+        if let Verdict::Fine(beat) = verdict {
+            report.beats_beyond += beat - self.floor.min(beat);
+            self.created = true;
+            (self.floor, self.ceiling) = (beat, beat);
         }
+        Ok(verdict.broken(self.created))
     }
 }

@@ -1,6 +1,6 @@
 //! Crashes: what is left of a store after its process was killed, and after the power failed.
 //!
-//! Two classes over one workload, whose beats are a pure function of a seed, so that the complete state after any beat
+//! Three classes over one workload, whose beats are a pure function of a seed, so that the complete state after any beat
 //! can be computed:
 //!
 //! - [`kill`]: children commit beats and are killed with SIGKILL at random moments. Nothing acknowledged may be missing.
@@ -8,8 +8,11 @@
 //! - [`power_cut`]: a child runs under `strace`, which records every write, rename and sync that it asks of the kernel,
 //!   in order with its acknowledgements. From the record, disk images are rebuilt that hold only what was synced before
 //!   a moment, plus random sectors and names that were not; the engine under test opens each of them.
+//! - [`block_cut`]: a child works on a real ext4 whose disk logs every write. From the log, disks are rebuilt that hold what
+//!   was written before a moment, or only what was flushed and random sectors of the rest; each is mounted, and the engine
+//!   opens what its journal leaves. It needs Linux, root, and the storage daemon of QEMU.
 //!
-//! Both examine homes in child processes, so that an engine that dies on one is a finding and not the end of the run.
+//! All examine homes in child processes, so that an engine that dies on one is a finding and not the end of the run.
 //! A child is the running executable itself: [`child_main_if_asked`] turns it into one. For a test binary,
 //! [`crash_classes!`](crate::crash_classes) writes everything. Without macros:
 //!
@@ -29,6 +32,7 @@
 //! This module must never know an engine by name.
 
 mod asserts;
+mod block;
 mod check;
 mod child;
 mod cuts;
@@ -49,6 +53,7 @@ mod trace;
 mod words;
 
 pub use asserts::{assert_kill, assert_power_cut, assert_power_cut_notices_lost_syncs};
+pub use block::{BlockOptions, BlockReport, LogError, block_cut};
 pub use child::{CHILD_ENV, Subject, child_main_if_asked};
 pub use disk::NameRules;
 pub use kill::{KillOptions, kill};

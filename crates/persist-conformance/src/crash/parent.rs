@@ -83,7 +83,7 @@ impl Running {
             .env(SEED_ENV, order.seed.to_string())
             .env(PROFILE_ENV, order.profile.name())
             .env(BEATS_ENV, order.beats.to_string())
-            .stdin(if order.mode == "check" { Stdio::piped() } else { Stdio::null() })
+            .stdin(if order.mode == "work" { Stdio::null() } else { Stdio::piped() })
             .stdout(Stdio::piped())
             .stderr(Stdio::from(stderr));
         let what = command.get_program().to_string_lossy().into_owned();
@@ -144,6 +144,12 @@ impl Running {
         Ok((status, complaints))
     }
 
+    /// Lets a child of mode `paced` go on after a word.
+    pub(crate) fn go_on(&mut self) {
+        // One that is gone says no more, and that is noticed.
+        let _ = self.child.stdin.as_mut().map(|stdin| stdin.write_all(b"\n"));
+    }
+
     /// The end of what the child wrote to standard error.
     pub(crate) fn complaints(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -176,6 +182,26 @@ pub(crate) enum Verdict {
     Refused(String),
     /// It breaks a clause.
     Bad { clause: String, what: String },
+}
+
+/// The clause that is broken, and how.
+pub(crate) type Broken = Option<(String, String)>;
+
+/// The store was never open: what is there is what a creation left, and the next one must come through.
+pub(crate) fn unfinished(why: &str) -> (String, String) {
+    ("O-2".to_owned(), format!("what an unfinished creation left does not open: {why}"))
+}
+
+impl Verdict {
+    /// What is broken, where the store had been open before the crash, or had not.
+    pub(crate) fn broken(self, created: bool) -> Broken {
+        match self {
+            Self::Fine(_) => None,
+            Self::Refused(why) if !created => Some(unfinished(&why)),
+            Self::Refused(why) => Some(("D-1".to_owned(), format!("does not open: {why}"))),
+            Self::Bad { clause, what } => Some((clause, what)),
+        }
+    }
 }
 
 /// Examines homes in a child, and starts another when one dies over it.

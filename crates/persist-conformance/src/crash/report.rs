@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::block::LogError;
+
 /// A class could not be run at all. This is never a pass.
 #[derive(Debug, thiserror::Error)]
 pub enum CrashError {
@@ -56,12 +58,39 @@ pub enum CrashError {
         /// The cause.
         source: std::io::Error,
     },
-    /// Writing an image failed.
+    /// This machine lacks something that the block class needs, or does not allow it.
+    #[error("absent: {tool}: {why}")]
+    Absent {
+        /// The program.
+        tool: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// A program that handles disks worked before, and failed in the midst of the run.
+    #[error("{tool} failed: {why}")]
+    Device {
+        /// The program.
+        tool: &'static str,
+        /// What it said.
+        why: String,
+    },
+    /// The log of a disk is not one.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Writing an image failed, or the run was cancelled.
     #[error(transparent)]
     Image(#[from] persist_api::Error),
 }
 
 impl CrashError {
+    /// The same error, where it came up in a trial of the tools.
+    pub(crate) fn before_the_run(self) -> Self {
+        match self {
+            Self::Device { tool, why } => Self::Absent { tool, why },
+            other => other,
+        }
+    }
+
     pub(crate) fn io(what: impl Into<String>, source: std::io::Error) -> Self {
         Self::Io { what: what.into(), source }
     }
@@ -203,6 +232,6 @@ impl fmt::Display for PowerReport {
     }
 }
 
-fn list(f: &mut fmt::Formatter<'_>, violations: &[Violation]) -> fmt::Result {
+pub(crate) fn list(f: &mut fmt::Formatter<'_>, violations: &[Violation]) -> fmt::Result {
     violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
 }

@@ -1,5 +1,3 @@
-//! `cargo xtask outside`: faults that come from outside of the program (R6 of `docs/testing.md`), with the tools that are there.
-//!
 //! strace makes system calls of the real command on the real file system fail, and kills it at them: the n-th call of each
 //! kind, for every n until the command no longer gets that far. Whatever was acknowledged must then be there.
 
@@ -7,38 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::shell::{Outcome, cargo, on_path, run as shown};
-
-/// A tool that makes faults below a program.
-struct Tool {
-    name: &'static str,
-    present: fn() -> bool,
-    /// What is done with it here.
-    used: &'static str,
-}
-
-const TOOLS: [Tool; 4] = [
-    Tool {
-        name: "strace --inject",
-        present: || on_path("strace"),
-        used: "failing and killing system calls, below",
-    },
-    Tool {
-        name: "dm-log-writes, dm-flakey",
-        present: || Path::new("/dev/mapper/control").exists(),
-        used: "no check is built on it: it needs root and a block device of its own",
-    },
-    Tool {
-        name: "LazyFS",
-        present: || on_path("lazyfs"),
-        used: "no check is built on it: the simulated disk and the power-cut class lose the same pages",
-    },
-    Tool {
-        name: "libfiu",
-        present: || on_path("fiu-run"),
-        used: "no check is built on it: the simulated disk makes short reads and writes",
-    },
-];
+use crate::shell::Outcome;
 
 /// What is done to which call.
 const FAULTS: [(&str, &str); 9] = [
@@ -55,21 +22,11 @@ const FAULTS: [(&str, &str); 9] = [
 /// No command makes so many calls of a kind in one thread.
 const CALLS_MAX: u32 = 60;
 
-/// Says which tools there are, and runs what can be run.
-pub(crate) fn run() -> Outcome {
-    for Tool { name, present, used } in TOOLS {
-        println!("R6: {name}: {}", if present() { format!("present; {used}") } else { "absent".to_owned() });
-    }
-    if !on_path("strace") {
-        return Ok(());
-    }
-    shown(&mut cargo(&["build", "--quiet", "--package", "persist-cli", "--all-features"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| crate::shell::root().join("target"), PathBuf::from);
+/// Strikes every call of the command `program`.
+pub(super) fn run(program: &Path) -> Outcome {
     let dir = std::env::temp_dir().join(format!("persist-outside-{}", std::process::id()));
     std::fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let mut patient =
-        Patient { program: target.join("debug/persist"), dir, acknowledged: BTreeMap::new(), hits: 0 };
+    let mut patient = Patient { program: program.to_owned(), dir, acknowledged: BTreeMap::new(), hits: 0 };
     let done = patient.everything();
     // Where something was found the store is kept, to be looked at.
     if done.is_ok() {
