@@ -60,9 +60,11 @@ pub struct DirSource {
 }
 
 impl DirSource {
-    /// A source for the directory that holds `branch.meta`.
+    /// A source for the directory that holds `branch.meta`. A relative one starts from where the process is now, wherever it goes
+    /// later.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        Self { root: std::path::absolute(&root).unwrap_or(root) }
     }
 }
 

@@ -1,9 +1,12 @@
 //! Branch directories that are as the original engine left them.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use persist_api::{BeatNo, Durability, ErrorKind, Quiet};
-use persist_cps::branch::{BranchLimits, BranchSeverity, BranchSurvey, DirSource, check_fits, import_branch};
+use persist_cps::branch::{
+    BranchLimits, BranchSeverity, BranchSource, BranchSurvey, DirSource, check_fits, import_branch,
+};
 use persist_cps::{Cell, blob_key, branch_frame, cell_value, frame};
 use persist_frame::{Checksum, Limits};
 
@@ -335,4 +338,25 @@ fn a_record_of_a_type_that_no_frame_has_is_not_counted_as_there() {
         assert_eq!(*blake3::hash(Cell::decode(&value).unwrap().record.body).as_bytes(), newest.blake3);
     }
     assert!(cell_value(&view, b"only").unwrap().is_none());
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a branch to read")]
+fn a_relative_directory_stays_the_same_when_the_process_goes_elsewhere() {
+    const ASKED: &str = "PERSIST_TEST_CHDIR";
+    const TEST: &str = "branch_read::a_relative_directory_stays_the_same_when_the_process_goes_elsewhere";
+    if std::env::var_os(ASKED).is_some() {
+        let source = DirSource::new("branch");
+        std::env::set_current_dir("..").unwrap();
+        assert!(source.open("branch.meta").unwrap().is_some());
+        assert_eq!(source.list("").unwrap().len(), 1);
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let there = dir.path().join("there");
+    std::fs::create_dir_all(there.join("branch")).unwrap();
+    std::fs::write(there.join("branch/branch.meta"), b"meta").unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let child = child.args(["--exact", TEST]).current_dir(&there).env(ASKED, "read").output().unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use persist_api::{BeatNo, Error, ErrorKind, Observer, Progress, Result, Severity};
-use persist_io::{Disk, EntryKind, LOCK_FILE};
+use persist_io::{Disk, EntryKind, LOCK_FILE, absolute};
 
 use super::told::{Complaint, Diagnosis, Remedy, Trouble, Verdict};
 use crate::error::SCHEME;
@@ -25,6 +25,7 @@ const COMPLAINTS_MAX: usize = 1000;
 /// store is open, `Cancelled`, `Io`. Damage is no error here.
 pub fn examine(disk: &dyn Disk, home: &Path, seen: &dyn Observer) -> Result<Diagnosis> {
     let named = |error: Error| error.with_engine(SCHEME);
+    let home = &absolute(OP, home)?;
     look(disk, home, seen).map(|exam| exam.diagnosis).map_err(named)
 }
 

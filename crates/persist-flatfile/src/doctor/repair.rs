@@ -6,7 +6,7 @@ use std::sync::Arc;
 use persist_api::{
     BeatHeader, Driver as _, Durability, Engine, Error, ErrorKind, Observer, OpenMode, OpenOptions, Result,
 };
-use persist_io::{Disk, FileMode, lock_dir};
+use persist_io::{Disk, FileMode, absolute, lock_dir};
 
 use super::examine::{Exam, OP, look};
 use super::give_up::{concerns, is_loss, rewrite};
@@ -67,6 +67,8 @@ pub fn repair(
     seen: &dyn Observer,
 ) -> Result<Repaired> {
     let named = |error: Error| error.with_engine(SCHEME);
+    // Nothing of this store goes elsewhere when the process changes its directory.
+    let home = &absolute(OP, home)?;
     try_repair(disk, home, losses, known, seen).map_err(named)
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod beside;
+mod chdir;
 mod compaction;
 mod feed;
 mod full;

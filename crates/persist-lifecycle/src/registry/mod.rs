@@ -21,7 +21,7 @@ pub use stores::Stores;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::maintenance::{Maintenance, UpkeepRun};
-use opening::open_store;
+use opening::{open_store, placed};
 
 /// What a registry is told, step by step. On the thread that opens or closes; of upkeep on the thread that did it.
 #[derive(Debug)]
@@ -104,7 +104,8 @@ impl RegistryOptions {
 
 impl Registry {
     /// Opens every enabled store, each after those that it comes after, then the components, and starts the upkeep unless
-    /// that is turned off. Paths are taken as they are; [`Config::load`] and [`Config::resolve`] make them whole.
+    /// that is turned off. Relative paths start from the directory of the process at the beginning; [`Config::load`] and
+    /// [`Config::resolve`] make them whole.
     ///
     /// # Errors
     /// What failed first, with its name. Everything that was open is then closed again, in the opposite order; how that went
@@ -142,6 +143,7 @@ impl Registry {
         let wrong = |error: crate::config::ConfigError| ("the configuration".to_owned(), Error::from(error));
         config.check().map_err(wrong)?;
         config.check_engines(&self.options.drivers).map_err(wrong)?;
+        let config = &placed(config, &self.options)?;
         let order = config.opening_order();
         for component in &components {
             let needs = component.stores();

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use persist_api::{Error, ErrorKind, Observer, Progress, Result};
+use persist_api::{Driver, Durability, Error, ErrorKind, Observer, Progress, Result};
+use persist_io::absolute;
 use persist_store::{Store, Writer, open_with};
 
 use super::RegistryOptions;
 use super::report::StoreOpened;
-use crate::config::StoreConfig;
+use crate::config::{Config, StoreConfig};
 use crate::keys::read_key_file;
 
 /// How often it is looked again whether another holder has gone.
@@ -33,6 +34,24 @@ impl Observer for Phases<'_> {
         drop(phases);
         self.seen.progress(progress)
     }
+}
+
+/// A configuration whose places stay where they are when the process changes its directory. What an engine that keeps
+/// nothing on disk calls its home is a name, and stays as it is.
+pub(super) fn placed(config: &Config, options: &RegistryOptions) -> Result<Config, (String, Error)> {
+    let mut placed = config.clone();
+    for (name, keys) in &mut placed.stores {
+        let here = |path: &Path| absolute("open", path).map_err(|error| (name.clone(), error));
+        let driver = options.drivers.iter().find(|driver| Some(driver.scheme()) == keys.engine.as_deref());
+        let is_name = |driver: &Arc<dyn Driver>| {
+            driver.offer(&keys.open_options()).durability_max() == Durability::Volatile
+        };
+        if !driver.is_some_and(is_name) {
+            keys.path = Some(here(keys.path.as_deref().unwrap_or(Path::new(name)))?);
+        }
+        keys.key_file = keys.key_file.as_deref().map(here).transpose()?;
+    }
+    Ok(placed)
 }
 
 /// Opens a store as its keys say, and waits as long as they say for another holder.

@@ -10,7 +10,7 @@ use persist_io::Disk;
 
 use super::commits::CommitPlace;
 use super::manifest::{BundleBase, BundleManifest};
-use super::read::{Receiver, read_into};
+use super::read::{BundleFile, Receiver};
 use super::{BundleLimits, BundleReport};
 use crate::cas::{BlobDraft, BlobName};
 use crate::digest::DigestBuilder;
@@ -82,11 +82,12 @@ impl Writer {
         terms.need("apply", Caps::ORDERED)?;
         let levels = [terms.durability(durability.min(Durability::Buffered))?, terms.durability(durability)?];
         let disk = shared.setup.disk.as_ref();
-        let found = super::read_bundle(disk, bundle, limits, seen)?;
+        let file = BundleFile::open(disk, bundle)?;
+        let found = file.check(limits, seen)?;
         let at = |error: Error| if error.path().is_some() { error } else { error.with_path(bundle) };
         let home = shared.active().home.clone();
         let plan = Plan::make(&store.view_for("apply")?.1, &found, home.is_some(), seen).map_err(at)?;
-        let rehearsed = plan.rehearse(&shared, &terms, &store, bundle, limits, seen).map_err(at)?;
+        let rehearsed = plan.rehearse(&shared, &terms, &store, &file, limits, seen).map_err(at)?;
         let mut applying = Applying {
             plan: &plan,
             levels,
@@ -100,7 +101,7 @@ impl Writer {
             commits: 0,
         };
         // It is stopped between beats, and not after the last.
-        let again = read_into(disk, bundle, limits, &mut applying, "apply", &Quiet)?;
+        let again = file.read(limits, &mut applying, "apply", &Quiet)?;
         let Applying { lane, beats, commits, .. } = applying;
         drop(lane);
         let after = if rehearsed { plan.manifest.digest } else { store.view_for("apply")?.1.digest(seen)? };
@@ -166,13 +167,13 @@ impl Plan {
         core: &Core,
         terms: &Terms,
         store: &Store,
-        bundle: &Path,
+        bundle: &BundleFile,
         limits: &BundleLimits,
         seen: &dyn Observer,
     ) -> Result<bool> {
         let (leaves, overlay) = (Vec::new(), Some(Overlay::default()));
         let mut rehearsal = Rehearsal { plan: self, core, terms, leaves, overlay, held: 0, staged: 0 };
-        read_into(core.setup.disk.as_ref(), bundle, limits, &mut rehearsal, "rehearse", seen)?;
+        bundle.read(limits, &mut rehearsal, "rehearse", seen)?;
         let Some(overlay) = rehearsal.overlay else { return Ok(false) };
         let mut digest = DigestBuilder::new();
         scan_over(&store.view_for("apply")?.1, &overlay, &Scan::all(), &mut |key, value| {

@@ -87,8 +87,8 @@ impl ChunkWriter {
 }
 
 /// Reads chunks, checking each.
-pub(super) struct ChunkReader {
-    file: Box<dyn DiskFile>,
+pub(super) struct ChunkReader<'f> {
+    file: &'f dyn DiskFile,
     /// Bytes of the file.
     len: u64,
     /// Where in the file the buffer ends.
@@ -99,12 +99,12 @@ pub(super) struct ChunkReader {
     to: usize,
 }
 
-impl ChunkReader {
+impl<'f> ChunkReader<'f> {
     /// Begins to read a file of `len` bytes.
     ///
     /// # Errors
     /// `Mismatch` when it is no bundle, or one of another version; `Io`.
-    pub(super) fn begin(file: Box<dyn DiskFile>, len: u64) -> Result<Self> {
+    pub(super) fn begin(file: &'f dyn DiskFile, len: u64) -> Result<Self> {
         let mut reader = Self { file, len, read: 0, buffer: vec![0; READ_BYTES], from: 0, to: 0 };
         if reader.fill(MAGIC.len())? != Some(MAGIC) {
             let context = "this is no bundle, or not one of a version that this build reads";

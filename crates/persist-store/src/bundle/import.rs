@@ -10,7 +10,7 @@ use persist_api::{
 use persist_io::{Disk, create_dir_durably, lock_dir, sync_tree};
 
 use super::load::Loader;
-use super::read::{Receiver, read_into};
+use super::read::{BundleFile, Receiver};
 use super::{BundleLimits, BundleReport};
 use crate::cas::{BlobName, CAS_DIR, NewBlob, each_blob, read_blob};
 use crate::create::stored_format;
@@ -80,10 +80,11 @@ impl Opened {
             value_bytes: limits.value_bytes.min(own.value_bytes_max),
             ..*limits
         };
-        let found = super::read_bundle(self.disk.as_ref(), bundle, &limits, seen)?;
+        let file = BundleFile::open(self.disk.as_ref(), bundle)?;
+        let found = file.check(&limits, seen)?;
         let grant = self.grant_for(&found, request).map_err(|error| error.with_path(bundle))?;
         let codec = Arc::new(Codec::of(&grant.format, self.keys.as_deref(), None)?);
-        let import = Import { opened: &self, bundle, limits, grant, codec, found, seen };
+        let import = Import { opened: &self, bundle, file, limits, grant, codec, found, seen };
         let store = match &self.survey {
             Some(_) => Some(import.to_home()?),
             None => import.to_memory().map(|()| None)?,
@@ -135,6 +136,7 @@ impl Opened {
 struct Import<'i> {
     opened: &'i Opened,
     bundle: &'i Path,
+    file: BundleFile,
     limits: BundleLimits,
     grant: Grant,
     codec: Arc<Codec>,
@@ -243,7 +245,7 @@ impl Import<'_> {
         let header = self.header(Durability::Volatile);
         let loader = Loader::new(engine, &self.codec, &self.grant, header);
         let mut copying = Copying { disk: self.disk(), home: self.home(), loader, blob: None };
-        let again = read_into(self.disk(), self.bundle, &self.limits, &mut copying, "import", self.seen)?;
+        let again = self.file.read(&self.limits, &mut copying, "import", self.seen)?;
         if again != self.found {
             let context = "the bundle was changed while it was imported";
             return Err(Error::new(ErrorKind::Corrupt, "import", context).with_path(self.bundle));

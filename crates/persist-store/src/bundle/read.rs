@@ -1,9 +1,9 @@
 //! Reading a bundle from its beginning to its end, every byte checked.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use persist_api::{Observer, Progress, Result};
-use persist_io::{Disk, FileMode};
+use persist_io::{Disk, DiskFile, FileMode};
 
 use super::chunk::{CHUNK_BYTES, ChunkKind, ChunkReader, corrupt as corrupt_at};
 use super::commits::{CommitPlace, CommitReader};
@@ -94,41 +94,60 @@ pub fn read_bundle(
     limits: &BundleLimits,
     seen: &dyn Observer,
 ) -> Result<BundleReport> {
-    told(read_into(disk, file, limits, &mut Nobody, "check", seen))
+    let check = || BundleFile::open(disk, file)?.check(limits, seen);
+    told(check())
 }
 
-/// As [`read_bundle`], and gives the content to a receiver.
-pub(super) fn read_into(
-    disk: &dyn Disk,
-    file: &Path,
-    limits: &BundleLimits,
-    receiver: &mut dyn Receiver,
-    phase: &'static str,
-    seen: &dyn Observer,
-) -> Result<BundleReport> {
-    let opened = disk.open(file, FileMode::Read)?;
-    let len = opened.len()?;
-    if len > limits.file_bytes {
-        return Err(
-            too_large(format!("{len} bytes; at most {} are read here", limits.file_bytes)).with_path(file)
-        );
+/// A bundle that is open. Every reading is of this file, whatever its name stands for meanwhile: an export may put another
+/// one in its place, and the process may change its directory.
+pub(super) struct BundleFile {
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+}
+
+impl BundleFile {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn open(disk: &dyn Disk, path: &Path) -> Result<Self> {
+        Ok(Self { path: path.to_path_buf(), file: disk.open(path, FileMode::Read)? })
     }
-    let read = || -> Result<BundleReport> {
-        let mut chunks = ChunkReader::begin(opened, len)?;
-        let mut reading = Reading::new(receiver, *limits);
-        loop {
-            let offset = chunks.offset();
-            let progress = Progress { phase, done: offset, total: Some(len), unit: "bytes" };
-            seen.step("read_bundle", progress)?;
-            if reading.done.is_some() && offset < len {
-                return Err(corrupt_at(offset, "something follows the end"));
+
+    /// As [`read_bundle`].
+    pub(super) fn check(&self, limits: &BundleLimits, seen: &dyn Observer) -> Result<BundleReport> {
+        self.read(limits, &mut Nobody, "check", seen)
+    }
+
+    /// As [`check`](Self::check), and gives the content to a receiver.
+    pub(super) fn read(
+        &self,
+        limits: &BundleLimits,
+        receiver: &mut dyn Receiver,
+        phase: &'static str,
+        seen: &dyn Observer,
+    ) -> Result<BundleReport> {
+        let len = self.file.len()?;
+        let mut read = || -> Result<BundleReport> {
+            if len > limits.file_bytes {
+                return Err(too_large(format!("{len} bytes; at most {} are read here", limits.file_bytes)));
             }
-            let Some((kind, payload)) = chunks.next()? else { break };
-            reading.chunk(kind, payload, offset)?;
-        }
-        reading.finish(len)
-    };
-    read().map_err(|error| if error.path().is_some() { error } else { error.with_path(file) })
+            let mut chunks = ChunkReader::begin(self.file.as_ref(), len)?;
+            let mut reading = Reading::new(receiver, *limits);
+            loop {
+                let offset = chunks.offset();
+                let progress = Progress { phase, done: offset, total: Some(len), unit: "bytes" };
+                seen.step("read_bundle", progress)?;
+                if reading.done.is_some() && offset < len {
+                    return Err(corrupt_at(offset, "something follows the end"));
+                }
+                let Some((kind, payload)) = chunks.next()? else { break };
+                reading.chunk(kind, payload, offset)?;
+            }
+            reading.finish(len)
+        };
+        read().map_err(|error| if error.path().is_some() { error } else { error.with_path(&self.path) })
+    }
 }
 
 /// The part that is being read.

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use persist::{Caps, CompactScope, Durability, Quiet, Store, SwapOptions, SwapTarget};
+use persist::{
+    BundleLimits, Caps, CompactScope, Durability, Quiet, RealDisk, Store, SwapOptions, SwapTarget,
+    read_bundle,
+};
 use persist_conformance::listing;
 
 use crate::kit::{Place, durable_places, places, put};
@@ -165,4 +168,84 @@ fn a_bundle_goes_where_its_export_began() {
     child("a_bundle_goes_where_its_export_began", &there, &format!("{}:home", place.scheme));
     assert!(listing(&elsewhere).unwrap() == before);
     assert!(there.join("bundle").is_file() && !there.join("bundle.new").exists());
+}
+
+/// An observer that goes to another directory at the first thing that it sees.
+fn leave(_: persist::Progress) -> std::ops::ControlFlow<()> {
+    if !std::env::current_dir().unwrap().ends_with("elsewhere") {
+        std::env::set_current_dir("../elsewhere").unwrap();
+    }
+    std::ops::ControlFlow::Continue(())
+}
+
+#[test]
+fn a_bundle_is_read_from_where_its_import_began() {
+    let place = &durable_places()[0];
+    let limits = BundleLimits::default();
+    if let Ok(address) = std::env::var(ASKED) {
+        let start = std::env::current_dir().unwrap();
+        let opened = persist::open_with(&address, &place.options).unwrap();
+        opened.import(Path::new("bundle"), &place.request(), &limits, &leave).unwrap();
+        std::env::set_current_dir(&start).unwrap();
+        let opened = persist::open_with(&address, &place.options).unwrap();
+        let (mut writer, store) = opened.negotiate(&place.request()).unwrap();
+        writer.apply(Path::new("increment"), Durability::Durable, &limits, &leave).unwrap();
+        assert!(std::env::current_dir().unwrap().ends_with("elsewhere"));
+        drop(writer);
+        store.close().unwrap();
+        return;
+    }
+    let [there, elsewhere] = ["there", "elsewhere"].map(|name| place.dir.path().join(name));
+    for (dir, value) in [(&there, b"this"), (&elsewhere, b"that")] {
+        let (mut writer, store) = open(place, place.scheme, &dir.join("source"));
+        let hold = store.hold("hold", persist::HoldOptions::default()).unwrap();
+        put(&mut writer, &[(b"first", value)]);
+        store.export(&dir.join("bundle"), &Quiet).unwrap();
+        let base = read_bundle(&RealDisk, &dir.join("bundle"), &limits, &Quiet).unwrap().manifest;
+        put(&mut writer, &[(b"second", value)]);
+        store.export_since(&dir.join("increment"), &base.as_base(), &Quiet).unwrap();
+        drop((hold, writer));
+        store.close().unwrap();
+    }
+    let before = listing(&elsewhere).unwrap();
+    let url = format!("{}:home", place.scheme);
+    child("a_bundle_is_read_from_where_its_import_began", &there, &url);
+    assert!(listing(&elsewhere).unwrap() == before);
+    let (_writer, store) = open(place, place.scheme, &there.join("home"));
+    let view = store.view().unwrap();
+    for key in [b"first".as_slice(), b"second"] {
+        assert_eq!(view.get(key).unwrap().as_deref(), Some(b"this".as_slice()));
+    }
+}
+
+#[cfg(feature = "lifecycle")]
+#[test]
+fn a_registry_opens_where_its_opening_began() {
+    use persist::lifecycle::config::{Config, Format};
+    use persist::lifecycle::{Event, Registry, RegistryOptions};
+
+    let place = &durable_places()[0];
+    if std::env::var(ASKED).is_ok() {
+        let engine = place.scheme;
+        let text = format!(
+            "[stores.one]\nengine = \"{engine}\"\n[stores.two]\nengine = \"{engine}\"\npath = \"second\"\nafter = [\"one\"]\n"
+        );
+        let config = Config::parse(&text, Format::Toml).unwrap();
+        let options = RegistryOptions::new(persist::drivers()).listener(|event| {
+            if matches!(event, Event::Opening("two")) {
+                std::env::set_current_dir("../elsewhere").unwrap();
+            }
+        });
+        Registry::open(&config, options, Vec::new(), &Quiet).unwrap().close();
+        assert!(std::env::current_dir().unwrap().ends_with("elsewhere"));
+        return;
+    }
+    let [there, elsewhere] = ["there", "elsewhere"].map(|name| place.dir.path().join(name));
+    std::fs::create_dir(&there).unwrap();
+    std::fs::create_dir(&elsewhere).unwrap();
+    child("a_registry_opens_where_its_opening_began", &there, "registry");
+    assert!(listing(&elsewhere).unwrap().is_empty());
+    for name in ["one", "second"] {
+        assert!(there.join(name).join("persist.stamp").is_file(), "{name}");
+    }
 }
