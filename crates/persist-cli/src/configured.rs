@@ -41,9 +41,12 @@ impl Configured {
     }
 
     /// What to change, for people.
-    pub(crate) fn advice(&self, keys: &[&str], engine: &str) -> Option<String> {
+    pub(crate) fn advice(&self, keys: &[&str], engine: &str, home: Option<&Path>) -> Option<String> {
+        let home = home.filter(|_| keys.contains(&"path"));
+        let home = home.map(|home| format!(", in {}", home.display())).unwrap_or_default();
         let keys = keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
         let (name, file) = (&self.name, self.file.display());
-        (!keys.is_empty()).then(|| format!("change {keys} of {name} in {file}: its engine is {engine} now"))
+        (!keys.is_empty())
+            .then(|| format!("change {keys} of {name} in {file}: its engine is {engine} now{home}"))
     }
 }

@@ -7,6 +7,7 @@ use persist::lifecycle::config::{Config, Loaded};
 use persist::lifecycle::read_key_file;
 use persist::{
     CommitOptions, Error, ErrorKind, KeyProvider, KeyRing, OpenMode, OpenOptions, Options, Request,
+    StampState, SwapMark, SwapPlace,
 };
 
 use crate::args::Global;
@@ -103,13 +104,19 @@ impl Target {
         Self { url, request, engine, commit: None, keys: None, configured: None }
     }
 
-    /// On the engine that the store has, whatever the configuration says: a swap may have changed it.
+    /// On the engine that the store has and where it is, whatever the configuration says: a swap may have changed both.
     pub(crate) fn stamped(mut self) -> Self {
         if let Some(configured) = &self.configured
             && let Ok(Some(stamp)) = persist::Stamp::read(&persist::RealDisk, &configured.home)
         {
-            self.url = format!("{}:{}", stamp.engine, configured.home.display());
-            if !configured.suits(&stamp.engine) {
+            let (engine, home) = match (stamp.state, &stamp.swap) {
+                (StampState::Moved, Some(SwapMark { engine, place: SwapPlace::Home(to), .. })) => {
+                    (engine, to)
+                }
+                _ => (&stamp.engine, &configured.home),
+            };
+            self.url = format!("{engine}:{}", home.display());
+            if !configured.suits(engine) {
                 // Those of the command line stay.
                 let of_file = &configured.store.knobs;
                 self.engine.knobs.retain(|name, value| of_file.get(name) != Some(value));

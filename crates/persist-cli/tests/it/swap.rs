@@ -89,7 +89,27 @@ fn a_swap_says_what_to_change_in_the_configuration_and_its_verbs_work_before_tha
     at(&["swap", "--finish"]).ok();
     let moved = at(&["migrate", "@users", "sqlite:elsewhere", "--json"]).ok().objects().remove(0);
     assert_eq!(moved["change_in_config"], json!(["engine", "path", "knobs"]));
-    place.run(&["swap", "--finish", "--store", "elsewhere"]).ok();
+    let elsewhere = place.path().join("elsewhere").canonicalize().unwrap();
+    for refused in [&["get", "key"][..], &["maintain", "users"]] {
+        at(refused)
+            .fails(14, &format!("`path = {:?}` and `engine = \"sqlite\"`", elsewhere.to_str().unwrap()))
+            .fails(14, "`knobs` only those of sqlite");
+    }
+    // The verbs of the swap find it before that.
+    let status = at(&["swap", "--status", "--json"]).ok().object(STATUS);
+    assert_eq!((&status["engine"], &status["other_engine"]), (&json!("sqlite"), &json!("flatfile")));
+    assert_eq!(status["change_in_config"], json!(["engine", "path", "knobs"]));
+    at(&["swap", "--rollback"]).ok();
+    at(&["get", "key"]).ok();
+    at(&["swap", "--finish"]).ok();
+    at(&["swap", "--to", "sqlite:elsewhere"]).ok();
+    let told = at(&["swap", "--finish"]).ok();
+    let change = format!(
+        "`engine`, `path`, `knobs` of users in {}: its engine is sqlite now, in {}\n",
+        path.display(),
+        elsewhere.display()
+    );
+    assert!(told.text().ends_with(&change), "{}", told.text());
     // In the right engine's name and without a wrong knob it opens again.
     place.write("a.toml", b"[stores.users]\nengine = 'sqlite'\npath = '../elsewhere'\n");
     assert_eq!(at(&["get", "key"]).ok().text(), "value\n");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use persist_api::{Advice, Error, ErrorKind, Limits, OpenOptions, Request};
 use persist_io::Disk;
-use persist_store::{CommitOptions, Stamp, ViewOptions, standard_layers};
+use persist_store::{CommitOptions, Stamp, StampState, SwapMark, SwapPlace, ViewOptions, standard_layers};
 
 use super::{CommitConfig, Config, LimitsConfig, RequestConfig, StoreConfig};
 use crate::order::opening_order;
@@ -43,18 +43,40 @@ impl StoreConfig {
         (stamp.engine != named).then_some(stamp.engine)
     }
 
-    /// The error of an opening with these keys, with what to change in them where [`other_engine`](Self::other_engine) is
-    /// the trouble.
+    /// The error of an opening with these keys, with what to change in them where a swap has moved the store to another home, or
+    /// where [`other_engine`](Self::other_engine) is the trouble.
     #[must_use]
     pub fn explain(&self, error: Error, disk: &dyn Disk, home: &Path) -> Error {
-        let other = (error.kind() == ErrorKind::Mismatch).then(|| self.other_engine(disk, home)).flatten();
-        let Some(other) = other else { return error };
+        if error.kind() != ErrorKind::Mismatch {
+            return error;
+        }
+        if let Some(context) = self.moved(disk, home) {
+            return error.reworded(context).with_advice(Advice::FixConfig).with_source(error);
+        }
+        let Some(other) = self.other_engine(disk, home) else { return error };
         let named = self.engine.as_deref().unwrap_or_default();
         let context = format!(
             "this store belongs to engine {other}, and its configuration says `engine = \"{named}\"`: if it was swapped, \
              change that key; nothing was touched"
         );
         error.reworded(context).with_advice(Advice::FixConfig).with_source(error)
+    }
+
+    /// Which keys to write for a store that a swap has moved from `home` to another one.
+    fn moved(&self, disk: &dyn Disk, home: &Path) -> Option<String> {
+        let stamp =
+            Stamp::read(disk, home).ok().flatten().filter(|stamp| stamp.state == StampState::Moved)?;
+        let SwapMark { engine, place: SwapPlace::Home(to), .. } = stamp.swap? else { return None };
+        let to = to.to_str()?;
+        let named = self.engine.as_deref().is_some_and(|named| named != engine);
+        let named = if named { format!(" and `engine = {engine:?}`") } else { String::new() };
+        let odd = !self.knobs.is_empty() && stamp.engine != engine;
+        let knobs = if odd { format!(", and of its `knobs` only those of {engine}") } else { String::new() };
+        let context = format!(
+            "a swap has moved the store that was here; to open it where it is, write `path = {to:?}`{named}{knobs} in its configuration; nothing \
+             was touched"
+        );
+        Some(context)
     }
 
     /// What is asked of the engine.

@@ -21,3 +21,4 @@ mod maintenance_partial;
 mod maintenance_swap;
 mod registry;
 mod registry_keys;
+mod registry_swap;

@@ -5,13 +5,12 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use persist_api::{Advice, Caps, Durability, Error, ErrorKind, Observer, Progress, Quiet, Result};
+use persist_api::{Durability, Error, ErrorKind, Observer, Progress, Quiet, Result};
 use persist_lifecycle::config::Config;
 use persist_lifecycle::maintenance::Task;
 use persist_lifecycle::{
     Closed, Component, Event, OpenFailed, Registry, RegistryOptions, Replayed, Step, Stores,
 };
-use persist_store::{SwapOptions, SwapTarget};
 
 use crate::kit::{HandClock, Stop, commit, config, drivers, open};
 
@@ -418,23 +417,4 @@ fn views_are_recalled_at_the_age_that_the_configuration_says() {
     registry.maintenance().step();
     assert_eq!(store.stats().unwrap().engine.views_open, 0);
     assert_eq!(view.get(b"key").map(drop).unwrap_err().kind(), ErrorKind::Stale);
-}
-
-#[test]
-fn after_a_swap_the_registry_says_which_key_to_change() {
-    let dir = tempfile::tempdir().unwrap();
-    let with = |engine: &str| config(dir.path(), &format!("[stores.a]\nengine = '{engine}'"));
-    let registry = open_all(&with("sqlite"));
-    let store = registry.store("a").unwrap();
-    let options = SwapOptions { may_lose: Caps::all(), ..SwapOptions::default() };
-    store.swap(&SwapTarget::here("flatfile"), &options, &Quiet).unwrap();
-    drop((store, registry));
-    let failed = Registry::open(&with("sqlite"), self::options(), Vec::new(), &Quiet).unwrap_err();
-    assert_eq!((failed.error.kind(), failed.error.advice()), (ErrorKind::Mismatch, Advice::FixConfig));
-    let said = failed.error.to_string();
-    for part in ["belongs to engine flatfile", "`engine = \"sqlite\"`", "change that key"] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
-    let registry = open_all(&with("flatfile"));
-    assert_eq!(registry.store("a").unwrap().engine_name(), "flatfile");
 }

@@ -80,6 +80,7 @@ pub(crate) fn tell(report: &SwapReport, configured: Option<&Configured>, out: &m
     out.line(format_args!(
         "the {from} engine is kept; `persist swap --finish` removes it, `--rollback` goes back"
     ))?;
-    let advice = configured.and_then(|known| known.advice(&json.change_in_config, to));
+    let advice =
+        configured.and_then(|known| known.advice(&json.change_in_config, to, report.to.home.as_deref()));
     advice.map_or(Ok(()), |advice| out.line(advice))
 }

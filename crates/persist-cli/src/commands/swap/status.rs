@@ -1,5 +1,7 @@
 //! How far a swap is, and what its end leaves.
 
+use std::path::Path;
+
 use persist::{ErrorKind, OpenMode, OpenOptions, RealDisk, Stamp, Store, SwapPlace, SwapProgress, SwapState};
 use serde::Serialize;
 
@@ -82,26 +84,33 @@ pub(super) fn run(target: &Target, engine: &OpenOptions, watch: &Watch, out: &mu
                 Err(error) => Progress::Unknown(error.to_string()),
             };
         }
-        Ok(store.stamp())
+        Ok((store.stamp(), store.home()))
     });
-    let (stamp, held_by) = match inside {
-        Ok(stamp) => (stamp, None),
+    let ((stamp, home), held_by) = match inside {
+        Ok(inside) => (inside, None),
         Err(Failure::Error(error)) if error.kind() == ErrorKind::Locked => {
             // This looks without the lock.
             let looked = persist::open_with(&target.url, &target.options(OpenMode::MustExist))?;
             let holder = error.context();
             let holder = holder.strip_prefix("held by ").unwrap_or(holder).to_owned();
-            (looked.describe().stamp, Some(holder))
+            let looked = looked.describe();
+            ((looked.stamp, looked.home), Some(holder))
         }
         Err(failure) => return Err(failure),
     };
     let Some(stamp) = stamp else { return Ok(()) };
-    let json = StatusJson::of(&stamp, held_by, &progress, target);
-    if out.is_json() { out.object(&json) } else { json.print(&progress, target, out) }
+    let json = StatusJson::of(&stamp, home.as_deref(), held_by, &progress, target);
+    if out.is_json() { out.object(&json) } else { json.print(home.as_deref(), &progress, target, out) }
 }
 
 impl StatusJson {
-    fn of(stamp: &Stamp, held_by: Option<String>, progress: &Progress, target: &Target) -> Self {
+    fn of(
+        stamp: &Stamp,
+        home: Option<&Path>,
+        held_by: Option<String>,
+        progress: &Progress,
+        target: &Target,
+    ) -> Self {
         let swap = stamp.swap.as_ref();
         let known = match progress {
             Progress::Known(known) => Some(known),
@@ -122,11 +131,11 @@ impl StatusJson {
             commit: known.map(|known| known.commit.to_string()),
             behind: known.map(|known| known.behind),
             goes_on: known.map(|known| known.goes_on),
-            change_in_config: configured.map(|known| known.untrue(&stamp.engine, None)).unwrap_or_default(),
+            change_in_config: configured.map(|known| known.untrue(&stamp.engine, home)).unwrap_or_default(),
         }
     }
 
-    fn print(&self, progress: &Progress, target: &Target, out: &mut Out) -> Result<()> {
+    fn print(&self, home: Option<&Path>, progress: &Progress, target: &Target, out: &mut Out) -> Result<()> {
         let engine = &self.engine;
         let other = self.other_engine.as_deref().unwrap_or_default();
         let place = self.other_place.as_deref().unwrap_or_default();
@@ -151,8 +160,8 @@ impl StatusJson {
                 "{holder} has the store open, and only it knows how far a swap of its own is (docs/observability.md)"
             ))?;
         }
-        let advice =
-            target.configured.as_ref().and_then(|known| known.advice(&self.change_in_config, engine));
+        let configured = target.configured.as_ref();
+        let advice = configured.and_then(|known| known.advice(&self.change_in_config, engine, home));
         advice.map_or(Ok(()), |advice| out.line(advice))
     }
 }
