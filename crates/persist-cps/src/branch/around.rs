@@ -40,7 +40,7 @@ pub(super) fn around(
     heads(beside, &mut lost, gathered)?;
     entries(beside, &mut lost, gathered)?;
     checkpoints(beside, &lost, gathered);
-    gaps::in_idx(beside, timeline, &lost.told, gathered);
+    gaps::in_idx(files, beside, timeline, &lost.told, gathered)?;
     numbers(&gathered.frames, &mut gathered.findings);
     gaps::in_dat(files, beside, gathered);
     dat_places(files, beside, gathered);

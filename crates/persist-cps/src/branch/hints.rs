@@ -31,8 +31,11 @@ pub(super) struct Beside {
     pub(super) frames: BTreeMap<u64, Vec<(u64, FramesEntry)>>,
     /// `branch.ckp`, by the offset of the frame; with each header, its own offset.
     pub(super) copies: BTreeMap<u64, Vec<(u64, CopyHeader)>>,
-    /// What in `branch.frames` is no entry: the beginning of each such piece.
-    pub(super) frames_pieces: Vec<Vec<u8>>,
+    /// What in `branch.frames` is no entry: where each such piece is, and how it begins.
+    pub(super) frames_pieces: Vec<(u64, Vec<u8>)>,
+    /// Nothing here speaks of a commit, as before the first one: no head or an empty file, and an empty directory of frames that is
+    /// there, for it comes with the branch.
+    pub(super) unborn: bool,
     /// Checkpoints that could be read.
     pub(super) checkpoints: u64,
     /// Pieces between them that could not.
@@ -50,6 +53,11 @@ impl Beside {
         let mut beside = Self::default();
         beside.metas(source, files, findings, watch)?;
         let frames = File::open(source, "branch.frames", watch)?;
+        let is_blank = |file: &File<'_>| file.len == 0;
+        beside.unborn = is_blank(&File::open(source, "branch.meta", watch)?)
+            && (is_blank(&frames) && !frames.is_missing())
+            && is_blank(copies)
+            && beside.heads().next().is_none();
         beside.frames(&frames, files, findings)?;
         beside.copies(copies, findings)?;
         Ok(beside)
@@ -118,7 +126,7 @@ impl Beside {
                     let what = format!("{skip} bytes that are no entry of the directory of frames");
                     findings.add(S::Repaired, "frames_partial", place, what);
                     let kept = file.bytes(at, skip.min(PIECE_LEN))?.unwrap_or_default();
-                    self.frames_pieces.push(kept);
+                    self.frames_pieces.push((at, kept));
                     at = at.saturating_add(skip);
                 }
             }

@@ -184,7 +184,7 @@ fn a_whole_frame_that_may_never_have_been_committed_is_imported_and_told() {
 #[test]
 fn a_piece_of_an_entry_says_which_frame_it_is_of() {
     // The second commit fails, and the entry of the third is written in part.
-    for (keep, sure) in [(47, true), (20, true), (16, true), (15, false), (1, false)] {
+    for (keep, sure) in [(47, true), (20, true), (16, true), (15, true), (9, true), (8, false), (1, false)] {
         let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
         engine.commit(1, &[plain(1, b"a", b"1")]);
         engine.fail(2, &failed(), 70);
@@ -192,15 +192,68 @@ fn a_piece_of_an_entry_says_which_frame_it_is_of() {
         engine.dir.get_mut("branch.frames").unwrap().truncate(48 + keep);
         engine.commit(4, &[plain(1, b"d", b"4")]);
         let whole = survey(&engine.dir);
-        assert_eq!((ids(&whole), whole.is_complete()), (vec![1, 3, 4], sure), "{keep}: {:?}", codes(&whole));
+        assert_eq!((ids(&whole), whole.is_complete()), (vec![1, 3, 4], true), "{keep}: {:?}", codes(&whole));
         // The original lists its head once more when it opens again, behind the piece.
         let mut again = engine.dir.clone();
         let entry =
             [3, 3, whole.frames[1].idx_at, whole.frames[1].idx_len, 0, 0].map(u64::to_le_bytes).concat();
         again.get_mut("branch.frames").unwrap().splice(48 + keep..48 + keep, entry);
         assert_eq!(survey(&again).is_complete(), sure, "{keep}, listed again");
+        // At the end, where nothing was appended since.
+        let mut last = engine.dir.clone();
+        last.get_mut("branch.frames").unwrap().truncate(48 + keep);
+        assert!(survey(&last).is_complete(), "{keep}, at the end");
         // A piece of the entry of the frame that is not there.
         engine.dir.get_mut("branch.frames").unwrap()[48 + 8] = 2;
         assert!(keep <= 8 || !survey(&engine.dir).is_complete(), "{keep}");
+    }
+}
+
+#[test]
+fn a_very_first_commit_that_was_cut_short_is_no_loss() {
+    let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
+    engine.fail(1, &failed(), 0);
+    let whole = engine.dir["branch.idx"].len();
+    let cut = |len: usize| {
+        let mut dir = engine.dir.clone();
+        dir.get_mut("branch.idx").unwrap().truncate(len);
+        dir
+    };
+    for len in 1..whole {
+        // The head says that nothing was committed; there is none yet; there is a file without a byte.
+        let (headed, mut headless, mut empty) = (cut(len), cut(len), cut(len));
+        headless.remove("branch.meta");
+        empty.get_mut("branch.meta").unwrap().clear();
+        for dir in [headed, headless, empty] {
+            let survey = survey(&dir);
+            assert!(survey.is_complete() && survey.frames.is_empty(), "{len}: {:?}", survey.findings.kept());
+            assert!(codes(&survey).contains(&"beyond_head"), "{len}: {:?}", codes(&survey));
+        }
+    }
+    let doubtful = |change: &dyn Fn(&mut crate::branch_kit::Dir)| {
+        let mut dir = cut(whole - 1);
+        dir.remove("branch.meta");
+        change(&mut dir);
+        let survey = survey(&dir);
+        assert!(!survey.is_complete(), "{:?}", codes(&survey));
+    };
+    doubtful(&|dir| drop(dir.remove("branch.frames")));
+    doubtful(&|dir| dir.get_mut("branch.frames").unwrap().extend([1, 0, 0]));
+    doubtful(&|dir| dir.get_mut("branch.ckp").unwrap().extend([1, 0, 0]));
+    doubtful(&|dir| drop(dir.insert("branch.meta".to_owned(), vec![7; 256])));
+    doubtful(&|dir| dir.get_mut("branch.idx").unwrap()[1] = 1);
+    doubtful(&|dir| dir.get_mut("branch.idx").unwrap().extend([0; 200]));
+}
+
+#[test]
+fn the_only_entry_in_part_tells_that_a_first_commit_failed() {
+    for keep in [0, 1, 8, 9, 47] {
+        let mut engine = Engine::new("r/b", Checksum::Crc32, 9);
+        engine.fail(1, &failed(), 70);
+        engine.commit(2, &[plain(1, b"b", b"2")]);
+        engine.dir.get_mut("branch.frames").unwrap().truncate(keep);
+        let survey = survey(&engine.dir);
+        // An empty directory of frames says nothing.
+        assert_eq!((ids(&survey), survey.is_complete()), (vec![2], keep > 0), "{keep}: {:?}", codes(&survey));
     }
 }
