@@ -6,10 +6,8 @@ use persist_api::{Probe, Result};
 use persist_io::{Disk, EntryKind, FileMode, LOCK_FILE};
 
 use crate::names::{DAMAGED, HEAD, Kind, UNFINISHED, parse, parse_kept};
+use crate::timeline::aside::used_end;
 use crate::timeline::head::{HeadFound, read_head};
-
-/// Bytes at the beginning of a timeline segment that are zero until it holds a frame.
-const SEGMENT_HEAD: usize = 64;
 
 /// What a directory holds.
 pub(crate) struct Home {
@@ -61,9 +59,8 @@ impl Home {
             if *kind != Kind::Timeline {
                 return Ok(false);
             }
-            let mut bytes = [0; SEGMENT_HEAD];
-            disk.open(&dir.join(kind.name(*number)), FileMode::Read)?.read_at(0, &mut bytes)?;
-            if bytes.iter().any(|byte| *byte != 0) {
+            // All of it: where a header was, zeros may have come.
+            if used_end(&*disk.open(&dir.join(kind.name(*number)), FileMode::Read)?, 0)? > 0 {
                 return Ok(false);
             }
         }

@@ -22,9 +22,9 @@ use crate::payload::{PayloadWriter, Payloads};
 use crate::runs::{Runs, find_runs};
 use crate::state::{LiveRun, Published, State};
 use crate::timeline::aside::ClearUp;
-use crate::timeline::head::{HeadFound, HeadWriter, LiveRun as NamedRun, read_head};
+use crate::timeline::head::{Head, HeadFound, HeadWriter, LiveRun as NamedRun, read_head};
 use crate::timeline::kept::Kept;
-use crate::timeline::replay::{Damage, Found, ReplayFrom, Replayed, replay};
+use crate::timeline::replay::{Damage, Ended, Found, ReplayFrom, Replayed, replay};
 use crate::timeline::{FrameSpan, GoOn, Timeline};
 
 /// The tag of a new store: it tells its frames from those of every other store. With inline upkeep it is made of the path, so
@@ -63,7 +63,7 @@ pub(crate) fn create(disk: &Arc<dyn Disk>, dir: &Path, settings: &Settings) -> R
         payload_end: None,
         next_run: 1,
     };
-    start.parts(&found)
+    start.parts(&found, found.head.is_some())
 }
 
 /// Opens a store.
@@ -99,12 +99,14 @@ pub(crate) fn recover(
         tail.take(item);
         Ok(())
     })?;
-    match &found.head {
-        Some(head) if head.durable_frame > 0 => {
-            tail.raise(BeatNo(head.durable_beat), CommitNo(head.durable_commit));
-        }
-        // Nobody knows how many beats are lost at the end; the new head keeps that some are.
-        _ => tail.raise(tail.lost.as_ref().map_or(BeatNo(0), |lost| lost.beat_upto), CommitNo(0)),
+    let known = found.head.as_ref().map_or(0, |head| head.durable_frame);
+    if let Some(head) = found.head.as_ref().filter(|_| known > 0) {
+        tail.raise(BeatNo(head.durable_beat), CommitNo(head.durable_commit));
+    }
+    // More is lost at the end than the head knows. Nobody knows how many beats; a new head keeps that some are.
+    if let Some(beat) = tail.lost.as_ref().filter(|lost| lost.frames.upto > known).map(|lost| lost.beat_upto)
+    {
+        tail.raise(beat, CommitNo(0));
     }
     tail.end();
     // Before the first frame or value is written there is a head that verifies.
@@ -114,6 +116,8 @@ pub(crate) fn recover(
         let path = unreadable.map_or_else(|| dir.to_path_buf(), |number| dir.join(Kind::Run.name(number)));
         return Err(Error::new(ErrorKind::Corrupt, "open", what).with_path(path));
     }
+    let had_head = found.head.is_some();
+    let found = keep_loss(&**disk, dir, found, &ended, &tail)?;
     let mut clear_up = ClearUp::new(&ended, settings.keep_feed);
     let owed = match clear_up.work(&**disk, dir) {
         // The disk is full: what is there can be read, and whoever writes tries again.
@@ -127,7 +131,7 @@ pub(crate) fn recover(
             Some(newest.payload_end.max(head.as_ref().map_or(newest.payload_end, |head| head.payload_end)))
         }
         // A head that knows of every run knows of every value that is referred to.
-        (None, Some(head)) if head.clean || head.durable_frame >= after => Some(head.payload_end),
+        (None, Some(head)) if head.durable_frame >= after => Some(head.payload_end),
         (None, _) => None,
     };
     let start = Start {
@@ -142,7 +146,28 @@ pub(crate) fn recover(
         payload_end,
         next_run: next_number,
     };
-    start.parts(&found)
+    start.parts(&found, had_head)
+}
+
+/// Frames at the end are lost, and only torn ones, which are moved aside next, say that they were durable: a head must say so before,
+/// or the next opening would not miss them. Answers the head that is there then.
+fn keep_loss(disk: &dyn Disk, dir: &Path, found: HeadFound, ended: &Ended, tail: &Tail) -> Result<HeadFound> {
+    let durable_frame = ended.go_on.last_frame;
+    let told = found.head.as_ref().is_some_and(|head| head.durable_frame >= durable_frame);
+    if ended.payload_end_known || told {
+        return Ok(found);
+    }
+    let before = found.head.clone().unwrap_or_default();
+    let head = Head {
+        store: ended.go_on.store,
+        durable_frame,
+        durable_beat: before.durable_beat.max(tail.header.beat.0),
+        durable_commit: tail.header.last_commit().0,
+        clean: false,
+        ..before
+    };
+    HeadWriter::open(disk, dir, &found)?.write_both(&head)?;
+    read_head(disk, dir)
 }
 
 /// Everything that is needed to go on.
@@ -162,7 +187,7 @@ struct Start<'s> {
 }
 
 impl Start<'_> {
-    fn parts(self, found: &HeadFound) -> Result<Parts> {
+    fn parts(self, found: &HeadFound, had_head: bool) -> Result<Parts> {
         let disk = self.disk;
         let frame = self.go_on.last_frame;
         let kept = Kept::open(&**disk, self.dir, self.store, self.settings.keep_feed)?;
@@ -188,7 +213,7 @@ impl Start<'_> {
         let log = Log { timeline, payload, ahead, zeros: false, active };
         let writer = HeadWriter::open(&**disk, self.dir, found)?;
         let mut head = HeadKeeper::new(writer, found);
-        if found.head.is_none() {
+        if !had_head {
             // A store is there once it has a head.
             head.write(log.head(&published, self.store, true))?;
         }

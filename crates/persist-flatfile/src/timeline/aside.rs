@@ -92,7 +92,10 @@ pub(crate) fn copy_rest(disk: &dyn Disk, dir: &Path, end: SegmentEnd) -> Result<
 }
 
 /// Behind the last byte from `from` on that is not zero; `from` when there is none.
-fn used_end(file: &dyn DiskFile, from: u64) -> Result<u64> {
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn used_end(file: &dyn DiskFile, from: u64) -> Result<u64> {
     let (mut at, mut used) = (from, from);
     let mut buffer = vec![0; COPY];
     loop {

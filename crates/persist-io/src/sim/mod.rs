@@ -8,7 +8,7 @@
 //! - give any disk that a power cut at this moment could leave ([`SimDisk::crash_image`]): each unsynced sector, growth,
 //!   length and name by itself kept or lost, sectors torn,
 //! - give the disk that a killed process leaves ([`SimDisk::killed`]),
-//! - and have its files damaged at rest ([`SimDisk::flip`], [`SimDisk::cut_file`]).
+//! - and have its files damaged at rest ([`SimDisk::flip`], [`SimDisk::cut_file`], [`SimDisk::put`], [`SimDisk::take_away`]).
 //!
 //! [`explore`] does all of it for a given workload, one after the other, and judges what recovery makes of it.
 //!
@@ -198,6 +198,11 @@ impl SimDisk {
     /// something else stands in the way.
     pub fn put(&self, path: impl AsRef<Path>, bytes: &[u8]) -> bool {
         self.world().tree.put_at_rest(path.as_ref(), Content::of_bytes(bytes)).is_ok()
+    }
+
+    /// Takes away a file at rest, for readers and on the disk. False when it is not there.
+    pub fn take_away(&self, path: impl AsRef<Path>) -> bool {
+        self.world().tree.remove_at_rest(path.as_ref()).is_ok()
     }
 
     /// Turns over one bit of a file at rest, for readers and on the disk. False when it is not there.

@@ -175,6 +175,16 @@ impl Tree {
         Ok(())
     }
 
+    /// Takes away the name of a file at rest.
+    pub(super) fn remove_at_rest(&mut self, path: &Path) -> Result<(), Errno> {
+        self.find_file(path)?;
+        let Place { dir, name, .. } = self.place(path)?;
+        let node = self.dirs.get_mut(&dir).map(Arc::make_mut).ok_or(Errno::NOTDIR)?;
+        node.live.remove(&name);
+        node.durable.remove(&name);
+        Ok(())
+    }
+
     fn known(&self, dir: Ino, name: &OsStr) -> Result<Option<Ino>, Errno> {
         Ok(self.dirs.get(&dir).ok_or(Errno::NOTDIR)?.live.get(name).copied())
     }

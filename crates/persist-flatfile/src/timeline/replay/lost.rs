@@ -6,6 +6,7 @@ use super::scan::{At, Hit, Scanner};
 use super::segments::HeaderState;
 use super::walk::{Stop, Walk};
 use super::{Aside, Damage, Found, Torn};
+use crate::error::corrupt;
 use crate::names::Kind;
 use crate::timeline::go_on::ClosedSegment;
 use crate::timeline::segment_header::FIRST_FRAME_AT;
@@ -41,7 +42,7 @@ impl Beyond {
 impl Walk<'_> {
     /// Decides what stands at `at`, where the walk stopped: the place where it goes on, or none at the end.
     pub(super) fn stopped(&mut self, at: At, why: Stop) -> Result<Option<At>> {
-        if why == Stop::Nothing && self.is_clean_end(at) {
+        if why == Stop::Nothing && self.is_clean_end(at) && !self.goes_on_behind(at)? {
             self.leave_unused(at, None);
             return Ok(None);
         }
@@ -90,6 +91,13 @@ impl Walk<'_> {
         let behind = if at.offset == FIRST_FRAME_AT { at.index } else { at.index + 1 };
         self.clean_at == Some(self.next.saturating_sub(1))
             && self.segments.iter().skip(behind).all(|(_, listed)| !listed.header_used())
+    }
+
+    /// True when valid frames lie behind what should be the end: the head is an older one, from when the store was closed before.
+    fn goes_on_behind(&self, at: At) -> Result<bool> {
+        let next = self.next;
+        let found = Scanner::new(self.segments, self.meter, at).next(|_, head| head.frame >= next)?;
+        Ok(found.is_some())
     }
 
     /// A frame that may come next lies elsewhere than it should: in a segment whose header does not verify, or behind bytes that are
@@ -224,6 +232,11 @@ impl Walk<'_> {
 
     /// Reports what lies from `at` on as never durable, and has it moved aside.
     fn torn(&mut self, at: At, why: Stop, beyond: &Beyond, scan: &Scanner<'_>) -> Result<()> {
+        if self.segments.store == 0 {
+            // No frame verifies without the tag of the store, so nothing says that these are torn.
+            let what = "neither a head nor a header of a timeline segment tells whose frames these are";
+            return Err(corrupt("open", &self.segments.path(at.index), at.offset, what));
+        }
         let mut len = 0_u64;
         for (index, listed) in self.segments.iter().skip(at.index) {
             let used = scan.used(index);

@@ -84,10 +84,11 @@ impl<'a> Walk<'a> {
         each: &mut dyn FnMut(Found) -> Result<()>,
     ) -> Result<Ended> {
         let head = from.head;
-        let clean = head.is_some_and(|head| head.clean);
+        // What calls itself the end of a closed store and knows less than the runs is an older copy of the head.
+        let clean = head.filter(|head| head.clean && head.durable_frame >= from.after);
         let ends = head.map_or(&[][..], |head| &head.ends);
         let store = head.map(|head| head.store).or(from.store);
-        let segments = Segments::read(disk, dir, store, ends, !clean)?;
+        let segments = Segments::read(disk, dir, store, ends, clean.is_none())?;
         let first = first_needed(&segments, from.after);
         let total = segments.iter().skip(first).fold(0_u64, |sum, (_, s)| sum.saturating_add(s.limit()));
         let meter = Meter::new(seen, total);
@@ -107,8 +108,8 @@ impl<'a> Walk<'a> {
             started: false,
             chain: None,
             durable,
-            clean_at: head.filter(|head| head.clean).map(|head| head.durable_frame.max(from.after)),
-            oldest: head.filter(|head| head.clean).map_or(0, |head| head.oldest_segment),
+            clean_at: clean.map(|head| head.durable_frame),
+            oldest: clean.map_or(0, |head| head.oldest_segment),
             newest: None,
             walked: Vec::new(),
             aside: Vec::new(),

@@ -93,6 +93,159 @@ fn what_an_unreadable_run_held_stays_lost_when_a_new_head_is_written() {
     }
 }
 
+/// A closed store of six beats in two runs and two in frames, the last of them over two sectors.
+fn closed_with_frames() -> SimDisk {
+    let disk = closed();
+    let engine = open_at(disk.clone(), HOME).unwrap();
+    put(&*engine, "key 1", "of beat 7");
+    put(&*engine, "key 2", &"of beat 8".repeat(20));
+    close(engine).unwrap();
+    disk
+}
+
+/// The timeline segment in use.
+fn segment(disk: &SimDisk) -> PathBuf {
+    let mut segments: Vec<_> = disk.files().into_iter().map(|(path, _)| path).collect();
+    segments.retain(|path| path.to_string_lossy().contains("branch.idx."));
+    segments.pop().unwrap()
+}
+
+/// What was durable is known only from a frame that comes later and is dropped itself, as a buffered one between them is lost too. The
+/// head is from before all of them.
+#[test]
+fn what_only_dropped_frames_know_of_stays_lost() {
+    let disk = SimDisk::new(1);
+    let engine = open_at(disk.clone(), HOME).unwrap();
+    put(&*engine, "key 0", "in a run");
+    engine.checkpoint().unwrap();
+    put(&*engine, "key 1", "durable");
+    put(&*engine, "key 2", "durable");
+    let first = segment(&disk);
+    let mut last = 0;
+    for n in 0..9 {
+        let next = header(&*engine).next(1, Durability::Buffered, None).unwrap();
+        let mut beat = engine.begin_beat(next).unwrap();
+        (0..20_u8).for_each(|row| beat.put_record(&[b'r', row], &[n; 250]).unwrap());
+        beat.commit_beat().unwrap();
+        last = next.beat.0;
+        if segment(&disk) != first && disk.bytes(segment(&disk)).unwrap()[..64] != [0; 64] {
+            break;
+        }
+    }
+    drop(engine);
+    let disk = disk.killed();
+    let second = disk.bytes(segment(&disk)).unwrap();
+    assert_eq!(second[64 + 8..64 + 16], last.to_le_bytes(), "one frame in a second segment");
+    let mut bytes = disk.bytes(&first).unwrap();
+    bytes[64..].fill(0xff);
+    assert!(disk.put(&first, &bytes));
+    for round in 0..3 {
+        let engine = open_at(disk.clone(), HOME).unwrap();
+        for key in ["key 1", "key 2"] {
+            assert_eq!(get(&*engine, key).unwrap_err().kind(), ErrorKind::Corrupt, "{key}, opening {round}");
+        }
+        assert_eq!(header(&*engine).beat.0, 3, "opening {round}: these numbers are not used again");
+        drop(engine);
+    }
+}
+
+/// Of a segment whose header is zeros the tag of the store is not known, so none of its frames verifies: that is not to say that they
+/// are torn.
+#[test]
+fn frames_are_not_torn_because_nothing_tells_whose_they_are() {
+    let young = || {
+        let disk = SimDisk::new(1);
+        let engine = open_at(disk.clone(), HOME).unwrap();
+        put(&*engine, "key 1", "of beat 1");
+        put(&*engine, "key 2", &"of beat 2".repeat(20));
+        close(engine).unwrap();
+        disk
+    };
+    for (zeros, whole) in
+        [(64, closed_with_frames()), (300, closed_with_frames()), (64, young()), (300, young())]
+    {
+        let disk = headless(&whole, false);
+        let path = segment(&disk);
+        let mut bytes = disk.bytes(&path).unwrap();
+        bytes[..zeros].fill(0);
+        assert!(disk.put(&path, &bytes));
+        let before = disk.killed();
+        let error = open_at(disk.clone(), HOME).map(|_| ()).unwrap_err();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::Corrupt, Some(&*path)), "{error}");
+        let engine_files = |disk: &SimDisk| {
+            disk.files().into_iter().filter(|(path, _)| !path.ends_with("lock")).collect::<Vec<_>>()
+        };
+        assert_eq!(engine_files(&before), engine_files(&disk), "nothing is moved aside");
+    }
+}
+
+/// A head says "closed" and knows fewer frames than the runs hold: it is an older one, and no word on where the frames end.
+#[test]
+fn a_head_that_knows_less_than_the_runs_does_not_tell_the_end() {
+    let disk = SimDisk::new(1);
+    close(open_at(disk.clone(), HOME).unwrap()).unwrap();
+    let old = disk.bytes(file("branch.meta")).unwrap();
+    let engine = open_at(disk.clone(), HOME).unwrap();
+    let large = "large ".repeat(100);
+    put(&*engine, "key 1", &large);
+    engine.checkpoint().unwrap();
+    put(&*engine, "key 2", "lost");
+    put(&*engine, "key 3", "there");
+    close(engine).unwrap();
+    assert!(disk.put(file("branch.meta"), &old));
+    // With its frames all there nothing is wrong, and new values do not go over old ones.
+    let whole = disk.killed();
+    let gone = segment(&whole);
+    assert!(whole.take_away(gone));
+    let engine = open_at(whole.clone(), HOME).unwrap();
+    put(&*engine, "key 4", &"other ".repeat(100));
+    assert_eq!(get(&*engine, "key 1").unwrap().as_deref(), Some(large.as_bytes()));
+    close(engine).unwrap();
+    // Header and first frame read as zeros; the second one says that it was durable.
+    let path = segment(&disk);
+    let mut bytes = disk.bytes(&path).unwrap();
+    bytes[..200].fill(0);
+    assert!(disk.put(&path, &bytes));
+    let engine = open_at(disk, HOME).unwrap();
+    assert_eq!(get(&*engine, "key 3").unwrap().as_deref(), Some(&b"there"[..]));
+    assert_eq!(get(&*engine, "key 2").unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+/// As above, by a head from when the store was closed before: valid frames behind the end that it tells are not overlooked, nor removed.
+#[test]
+fn frames_behind_the_end_that_an_older_head_tells_are_not_overlooked() {
+    for beats_before in [0, 1] {
+        let disk = SimDisk::new(1);
+        let engine = open_at(disk.clone(), HOME).unwrap();
+        (0..beats_before).for_each(|_| put(&*engine, "key 0", "there"));
+        close(engine).unwrap();
+        let old = disk.bytes(file("branch.meta")).unwrap();
+        let engine = open_at(disk.clone(), HOME).unwrap();
+        for key in ["key 1", "key 2", "key 3"] {
+            put(&*engine, key, &"there".repeat(40));
+        }
+        close(engine).unwrap();
+        assert!(disk.put(file("branch.meta"), &old));
+        // The first frame behind that end reads as zeros, with the header of the segment where it is the first of all.
+        let path = segment(&disk);
+        let mut bytes = disk.bytes(&path).unwrap();
+        let at = bytes.windows(5).position(|window| window == b"key 1").unwrap();
+        let from = if beats_before == 0 { 0 } else { at - 36 };
+        bytes[from..at + 20].fill(0);
+        assert!(disk.put(&path, &bytes));
+        for round in 0..2 {
+            let engine = open_at(disk.clone(), HOME).unwrap();
+            assert_eq!(get(&*engine, "key 1").unwrap_err().kind(), ErrorKind::Corrupt, "opening {round}");
+            assert_eq!(
+                get(&*engine, "key 3").unwrap().unwrap(),
+                "there".repeat(40).as_bytes(),
+                "opening {round}"
+            );
+            close(engine).unwrap();
+        }
+    }
+}
+
 /// 0 silent: whatever else happens to the newest run of a store without head, what is read is right or fails.
 #[test]
 fn every_damage_of_a_run_beside_a_lost_head_is_reported_or_harmless() {
