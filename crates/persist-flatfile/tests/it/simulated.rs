@@ -313,7 +313,7 @@ impl Workload for Beats {
     }
 
     /// What can be read is right.
-    fn right_but_damaged(&self, seen: &Recovered<Rows>) -> bool {
+    fn right_but_damaged(&self, seen: &Recovered<Rows>, _: u64) -> bool {
         let right = self.state_after(seen.steps);
         seen.state.iter().all(|(key, value)| right.get(key) == Some(value))
     }
@@ -394,7 +394,7 @@ fn the_feed_survives_power_cuts_behind_a_head_that_was_never_synced() {
             let case = Case {
                 fault: Some((When::From(81), Fault::Error { code: Code::Interrupted, applied: false })),
                 restart: Restart::AtEnd,
-                damage: None,
+                damage: Vec::new(),
                 deeper: vec![
                     Restart::Killed { after: 60 },
                     Restart::PowerCut { after: cut, crash: Crash::Random(seed) },

@@ -22,13 +22,13 @@ pub(super) fn full() -> Store {
 }
 
 /// The same files, with more beats in each: 64 KiB in all.
-fn of_64_kib() -> Store {
+pub(super) fn of_64_kib() -> Store {
     let (first, rest) = ACTS.split_at(6);
     let acts = first.iter().copied().chain((1..12).map(Act::Roll)).chain((0..66).map(Act::Large));
     closed(&acts.chain(rest.iter().copied()).collect::<Vec<_>>())
 }
 
-fn closed(acts: &[Act]) -> Store {
+pub(super) fn closed(acts: &[Act]) -> Store {
     let mut store = Store::new(&[], acts);
     store.closed = true;
     store

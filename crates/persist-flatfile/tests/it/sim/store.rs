@@ -391,7 +391,7 @@ impl Workload for Store {
         State { rows, ..State::default() }
     }
 
-    fn right_but_damaged(&self, seen: &Recovered<State>) -> bool {
+    fn right_but_damaged(&self, seen: &Recovered<State>, least: u64) -> bool {
         let state = &seen.state;
         let fits = |right: &Rows| {
             if !state.broken {
@@ -403,10 +403,13 @@ impl Workload for Store {
                 && state.known.iter().all(|(key, value)| right.0.get(key) == value.as_ref())
         };
         let newest = self.states.len() - 2;
-        if self.closed {
-            return fits(&self.states[newest]);
-        }
-        self.states.iter().any(|right| fits(right))
+        let least = if self.closed { usize::try_from(least + self.base).unwrap_or(usize::MAX) } else { 0 };
+        self.states.get(least..=newest).unwrap_or_default().iter().any(|right| fits(right))
+    }
+
+    fn still_known(&self, whole: &SimDisk, damaged: &SimDisk, steps: u64) -> u64 {
+        let known = super::known::still_known(whole, damaged, steps + self.base);
+        known.saturating_sub(self.base)
     }
 
     fn smaller(&self) -> Vec<Self> {

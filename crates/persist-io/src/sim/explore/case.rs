@@ -1,8 +1,8 @@
 //! One thing to try, and what it showed.
 
 use std::fmt;
-use std::path::PathBuf;
 
+use super::Damage;
 use crate::sim::{Crash, Fault, When};
 
 /// How a run or a recovery is interrupted.
@@ -24,25 +24,6 @@ pub enum Restart {
     },
 }
 
-/// Damage to a file at rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Damage {
-    /// One bit turned over.
-    Flip {
-        /// Which file.
-        path: PathBuf,
-        /// Which bit of it.
-        bit: u64,
-    },
-    /// The file cut.
-    Cut {
-        /// Which file.
-        path: PathBuf,
-        /// To how many bytes.
-        len: u64,
-    },
-}
-
 /// All that makes one attempt; with workload and seed it can be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
@@ -50,8 +31,8 @@ pub struct Case {
     pub fault: Option<(When, Fault)>,
     /// How it ends.
     pub restart: Restart,
-    /// What happens to the files then.
-    pub damage: Option<Damage>,
+    /// What happens to the files then, one after the other.
+    pub damage: Vec<Damage>,
     /// How recoveries are interrupted, one after the other; then comes one that is not.
     pub deeper: Vec<Restart>,
     /// What goes wrong in the first recovery; then comes one without a fault.
@@ -62,7 +43,14 @@ pub struct Case {
 
 impl Case {
     pub(super) const fn new(restart: Restart) -> Self {
-        Self { fault: None, restart, damage: None, deeper: Vec::new(), recovery_fault: None, go_on: None }
+        Self {
+            fault: None,
+            restart,
+            damage: Vec::new(),
+            deeper: Vec::new(),
+            recovery_fault: None,
+            go_on: None,
+        }
     }
 }
 

@@ -8,7 +8,8 @@
 //!   kills the process there, and recovers; recovery is interrupted in the same ways, three deep;
 //! - runs it once for every operation and every [`Fault`](super::Fault) that fits it, once and from then on, then kills or
 //!   cuts the power, and recovers ([`Explorer::faults`]); the same faults in recovery itself;
-//! - damages its files at rest, bit by bit and length by length ([`Explorer::damage`]).
+//! - damages its files at rest: bit by bit and length by length ([`Explorer::damage`]), in pairs of bits
+//!   ([`Explorer::pairs`]), and in several places at once in every way of [`Damage`] ([`Explorer::damage_several`]).
 //!
 //! After each, these must hold ([`Oracle`] names them one by one): what is there is a prefix of the steps, with all that
 //! were acknowledged and none that was not asked for; recovering again finds the same and changes no byte; a recovery
@@ -16,6 +17,7 @@
 //! that failed; a recovered store takes one more step and keeps it. The first violation is made smaller and returned as a [`Failure`], which prints how to repeat it. The
 //! search is bounded by counts, never by time, and the same for the same seed.
 
+mod at_rest;
 mod attempt;
 mod case;
 mod damage;
@@ -31,7 +33,8 @@ use persist_api::Result;
 
 use super::SimDisk;
 
-pub use case::{Case, Damage, Failure, Oracle, Restart};
+pub use case::{Case, Failure, Oracle, Restart};
+pub use damage::{Damage, Place};
 pub use sequences::sequences;
 
 /// What a recovery found.
@@ -93,10 +96,18 @@ pub trait Workload {
     fn state_after(&self, steps: u64) -> Self::State;
 
     /// Whether what is seen is right although damage was reported: rows that cannot be read may be missing where the
-    /// state says so, but none may be wrong. The default believes it.
-    fn right_but_damaged(&self, seen: &Recovered<Self::State>) -> bool {
-        let _ = seen;
+    /// state says so, but none may be wrong. Of the steps, `least` must still be known. The default believes it.
+    fn right_but_damaged(&self, seen: &Recovered<Self::State>, least: u64) -> bool {
+        let _ = (seen, least);
         true
+    }
+
+    /// How many of the `steps` steps of a store at rest must still be known to have been there when its files are no longer
+    /// `whole` but `damaged`: fewer may not be shown without a word. The default: all of them. A store that says of some
+    /// damage that it takes the knowledge away answers with what the rest must tell.
+    fn still_known(&self, whole: &SimDisk, damaged: &SimDisk, steps: u64) -> u64 {
+        let _ = (whole, damaged);
+        steps
     }
 
     /// Workloads that do a little less, for making a failure smaller; simplest first.
@@ -122,7 +133,8 @@ pub struct Explorer {
     pub deep_one_in: u64,
     /// Most images that are recovered by one search.
     pub images_max: u64,
-    /// Most bits that are flipped by one search, spread evenly over all files; the same for lengths of files.
+    /// Most bits that are flipped by one search, spread evenly over all files; the same for lengths of files, for pairs of bits
+    /// of each group of places, and for damage in several places.
     pub damages_max: u64,
     /// Damage at rest must be reported or harmless even when it looks like a torn tail. True for stores that know what
     /// was durable when they were closed.

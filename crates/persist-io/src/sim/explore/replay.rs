@@ -60,10 +60,10 @@ impl Explorer {
             record.lost = not_whole(point, crash, self.seed);
         }
         let mut disk = restarted(point, &case.restart, self.seed);
-        if let Some(damage) = &case.damage {
-            damage.apply(&disk);
+        let mut bounds = Self::bounds_of(case, &ran);
+        if !case.damage.is_empty() {
+            bounds = self.hurt(workload, &disk, &points, &case.damage, bounds);
         }
-        let mut bounds = self.bounds_of(case, &ran);
         let settled = matches!(case.restart, Restart::PowerCut { .. });
         let (mut expected, mut steps): (Option<Seen<W>>, _) = (None, None);
         for (place, deeper) in case.deeper.iter().map(Some).chain([None]).enumerate() {
@@ -95,16 +95,13 @@ impl Explorer {
         Ok(())
     }
 
-    fn bounds_of(&self, case: &Case, ran: &Ran) -> Bounds {
+    fn bounds_of(case: &Case, ran: &Ran) -> Bounds {
         let (after, power_cut) = match case.restart {
             Restart::AtEnd => (u64::MAX, false),
             Restart::Killed { after } => (after, false),
             Restart::PowerCut { after, .. } => (after, true),
         };
         let mut bounds = ran.said.bounds(after, power_cut, ran.word);
-        if case.damage.is_some() {
-            bounds.word = if self.damage_is_always_seen { Word::Damaged } else { Word::Lost };
-        }
         bounds.tail_may_look_torn = case.restart != Restart::AtEnd;
         bounds
     }
@@ -145,7 +142,9 @@ impl Explorer {
         let short = Self { images_max: self.images_max.min(SHRINK_IMAGES), depth, ..self.clone() };
         workload.smaller().iter().find_map(|smaller| {
             let case = &failure.case;
-            let found = if case.damage.is_some() {
+            let found = if case.damage.len() > 1 {
+                short.damage_several(smaller)
+            } else if !case.damage.is_empty() {
                 short.damage(smaller)
             } else if case.fault.is_some() || case.recovery_fault.is_some() {
                 short.faults(smaller)
@@ -167,6 +166,11 @@ impl Explorer {
         }
         if case.go_on.is_some() {
             all.push(Case { go_on: None, ..case.clone() });
+        }
+        for place in 0..case.damage.len() {
+            let mut simpler = case.clone();
+            simpler.damage.remove(place);
+            all.push(simpler);
         }
         for place in 0..case.deeper.len() {
             let mut simpler = case.clone();

@@ -1,0 +1,197 @@
+//! The search for damage at rest that is not noticed.
+
+use std::path::PathBuf;
+
+use super::damage::Chances;
+use super::judge::{Bounds, Word};
+use super::search::{Search, Stop};
+use super::{Case, Damage, Explorer, Failure, Place, Report, Restart, Workload};
+use crate::sim::{CutPoint, SimDisk};
+
+/// Most places that are damaged at once.
+const SEVERAL_MAX: u64 = 6;
+
+/// Which of the numbers below `total`, evenly spread, at most `most`.
+fn spread(total: u64, most: u64) -> impl Iterator<Item = u64> {
+    (0..total.min(most)).map(move |place| {
+        let number = u128::from(place) * u128::from(total) / u128::from(total.min(most).max(1));
+        u64::try_from(number).unwrap_or(u64::MAX)
+    })
+}
+
+/// The file and the place in it of a number that counts through all files.
+fn pick(files: &[(PathBuf, u64)], mut number: u64, unit: u64) -> Option<(PathBuf, u64)> {
+    for (path, len) in files {
+        let size = len.saturating_mul(unit);
+        if number < size {
+            return Some((path.clone(), number));
+        }
+        number -= size;
+    }
+    None
+}
+
+/// The bit of a number that counts through the bits of all places.
+fn bit_of(places: &[Place], mut number: u64) -> Option<Damage> {
+    for Place { path, bytes } in places {
+        let bits = bytes.end.saturating_sub(bytes.start).saturating_mul(8);
+        if number < bits {
+            let bit = bytes.start.saturating_mul(8).saturating_add(number);
+            return Some(Damage::Flip { path: path.clone(), bit });
+        }
+        number -= bits;
+    }
+    None
+}
+
+/// The pair of a number: (0, 1), (0, 2), (1, 2), (0, 3) and so on.
+fn pair(number: u64) -> (u64, u64) {
+    let number = u128::from(number);
+    let second = (1 + 8 * number).isqrt().div_ceil(2);
+    let first = number - second * (second - 1) / 2;
+    (u64::try_from(first).unwrap_or(u64::MAX), u64::try_from(second).unwrap_or(u64::MAX))
+}
+
+/// A store at rest, and how it came about.
+struct Rest {
+    base: SimDisk,
+    moments: Vec<CutPoint>,
+    bounds: Bounds,
+}
+
+impl<W: Workload> Search<'_, W> {
+    fn at_rest(&mut self) -> Result<Rest, Stop> {
+        let (_, ran) = self.plain_run()?;
+        let bounds = ran.said.bounds(u64::MAX, false, ran.word);
+        Ok(Rest { base: ran.disk.killed(), moments: ran.disk.cut_points(), bounds })
+    }
+
+    fn try_damage(&mut self, rest: &Rest, damage: Vec<Damage>) -> Result<(), Stop> {
+        let disk = rest.base.killed();
+        let bounds = self.explorer.hurt(self.workload, &disk, &rest.moments, &damage, rest.bounds);
+        self.check(disk, bounds, Case { damage, ..Case::new(Restart::AtEnd) })
+    }
+
+    fn each(&mut self) -> Result<(), Stop> {
+        let rest = self.at_rest()?;
+        let files = rest.base.files();
+        let bytes = files.iter().map(|(_, len)| *len).fold(0, u64::saturating_add);
+        let most = self.explorer.damages_max;
+        let bits = spread(bytes.saturating_mul(8), most);
+        let flips = bits.filter_map(|bit| pick(&files, bit, 8)).map(|(path, bit)| Damage::Flip { path, bit });
+        let cuts = spread(bytes, most).filter_map(|at| pick(&files, at, 1));
+        let cuts = cuts.map(|(path, len)| Damage::Cut { path, len });
+        for damage in flips.chain(cuts) {
+            if self.is_over() {
+                return Ok(());
+            }
+            self.try_damage(&rest, vec![damage])?;
+        }
+        Ok(())
+    }
+
+    fn pairs(&mut self, groups: &[Vec<Place>]) -> Result<(), Stop> {
+        let rest = self.at_rest()?;
+        for places in groups {
+            let bytes = places.iter().map(|place| place.bytes.end.saturating_sub(place.bytes.start));
+            let bits = bytes.fold(0, u64::saturating_add).saturating_mul(8);
+            let pairs = bits.saturating_mul(bits.saturating_sub(1)) / 2;
+            for (one, other) in spread(pairs, self.explorer.damages_max).map(pair) {
+                if self.is_over() {
+                    return Ok(());
+                }
+                let both = [one, other].into_iter().filter_map(|bit| bit_of(places, bit)).collect();
+                self.try_damage(&rest, both)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn several(&mut self) -> Result<(), Stop> {
+        let rest = self.at_rest()?;
+        let files: Vec<_> = rest.base.files().into_iter().filter(|(_, len)| *len > 0).collect();
+        let chances = Chances { files: &files, moments: &rest.moments };
+        for _ in 0..self.explorer.damages_max {
+            if self.is_over() {
+                return Ok(());
+            }
+            let places = 1 + self.rng.below(SEVERAL_MAX);
+            let damage = (0..places).filter_map(|_| chances.damage(&mut self.rng)).collect();
+            self.try_damage(&rest, damage)?;
+        }
+        Ok(())
+    }
+}
+
+impl Explorer {
+    /// Damages a store at rest. Answers what must hold of it then.
+    pub(super) fn hurt<W: Workload>(
+        &self,
+        workload: &W,
+        disk: &SimDisk,
+        moments: &[CutPoint],
+        damage: &[Damage],
+        bounds: Bounds,
+    ) -> Bounds {
+        let whole = disk.killed();
+        for damage in damage {
+            damage.apply(disk, moments);
+        }
+        let word = if self.damage_is_always_seen { Word::Damaged } else { Word::Lost };
+        Bounds { word, least: workload.still_known(&whole, disk, bounds.least), ..bounds }
+    }
+
+    /// The same, without interrupted recoveries.
+    fn shallow(&self) -> Self {
+        Self { depth: 0, ..self.clone() }
+    }
+
+    /// Flips every bit, and cuts to every length, of every file that the workload leaves.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn damage<W: Workload>(&self, workload: &W) -> Result<Report, Box<Failure>> {
+        let shallow = self.shallow();
+        let mut search = Search::new(&shallow, workload);
+        let done = search.each();
+        self.finish(workload, done, search.report)
+    }
+
+    /// Flips every pair of bits of each group of places in the files that the workload leaves.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn pairs<W: Workload>(&self, workload: &W, groups: &[Vec<Place>]) -> Result<Report, Box<Failure>> {
+        let shallow = self.shallow();
+        let mut search = Search::new(&shallow, workload);
+        let done = search.pairs(groups);
+        self.finish(workload, done, search.report)
+    }
+
+    /// Damages one to six places at once, chosen by chance, in any files that the workload leaves and in any of the ways of
+    /// [`Damage`].
+    ///
+    /// # Errors
+    /// The first violation, made smaller.
+    pub fn damage_several<W: Workload>(&self, workload: &W) -> Result<Report, Box<Failure>> {
+        let shallow = self.shallow();
+        let mut search = Search::new(&shallow, workload);
+        let done = search.several();
+        self.finish(workload, done, search.report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_pairs_come_to_every_pair_once() {
+        let all: Vec<_> = (0..45).map(pair).collect();
+        let expected: Vec<_> =
+            (0..10).flat_map(|second| (0..second).map(move |first| (first, second))).collect();
+        assert_eq!(all, expected);
+        let total = (1_u64 << 20) * ((1 << 20) - 1) / 2;
+        assert_eq!(pair(total - 1), ((1 << 20) - 2, (1 << 20) - 1));
+    }
+}
