@@ -392,7 +392,7 @@ fn the_feed_survives_power_cuts_behind_a_head_that_was_never_synced() {
     for cut in 85..100 {
         for seed in 0..10 {
             let case = Case {
-                fault: Some((When::From(81), Fault::Error { code: Code::Interrupted, applied: false })),
+                faults: vec![(When::From(81), Fault::Error { code: Code::Interrupted, applied: false })],
                 restart: Restart::AtEnd,
                 damage: Vec::new(),
                 deeper: vec![

@@ -53,7 +53,7 @@ fn units_of(ino: Ino, file: &FileNode, into: &mut Vec<Unit>) {
     for change in &file.pending {
         let mut push = |what| into.push(Unit { op: change.op, what });
         match &change.what {
-            What::Write { offset, lands, bytes } => {
+            What::Write { offset, lands, bytes, .. } => {
                 let end = offset.saturating_add(bytes.len() as u64);
                 if end > len {
                     len = end;

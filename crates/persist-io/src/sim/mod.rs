@@ -178,6 +178,11 @@ impl SimDisk {
         Self { world: Arc::new(Mutex::new(copy)) }
     }
 
+    /// True when readers see bytes in memory that neither are on the disk nor will come to be there.
+    fn remembers_more(&self) -> bool {
+        self.world().tree.files.values().any(|file| file.diverged)
+    }
+
     /// The files that readers can reach, with their lengths, by path.
     #[must_use]
     pub fn files(&self) -> Vec<(PathBuf, u64)> {

@@ -1,5 +1,6 @@
 //! One file: what its readers see, what the disk holds, and what is on its way from the one to the other.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::content::Content;
@@ -17,8 +18,9 @@ pub(super) struct Change {
 
 #[derive(Debug, Clone)]
 pub(super) enum What {
-    /// Bytes written at `offset`. On the disk they go to `lands`; to nowhere when the write is to be lost.
-    Write { offset: u64, lands: Option<u64>, bytes: Arc<[u8]> },
+    /// Bytes written at `offset`. On the disk they go to `lands`; to nowhere when the write is to be lost. Only the `asked` ones on
+    /// the disk, which a program wrote, are harmed where a sector of it is torn; the others are what memory held beside them.
+    Write { offset: u64, lands: Option<u64>, bytes: Arc<[u8]>, asked: Range<u64> },
     /// The file was cut or extended to this length.
     Len(u64),
     /// The file became at least this long, through a write whose bytes are not pending any more.
@@ -99,6 +101,8 @@ impl FileNode {
         self.live.write(offset, bytes);
         self.live.len = self.live.len.max(offset.saturating_add(bytes.len() as u64));
         let straight = lands == Some(offset);
+        let on_disk = lands.unwrap_or(offset);
+        let asked = on_disk..on_disk.saturating_add(bytes.len() as u64);
         let what = if self.diverged && straight {
             // What memory holds of a sector goes to the disk with it, also what an earlier sync failed to write.
             let whole = sectors(offset, bytes.len());
@@ -106,9 +110,9 @@ impl FileNode {
             let to = whole.end.saturating_mul(SECTOR).min(self.live.len);
             let mut merged = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(0)];
             self.live.read(from, &mut merged);
-            What::Write { offset: from, lands: Some(from), bytes: merged.into() }
+            What::Write { offset: from, lands: Some(from), bytes: merged.into(), asked }
         } else {
-            What::Write { offset, lands, bytes: bytes.into() }
+            What::Write { offset, lands, bytes: bytes.into(), asked }
         };
         self.diverged |= !straight;
         self.pending.push(Change { op, what });
@@ -137,7 +141,7 @@ impl FileNode {
         let mut len = self.durable.len;
         for change in std::mem::take(&mut self.pending) {
             match &change.what {
-                What::Write { offset, lands, bytes } => {
+                What::Write { offset, lands, bytes, .. } => {
                     for sector in lands.map_or(0..0, |lands| sectors(lands, bytes.len())) {
                         if reaches(sector) {
                             let (at, part) = piece(lands.unwrap_or(0), bytes, sector);
@@ -173,7 +177,7 @@ impl FileNode {
         self.diverged = false;
         for change in &self.pending {
             match &change.what {
-                What::Write { offset, lands, bytes } => {
+                What::Write { offset, lands, bytes, .. } => {
                     live.write(*offset, bytes);
                     self.diverged |= *lands != Some(*offset);
                 }
@@ -190,7 +194,7 @@ impl What {
     /// Makes the change on the disk.
     fn carry(&self, disk: &mut Content) {
         match self {
-            Self::Write { offset, lands, bytes } => {
+            Self::Write { offset, lands, bytes, .. } => {
                 if let Some(lands) = lands {
                     disk.write(*lands, bytes);
                 }

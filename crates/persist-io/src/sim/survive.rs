@@ -1,6 +1,7 @@
 //! What a file holds after a crash, given which of its units survive.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::Rng;
 use super::content::Content;
@@ -30,7 +31,7 @@ pub(super) fn survive(file: &FileNode, units: &[(Unit, Fate)]) -> Content {
     let mut next = units.iter().enumerate().peekable();
     for change in &file.pending {
         match &change.what {
-            What::Write { offset, lands, bytes } => {
+            What::Write { offset, lands, bytes, asked } => {
                 let end = offset.saturating_add(bytes.len() as u64);
                 let grows = |unit: &Unit| matches!(unit.what, UnitKind::Growth { len, .. } if len == end);
                 let growth = next.next_if(|(_, (unit, _))| grows(unit));
@@ -38,7 +39,7 @@ pub(super) fn survive(file: &FileNode, units: &[(Unit, Fate)]) -> Content {
                 for sector in lands.map_or(0..0, |lands| sectors(lands, bytes.len())) {
                     let Some((index, (_, fate))) = next.next() else { break };
                     let (at, part) = piece(lands.unwrap_or(0), bytes, sector);
-                    build.sector(index, sector, *fate, at, part);
+                    build.sector(index, sector, *fate, (at, part), asked);
                     if *fate != Fate::Lost {
                         reach = at.saturating_add(part.len() as u64);
                     }
@@ -91,7 +92,14 @@ struct Build<'f> {
 
 impl<'f> Build<'f> {
     /// Lets unit `index`, which wrote `part` at `at` within `sector`, happen as planned.
-    fn sector(&mut self, index: usize, sector: u64, fate: Fate, at: u64, part: &'f [u8]) {
+    fn sector(
+        &mut self,
+        index: usize,
+        sector: u64,
+        fate: Fate,
+        (at, part): (u64, &'f [u8]),
+        asked: &Range<u64>,
+    ) {
         let Some(plan) = self.plans.get(&sector).copied() else { return };
         if plan.whole.is_some_and(|whole| index <= whole) {
             self.content.write(at, part);
@@ -102,13 +110,13 @@ impl<'f> Build<'f> {
                 && let Fate::Torn(tear) = fate
             {
                 let parts = std::mem::take(parts);
-                self.tear(sector, &parts, tear);
+                self.tear(sector, &parts, asked, tear);
             }
         }
     }
 
-    /// Makes a sector partly new; the last of `parts` is the write that tears.
-    fn tear(&mut self, sector: u64, parts: &[(u64, &[u8])], tear: Tear) {
+    /// Makes a sector partly new; the last of `parts` is the write that tears, of which a program `asked` for these bytes.
+    fn tear(&mut self, sector: u64, parts: &[(u64, &[u8])], asked: &Range<u64>, tear: Tear) {
         let start = sector.saturating_mul(SECTOR);
         let mut old = [0; 512];
         self.content.read(start, &mut old);
@@ -129,7 +137,7 @@ impl<'f> Build<'f> {
             let is_new = (place >= usize::from(tear.at)) == tear.back;
             if is_new {
                 *byte = new;
-            } else if written.contains(&place) {
+            } else if written.contains(&place) && asked.contains(&start.saturating_add(place as u64)) {
                 match tear.rest {
                     Rest::Old => {}
                     Rest::Zeros => *byte = 0,

@@ -448,3 +448,20 @@ fn choices_are_all_different_and_repeat() {
         assert_eq!(one.difference(&each), None, "{crash:?}");
     }
 }
+
+/// After a failed sync a write takes its whole sector along. Torn, it harms what it wrote itself, and not durable bytes beside it.
+#[test]
+fn a_torn_write_harms_no_byte_outside_of_itself_also_after_a_failed_sync() {
+    let (disk, file) = with_file(&[1; 512]);
+    file.write_at(0, &[2; 8]).unwrap();
+    disk.plan(When::At(disk.operations() + 1), Fault::SyncForgets(Forgot::All));
+    assert!(file.sync_data().is_err());
+    file.write_at(0, &[3; 100]).unwrap();
+    file.sync_data().unwrap();
+    file.write_at(200, &[4; 100]).unwrap();
+    let garbage = Tear { at: 250, back: true, rest: Rest::Garbage(7) };
+    let torn = after(&disk, &Crash::Each(vec![Fate::Torn(garbage)]));
+    let whole = [&[3; 100][..], &[1; 100], &[4; 100], &[1; 212]].concat();
+    assert_eq!((&torn[..200], &torn[250..]), (&whole[..200], &whole[250..]));
+    assert_ne!(torn[200..250], whole[200..250]);
+}

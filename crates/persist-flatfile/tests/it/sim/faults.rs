@@ -1,11 +1,12 @@
-//! R4: the n-th call fails, for every n and every way to fail, once and from then on; in the store's work and in recovery.
+//! R4: the n-th call fails, for every n and every way to fail, once and from then on; in the store's work and in recovery. And pairs of
+//! such faults.
 
 use std::time::Instant;
 
 use persist_io::sim::explore::{Explorer, Report};
 
 use super::acts::Act;
-use super::rounds::seed;
+use super::rounds::{a_second, on_every_core, rounds, seed};
 use super::store::Store;
 
 /// What is there before, where something is.
@@ -45,18 +46,26 @@ const SCENARIOS: [(&str, &[Act], &[Act]); 14] = [
     ("checkpoint and close", &BEFORE, &[Act::Roll(3), Act::Checkpoint, Act::Reopen, Act::Compact]),
 ];
 
-fn scenario(name: &str, before: &[Act], acts: &[Act]) -> Report {
-    let begun = Instant::now();
-    let explorer = Explorer {
-        seed: seed(),
+fn explorer(seed: u64) -> Explorer {
+    Explorer {
+        seed,
         randoms: 0,
         deep_one_in: 4_000,
         lies_stay: false,
         images_max: u64::MAX,
         ..Explorer::default()
-    };
+    }
+}
+
+fn store(before: &[Act], acts: &[Act]) -> Store {
     let mut store = Store::new(before, acts);
     store.buffered_stay = false;
+    store
+}
+
+fn scenario(name: &str, before: &[Act], acts: &[Act]) -> Report {
+    let begun = Instant::now();
+    let (explorer, store) = (explorer(seed()), store(before, acts));
     let report = explorer.faults(&store).unwrap_or_else(|failure| panic!("{name}: {failure}"));
     assert!(!report.cut_short, "{name}");
     println!("{name}: {report:?} in {:.1} s", begun.elapsed().as_secs_f64());
@@ -73,4 +82,21 @@ fn every_call_may_fail_in_every_way() {
         .fold(Report::default(), Report::and);
     println!("{total:?}");
     assert!(total.runs > 5_000 && total.images > 20_000, "{total:?}");
+}
+
+/// Pairs of one search; each has its own seed and takes the next scenario.
+const PAIRS: u64 = 20;
+/// Between the seeds of two searches.
+const APART: u64 = 1_000_003;
+
+#[test]
+fn a_second_fault_of_another_kind_is_survived_after_the_first() {
+    let begun = Instant::now();
+    let total = on_every_core(0..rounds(28, 14), |number| {
+        let (name, before, acts) = SCENARIOS[usize::try_from(number).unwrap() % SCENARIOS.len()];
+        let explorer = explorer(seed().wrapping_add(number.wrapping_mul(APART)));
+        explorer.fault_pairs(&store(before, acts), PAIRS).inspect_err(|_| println!("{name}"))
+    });
+    println!("{} runs, {}/s: {total:?}", total.runs, a_second(total.runs, begun));
+    assert!(total.runs > 560 && total.images > 1_000, "{total:?}");
 }

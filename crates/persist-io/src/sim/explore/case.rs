@@ -27,8 +27,8 @@ pub enum Restart {
 /// All that makes one attempt; with workload and seed it can be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// What goes wrong while the workload runs.
-    pub fault: Option<(When, Fault)>,
+    /// What goes wrong while the workload runs, one after the other.
+    pub faults: Vec<(When, Fault)>,
     /// How it ends.
     pub restart: Restart,
     /// What happens to the files then, one after the other.
@@ -44,7 +44,7 @@ pub struct Case {
 impl Case {
     pub(super) const fn new(restart: Restart) -> Self {
         Self {
-            fault: None,
+            faults: Vec::new(),
             restart,
             damage: Vec::new(),
             deeper: Vec::new(),

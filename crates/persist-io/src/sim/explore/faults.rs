@@ -1,12 +1,13 @@
 //! A fault at every operation, of the workload and of recovery.
 
+use super::attempt::Ran;
 use super::judge::Word;
 use super::search::{Search, Stop, stop};
 use super::{Case, Explorer, Failure, Report, Restart, Workload};
 use crate::sim::{Code, Crash, Fault, Forgot, Op, Rng, SimDisk, When};
 
 /// The faults that fit an operation. Crashes are not among them: they are tried in another way.
-fn fitting(op: Op, rng: &mut Rng) -> Vec<Fault> {
+pub(super) fn fitting(op: Op, rng: &mut Rng) -> Vec<Fault> {
     let error = |code, applied| Fault::Error { code, applied };
     let all = [
         error(Code::Io, false),
@@ -33,7 +34,7 @@ fn fitting(op: Op, rng: &mut Rng) -> Vec<Fault> {
 
 impl<W: Workload> Search<'_, W> {
     /// Once, and from then on where that is wanted.
-    fn times(&self, n: u64, fault: Fault) -> Vec<When> {
+    pub(super) fn times(&self, n: u64, fault: Fault) -> Vec<When> {
         let stays = self.explorer.lies_stay || !fault.breaks_the_disk();
         [When::At(n), When::From(n)].into_iter().take(if stays { 2 } else { 1 }).collect()
     }
@@ -43,23 +44,26 @@ impl<W: Workload> Search<'_, W> {
         for (n, op) in operations {
             for fault in fitting(*op, &mut self.rng) {
                 for when in self.times(*n, fault) {
-                    self.run_fault(base, when, fault)?;
+                    self.run_faults_of(base, vec![(when, fault)])?;
                 }
             }
         }
         Ok(())
     }
 
-    fn run_fault(&mut self, base: &SimDisk, when: When, fault: Fault) -> Result<(), Stop> {
+    pub(super) fn run_with(&mut self, base: &SimDisk, case: &Case) -> Result<Ran, Stop> {
+        self.report.runs += 1;
+        let ran = Explorer::run(self.workload, base, &case.faults);
+        ran.map_err(|(violation, _)| stop(violation, case.clone()))
+    }
+
+    /// Runs the workload with these faults, and recovers.
+    pub(super) fn run_faults_of(&mut self, base: &SimDisk, faults: Vec<(When, Fault)>) -> Result<(), Stop> {
         if self.is_over() {
             return Ok(());
         }
-        let mut case = Case { fault: Some((when, fault)), ..Case::new(Restart::AtEnd) };
-        self.report.runs += 1;
-        let ran = match Explorer::run(self.workload, base, case.fault) {
-            Ok(ran) => ran,
-            Err((violation, _)) => return Err(stop(violation, case)),
-        };
+        let mut case = Case { faults, ..Case::new(Restart::AtEnd) };
+        let ran = self.run_with(base, &case)?;
         self.check(ran.disk.killed(), ran.said.bounds(u64::MAX, false, ran.word), case.clone())?;
         let cut = ran.disk.cut();
         let after = ran.disk.operations();

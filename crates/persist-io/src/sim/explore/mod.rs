@@ -7,7 +7,8 @@
 //!   there with every choice of what survives that [`every_choice`](super::every_choice) knows and some random ones,
 //!   kills the process there, and recovers; recovery is interrupted in the same ways, three deep;
 //! - runs it once for every operation and every [`Fault`](super::Fault) that fits it, once and from then on, then kills or
-//!   cuts the power, and recovers ([`Explorer::faults`]); the same faults in recovery itself;
+//!   cuts the power, and recovers ([`Explorer::faults`]); the same faults in recovery itself; and pairs of them
+//!   ([`Explorer::fault_pairs`]);
 //! - damages its files at rest: bit by bit and length by length ([`Explorer::damage`]), in pairs of bits
 //!   ([`Explorer::pairs`]), and in several places at once in every way of [`Damage`] ([`Explorer::damage_several`]).
 //!
@@ -21,6 +22,7 @@ mod at_rest;
 mod attempt;
 mod case;
 mod damage;
+mod fault_pairs;
 mod faults;
 mod judge;
 mod replay;

@@ -46,7 +46,7 @@ impl Explorer {
 
     fn repeat<W: Workload>(&self, workload: &W, case: &Case, record: &mut Record) -> Result<(), Violation> {
         let base = self.prepared(workload)?;
-        let ran = match Self::run(workload, &base, case.fault) {
+        let ran = match Self::run(workload, &base, &case.faults) {
             Ok(ran) => ran,
             Err((violation, disk)) => {
                 record.trace = disk.trace().to_string();
@@ -102,7 +102,7 @@ impl Explorer {
             Restart::PowerCut { after, .. } => (after, true),
         };
         let mut bounds = ran.said.bounds(after, power_cut, ran.word);
-        bounds.tail_may_look_torn = case.restart != Restart::AtEnd;
+        bounds.tail_may_look_torn = case.restart != Restart::AtEnd || !case.faults.is_empty();
         bounds
     }
 
@@ -146,7 +146,9 @@ impl Explorer {
                 short.damage_several(smaller)
             } else if !case.damage.is_empty() {
                 short.damage(smaller)
-            } else if case.fault.is_some() || case.recovery_fault.is_some() {
+            } else if case.faults.len() + usize::from(case.recovery_fault.is_some()) > 1 {
+                short.fault_pairs(smaller, SHRINK_IMAGES / 4)
+            } else if !case.faults.is_empty() || case.recovery_fault.is_some() {
                 short.faults(smaller)
             } else {
                 short.crashes(smaller)
@@ -158,8 +160,10 @@ impl Explorer {
     /// Simpler cases, most promising first.
     fn simpler<W: Workload>(&self, workload: &W, case: &Case) -> Vec<Case> {
         let mut all = Vec::new();
-        if case.fault.is_some() {
-            all.push(Case { fault: None, ..case.clone() });
+        for place in 0..case.faults.len() {
+            let mut simpler = case.clone();
+            simpler.faults.remove(place);
+            all.push(simpler);
         }
         if case.recovery_fault.is_some() {
             all.push(Case { recovery_fault: None, ..case.clone() });
@@ -204,7 +208,7 @@ impl Explorer {
     /// What a choice means for each unit.
     fn fates<W: Workload>(&self, workload: &W, case: &Case, crash: &Crash) -> Option<Vec<Fate>> {
         let base = self.prepared(workload).ok()?;
-        let ran = Self::run(workload, &base, case.fault).ok()?;
+        let ran = Self::run(workload, &base, &case.faults).ok()?;
         let points = ran.disk.cut_points();
         Some(crash.fates(point_at(&points, &case.restart)?.cut(self.seed).units()))
     }

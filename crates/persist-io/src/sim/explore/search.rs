@@ -36,7 +36,7 @@ impl<'w, W: Workload> Search<'w, W> {
         let case = || Case::new(Restart::AtEnd);
         let base = self.explorer.prepared(self.workload).map_err(|violation| stop(violation, case()))?;
         let run =
-            || Explorer::run(self.workload, &base, None).map_err(|(violation, _)| stop(violation, case()));
+            || Explorer::run(self.workload, &base, &[]).map_err(|(violation, _)| stop(violation, case()));
         let (ran, again) = (run()?, run()?);
         let operations = |ran: &Ran| ran.disk.trace().operations().collect::<Vec<_>>();
         if operations(&ran) != operations(&again) || ran.disk.difference(&again.disk).is_some() {
