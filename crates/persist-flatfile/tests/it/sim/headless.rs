@@ -110,6 +110,26 @@ fn segment(disk: &SimDisk) -> PathBuf {
     segments.pop().unwrap()
 }
 
+/// A segment that was removed, as a run has its frames, and is there again: what was written since does not know its last frame.
+#[test]
+fn a_segment_that_came_back_does_not_end_the_chain() {
+    let disk = SimDisk::new(1);
+    let engine = open_at(disk.clone(), HOME).unwrap();
+    put(&*engine, "key 1", "in a run");
+    let (path, old) = (segment(&disk), disk.bytes(segment(&disk)).unwrap());
+    engine.checkpoint().unwrap();
+    close(engine).unwrap();
+    let engine = open_at(disk.clone(), HOME).unwrap();
+    put(&*engine, "key 2", "since");
+    close(engine).unwrap();
+    assert!(disk.bytes(&path).is_none() && disk.put(&path, &old));
+    // Without head and run the frames are all there is.
+    assert!(disk.take_away(file("branch.meta")) && disk.take_away(file("branch.ckp.00000001")));
+    let engine = open_at(disk, HOME).unwrap();
+    assert_eq!(get(&*engine, "key 1").unwrap().as_deref(), Some(&b"in a run"[..]));
+    assert_eq!(get(&*engine, "key 2").unwrap().as_deref(), Some(&b"since"[..]));
+}
+
 /// What was durable is known only from a frame that comes later and is dropped itself, as a buffered one between them is lost too. The
 /// head is from before all of them.
 #[test]
