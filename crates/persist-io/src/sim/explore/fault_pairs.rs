@@ -11,10 +11,15 @@ use crate::sim::{Crash, Fault, Op, SimDisk, When};
 /// How often a place is drawn until a fault of another kind fits there.
 const DRAWS: u32 = 8;
 
-/// Whether two faults are of one kind: errors are by what the system says.
+/// Whether two faults are of one kind: errors are by what the system says. Two misreads are: where neither a head nor the last frames
+/// can be read, nothing may be left to tell that there was more.
 fn alike(one: Fault, other: Fault) -> bool {
     match (one, other) {
         (Fault::Error { code: one, .. }, Fault::Error { code: other, .. }) => one == other,
+        (
+            Fault::FlipRead { .. } | Fault::StaleRead { .. },
+            Fault::FlipRead { .. } | Fault::StaleRead { .. },
+        ) => true,
         _ => discriminant(&one) == discriminant(&other),
     }
 }
