@@ -1,6 +1,7 @@
-//! The thread that commits what nobody blocks on.
+//! The thread that commits what nobody blocks on, and looks after what is only held.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::entry::{Care, Entry, Failure, Listener};
 use super::lead::lead;
@@ -8,6 +9,7 @@ use super::queue::Queue;
 use super::sync::{MutexGuard, lock, thread, wait, wait_for};
 use super::turn::held_up;
 use super::wake_all;
+use super::watch::LOOK_EVERY;
 use crate::shared::Core;
 
 /// When an engine panics under the helper, another helper goes on with what waits.
@@ -19,8 +21,9 @@ impl Drop for Successor<'_> {
             return;
         }
         let group = &self.0.group;
-        let queue = group.lock();
+        let mut queue = group.lock();
         drop(lock(&group.thread).take());
+        queue.watch.end();
         if queue.wants_helper() {
             drop(self.0.wake_helper(queue));
         }
@@ -43,10 +46,7 @@ impl Core {
             }
             return queue;
         }
-        let core = Arc::clone(self);
-        let started = thread::Builder::new().name("persist-commit".to_owned()).spawn(move || core.help());
-        if let Ok(thread) = started {
-            *slot = Some(thread);
+        if self.start_helper(&mut slot) {
             return queue;
         }
         drop(slot);
@@ -54,11 +54,54 @@ impl Core {
         group.lock()
     }
 
+    /// Starts the helper; false where there is no thread to be had.
+    fn start_helper(self: &Arc<Self>, slot: &mut Option<thread::JoinHandle<()>>) -> bool {
+        let core = Arc::clone(self);
+        let started = thread::Builder::new().name("persist-commit".to_owned()).spawn(move || core.help());
+        *slot = started.ok();
+        slot.is_some()
+    }
+
+    /// Lets the helper look after commits that are only held, if it does not yet. Without a thread, nobody does.
+    pub(super) fn watch(self: &Arc<Self>, queue: &mut Queue) {
+        if queue.dismissed || !queue.watch.begin() {
+            return;
+        }
+        let mut slot = lock(&self.group.thread);
+        if slot.is_some() {
+            self.group.helper.notify_one();
+        } else {
+            self.start_helper(&mut slot);
+        }
+    }
+
+    /// Waits until there may be work, or until it is time to look whether there is.
+    fn rest<'q>(
+        &'q self,
+        queue: MutexGuard<'q, Queue>,
+        look_at: &mut Option<Instant>,
+    ) -> MutexGuard<'q, Queue> {
+        if !queue.watch.is_on() {
+            *look_at = None;
+            return wait(&self.group.helper, queue);
+        }
+        let due = *look_at.get_or_insert_with(|| Instant::now() + LOOK_EVERY);
+        let left = due.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            return wait_for(&self.group.helper, queue, left);
+        }
+        *look_at = None;
+        let mut queue = queue;
+        queue.look();
+        queue
+    }
+
     /// The life of the helper.
     fn help(self: &Arc<Self>) {
         let _successor = Successor(self);
         let group = &self.group;
         let mut queue = group.lock();
+        let mut look_at = None;
         loop {
             if queue.wants_helper() && queue.may_lead() {
                 lead(self, queue);
@@ -70,7 +113,7 @@ impl Core {
             }
             queue.hurried &= !queue.is_empty();
             if !queue.is_held() {
-                queue = wait(&group.helper, queue);
+                queue = self.rest(queue, &mut look_at);
                 continue;
             }
             // Commits that were left alone have nobody to try again: they wait on.
@@ -84,7 +127,7 @@ impl Core {
                     group.lock()
                 }
                 Some(left) => wait_for(&group.helper, queue, left),
-                None => wait(&group.helper, queue),
+                None => self.rest(queue, &mut look_at),
             };
         }
     }

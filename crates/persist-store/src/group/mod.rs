@@ -4,7 +4,7 @@
 //! [`Seat`]: it takes what waits and makes one beat of it. There is no thread for that: a thread that blocks on its commit
 //! leads when the lane is free, so a lone writer never hands anything over, and whoever leads commits for all that wait.
 //! When a beat is done, its leader wakes the next one. Commits that nobody blocks on, because they are polled as futures or
-//! their handle is gone, are led by a helper thread, which starts with the first of them.
+//! their handle is gone or only held, are led by a helper thread.
 //!
 //! The [`Writer`](crate::Writer) takes the same lane for its explicit beats, in the order of arrival.
 //!
@@ -25,6 +25,7 @@ pub(crate) mod sync;
 pub(crate) mod tests;
 mod turn;
 mod wake;
+mod watch;
 
 use std::sync::Arc;
 
@@ -109,8 +110,13 @@ impl Core {
     ) -> Result<Arc<Entry>, Box<(Work, Error)>> {
         match self.wait_for_room(work.memory(), when_full) {
             Ok(mut queue) => {
+                // Whoever transacts or changes a hold waits for it at once.
+                let may_be_held = work.reads.is_none() && work.change.is_none();
                 let entry = Arc::new(Entry::new(work));
                 queue.push(Arc::clone(&entry));
+                if may_be_held {
+                    self.watch(&mut queue);
+                }
                 let waiting = queue.len();
                 if queue.gathering.is_some_and(|target| waiting >= target) {
                     self.group.end_gathering(&mut queue);

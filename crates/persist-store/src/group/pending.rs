@@ -19,8 +19,8 @@ use crate::writer::Receipt;
 /// A commit that is queued. Block on it with [`wait`](Self::wait), or await it: it is a future that needs no runtime.
 /// Dropping it changes nothing about the commit, but nobody will know how it ended.
 ///
-/// While it is only held, its commit goes with the next beat that anybody makes, and with none if nobody makes one: wait for it,
-/// await it, ask [`is_done`](Self::is_done), or [`start`](Self::start) it.
+/// While it is only held, its commit goes with the next beat that anybody makes; if nobody makes one, a helper thread does, in about two seconds.
+/// To have it sooner, wait for it, await it, ask [`is_done`](Self::is_done), or [`start`](Self::start) it.
 pub struct Pending {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
@@ -54,7 +54,7 @@ impl Pending {
     }
 
     /// True when the commit is decided: waiting for it takes no time. Asking [starts](Self::start) a commit that was only
-    /// held, so that it is done in the end.
+    /// held, so that it is done soon.
     #[must_use]
     pub fn is_done(&self) -> bool {
         if !self.entry.is_open() {
@@ -163,8 +163,9 @@ impl Store {
     /// acknowledged when that beat is as durable as this one asked. May be called from any thread. Blocks only while the
     /// queue is full.
     ///
-    /// Who only holds what is returned presses nobody: the commit goes with the next beat that anybody makes. It is made
-    /// without one when somebody waits for it, awaits it, asks whether it is done, starts it or drops it.
+    /// Who only holds what is returned presses nobody: the commit goes with the next beat that anybody makes, or is made by a helper
+    /// thread, in about two seconds. It is made without delay when somebody waits for it, awaits it, asks whether it is done,
+    /// starts it or drops it.
     ///
     /// ```
     /// # use persist_api::{Durability, OpenOptions};

@@ -8,6 +8,7 @@ use persist_api::BeatHeader;
 use super::CommitOptions;
 use super::entry::{Care, Entry, Work};
 use super::gather::Gather;
+use super::watch::Watch;
 use crate::seat::Seat;
 use crate::shared::Active;
 
@@ -63,6 +64,8 @@ pub(crate) struct Queue {
     pub(super) dismissed: bool,
     /// The helper leads whatever waits.
     pub(super) hurried: bool,
+    /// What the helper knows of commits that are only held.
+    pub(super) watch: Watch,
     /// Threads that wait for room.
     pub(super) want_room: usize,
     /// Threads that wait for the lane: the writer, and whoever closes.
@@ -91,6 +94,7 @@ impl Queue {
             gate: Gate::Open,
             dismissed: false,
             hurried: false,
+            watch: Watch::default(),
             want_room: 0,
             want_lane: 0,
         }
@@ -113,7 +117,14 @@ impl Queue {
 
     pub(super) fn push(&mut self, entry: Arc<Entry>) {
         self.bytes = self.bytes.saturating_add(entry.work.memory());
+        self.watch.came();
         self.waiting.push_back(entry);
+    }
+
+    /// One look at what waits: where a commit is only held that was there at the last look, too, the helper is to lead.
+    pub(super) fn look(&mut self) {
+        let old = self.watch.look(self.waiting.len());
+        self.hurried |= self.waiting.iter().take(old).any(|entry| entry.care() == Care::Held);
     }
 
     /// How many of those that wait may go before the writer.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use persist_api::{Durability, ErrorKind};
 use persist_store::{HoldOptions, Store};
@@ -198,4 +199,18 @@ fn started_it_is_committed_without_anybody_waiting() {
         thread::yield_now();
     }
     assert_eq!(pending.wait().unwrap().commit.0, 1);
+}
+
+/// Nobody blocks, polls, asks or drops.
+#[test]
+fn a_commit_that_is_only_held_is_made_in_the_end() {
+    let (_writer, store, _mind) = fussy();
+    let hold = store.hold("h", HoldOptions::default()).unwrap();
+    let mut feed = hold.feed().unwrap();
+    for commit in 2..4 {
+        let held = queue(&store, b"a", b"1");
+        assert!(feed.wait(Duration::from_secs(600)).unwrap());
+        assert_eq!(feed.pull().unwrap().unwrap().commit.0, commit);
+        assert_eq!(held.wait().unwrap().commit.0, commit);
+    }
 }
