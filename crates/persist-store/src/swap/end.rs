@@ -146,7 +146,7 @@ impl Store {
             options: target.clone(),
         };
         if !self.can_follow_back(&mark)? {
-            preflight::check_back(&self.0, &active, &mark, &back, options)?;
+            preflight::check_back(&self.0, &active, &mark, &back, options, seen)?;
             self.finish()?;
             drop(guard);
             // The room was looked at with what was there; how soon a disk gives that back is its own affair.

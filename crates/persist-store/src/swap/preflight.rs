@@ -1,11 +1,12 @@
 //! Step 0: whether a swap can be made at all. Writes nothing.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{
-    Advice, Caps, Driver, Durability, Engine as _, Error, ErrorKind, Grant, Offer, OpenMode, OpenOptions,
-    Probe, Request, Result,
+    Advice, Caps, Driver, Durability, Engine as _, Error, ErrorKind, Grant, Observer, Offer, OpenMode,
+    OpenOptions, Probe, Progress, Request, Result, Scan,
 };
 use persist_io::{absolute, size_of_tree};
 
@@ -13,12 +14,16 @@ use super::end::left_of;
 use super::mark::{SwapMark, SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapTarget};
 use crate::home::{Found, check_clearable, engine_dir, find_driver, lies_inside, strangers, survey};
+use crate::log::{Op, check_op};
 use crate::opened::grant_new;
 use crate::shared::{Active, Core};
 use crate::stamp::Stamp;
 
 /// What layers provide, checksums or not.
 const LAYERED: Caps = Caps::MERKLE.union(Caps::COMPRESSION).union(Caps::AEAD).union(Caps::CRC32C);
+
+/// Between two of so many records it is said how far a check is.
+const STEP_RECORDS: u64 = 4096;
 
 /// What is going to be opened, and under which terms.
 pub(super) struct Plan {
@@ -80,23 +85,45 @@ pub(super) fn check(
 /// same asked when it is gone would come too late.
 ///
 /// # Errors
-/// As [`check`].
+/// As [`check`]; `TooLarge` naming a key or value that is there and that it cannot take, `Cancelled`.
 pub(super) fn check_back(
     core: &Core,
     active: &Active,
     mark: &SwapMark,
     target: &SwapTarget,
     options: &SwapOptions,
+    seen: &dyn Observer,
 ) -> Result<()> {
     let plan = plan(core, active, target, options)?;
     if let SwapPlace::Home(home) = &mark.place {
         check_left(core, active, home, mark)?;
     }
+    check_records(core, active, &plan, seen)?;
     if options.ignore_space {
         return Ok(());
     }
     let freed = size_of_tree(core.setup.disk.as_ref(), &engine_dir(&plan.home, mark.epoch))?;
     check_space(core, &plan.home, freed)
+}
+
+/// Checks that a target can take every record that there is now. Nothing is read where it takes all that the store may have.
+fn check_records(core: &Core, active: &Active, plan: &Plan, seen: &dyn Observer) -> Result<()> {
+    let (limits, now) = (&plan.grant.session.limits, active.terms.limits());
+    let (keys, values) =
+        (limits.key_bytes_max < now.key_bytes_max, limits.value_bytes_max < now.value_bytes_max);
+    if !keys && !values {
+        return Ok(());
+    }
+    let scan = if values { Scan::all() } else { Scan::all().keys_only() };
+    let (mut done, mut checked) = (0_u64, Ok(()));
+    core.pinned("swap")?.scan(&scan, |key, value| {
+        let step = Progress { phase: "check", done, total: None, unit: "records" };
+        checked = check_op(&Op::Put { key, value }, limits)
+            .and_then(|()| if done.is_multiple_of(STEP_RECORDS) { seen.step("swap", step) } else { Ok(()) });
+        done = done.saturating_add(1);
+        if checked.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    checked.map_err(|error| error.with_engine(plan.offer.engine))
 }
 
 /// Checks that the home of before is free once what is ours there is gone.

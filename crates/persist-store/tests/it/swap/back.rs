@@ -146,6 +146,33 @@ fn swp_21_a_rollback_to_what_cannot_take_the_session() {
     }
 }
 
+/// A key and a value that came in since, and that the engine before cannot take.
+#[test]
+fn swp_21_a_rollback_to_what_cannot_take_a_record() {
+    for to in [target("small", "toy"), elsewhere("toy")] {
+        let disk = Stand::new().disk;
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let mut small = Toy::new(shared);
+        (small.limits.key_bytes_max, small.limits.value_bytes_max, small.scheme) = (30, 1000, "small");
+        let mut stand = Stand::on(disk);
+        stand.drivers.push(Arc::new(small) as Arc<dyn Driver>);
+        let (_writer, store) = stand.store("small");
+        let options = swap_options();
+        store.swap(&to, &options, &Quiet).unwrap();
+        for (key, value, words) in [
+            ("k".repeat(31), "short".to_owned(), "kkkk"),
+            ("v".to_owned(), "v".repeat(1001), "value of 1001"),
+        ] {
+            put(&store, &key, &value);
+            refused(&stand, &store, &plain(), &options, ErrorKind::TooLarge, &[words, "small"]);
+            store.commit(delete(&key), Durability::Durable).unwrap().wait().unwrap();
+        }
+        let expected = all(&store);
+        store.rollback_swap(&plain(), &options, &Quiet).unwrap();
+        assert_eq!((store.engine_name(), all(&store)), ("small", expected));
+    }
+}
+
 fn used(stand: &Stand) -> u64 {
     stand.disk.limit_space(Some(1 << 30));
     (1 << 30) - stand.disk.space("/".as_ref()).unwrap().unwrap()
