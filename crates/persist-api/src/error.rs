@@ -66,6 +66,8 @@ pub enum Advice {
     Grow,
     /// Let the process, or the machine, have more files open, then repeat.
     RaiseFileLimit,
+    /// Copy the store to where it may be written.
+    CopyToWrite,
     /// Close the handle or view and open it again.
     Reopen,
     /// Migrate, or use the engine that owns the directory.
@@ -87,6 +89,7 @@ impl Advice {
             Self::Redo => "read again and redo the beat",
             Self::Grow => "raise the ceiling or free space, then repeat",
             Self::RaiseFileLimit => "raise the limit of open files (`ulimit -n`), then repeat",
+            Self::CopyToWrite => "copy the store to where you may write",
             Self::Reopen => "close and open again",
             Self::Migrate => "use the engine that owns the directory, or migrate",
             Self::Restore => "restore from a backup",

@@ -43,6 +43,11 @@ fn for_people(error: Error) -> Error {
             let context = format!("{}; `persist doctor` says what is lost", error.context());
             with_context(error, context)
         }
+        (ErrorKind::Io, _) if error.advice() == Advice::CopyToWrite => {
+            let context =
+                format!("{}; `persist doctor` examines a store of flatfile where it is", error.context());
+            with_context(error, context)
+        }
         (ErrorKind::Io, _) if error.advice() == Advice::Reopen => wrong_path(error),
         _ => error,
     }

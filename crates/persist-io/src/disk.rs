@@ -104,6 +104,15 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// `Io`.
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>>;
+
+    /// Whether somebody holds the lock on a file that is there, for those who only read. A disk that can tell without writing does, so
+    /// that it works where nothing may be written, too; the default takes the lock and lets it go.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn is_locked(&self, path: &Path) -> Result<bool> {
+        Ok(self.try_lock(path)?.is_none())
+    }
 }
 
 /// An open file. Positions are absolute; there is no cursor.

@@ -20,6 +20,7 @@ pub enum Call<'c> {
     RemoveDir,
     SyncDir,
     TryLock,
+    IsLocked,
     ReadAt,
     /// The file is the one below, for those that write something else.
     WriteAt {
@@ -157,6 +158,10 @@ impl<D: Disk, I: Intercept> Disk for Intercepted<D, I> {
     fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn DiskFile>>> {
         let lock = answered(&*self.intercept, path, Call::TryLock, || self.disk.try_lock(path))?;
         Ok(lock.map(|file| self.wrap(path, file)))
+    }
+
+    fn is_locked(&self, path: &Path) -> Result<bool> {
+        answered(&*self.intercept, path, Call::IsLocked, || self.disk.is_locked(path))
     }
 }
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use persist_api::{Error, ErrorKind, Result};
+use persist_api::{Advice, Error, ErrorKind, Result};
 
+use crate::whole::is_denied;
 use crate::{Disk, DiskFile};
 
 /// Name of the lock file in a locked directory. It stays when the lock goes.
@@ -24,10 +25,11 @@ impl std::fmt::Debug for DirLock {
 /// Locks `dir`, which must exist, and writes who holds it into [`LOCK_FILE`], where the disk has room for that.
 ///
 /// # Errors
-/// `Locked` naming the holder; `Io`.
+/// `Locked` naming the holder; `Io`, with the advice to copy where nothing may be written.
 pub fn lock_dir(disk: &dyn Disk, dir: &Path) -> Result<DirLock> {
     let path = dir.join(LOCK_FILE);
-    let Some(file) = disk.try_lock(&path)? else {
+    let lock = disk.try_lock(&path).map_err(|error| not_here(disk, dir, error));
+    let Some(file) = lock? else {
         let holder = crate::read_file(disk, &path, 4096)?.unwrap_or_default();
         let holder = String::from_utf8_lossy(&holder).trim().to_owned();
         let holder = if holder.is_empty() { "another process".to_owned() } else { holder };
@@ -35,6 +37,13 @@ pub fn lock_dir(disk: &dyn Disk, dir: &Path) -> Result<DirLock> {
     };
     say(&*file, format!("process {} ({})\n", std::process::id(), program()).as_bytes());
     Ok(DirLock { _file: file })
+}
+
+/// Where a lock is that may not be written, a store is: a copy of it can be opened elsewhere.
+fn not_here(disk: &dyn Disk, dir: &Path, error: Error) -> Error {
+    let there = disk.list(dir).ok().flatten().unwrap_or_default();
+    let is_store = there.iter().any(|entry| entry.name == LOCK_FILE);
+    if is_store && is_denied(&error) { error.with_advice(Advice::CopyToWrite) } else { error }
 }
 
 /// The name of this program.

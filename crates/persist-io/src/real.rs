@@ -162,6 +162,22 @@ impl Disk for RealDisk {
             Err(error) => Err(fail(error.into())),
         }
     }
+
+    /// Opens the file for reading only. A file that is gone, nobody holds.
+    fn is_locked(&self, path: &Path) -> Result<bool> {
+        let fail = |error| Error::io("lock", path, error);
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+        let file = match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(fail)?,
+        };
+        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockShared)) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(fail(error.into())),
+        }
+    }
 }
 
 impl DiskFile for RealFile {

@@ -108,7 +108,7 @@ pub fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<()> {
     let parent = parent_of(path);
     if disk.list(path)?.is_some() {
         return match disk.sync_dir(parent) {
-            // Who may not read a directory has hardly made a name in it.
+            // Who may not read a directory, or write there, has hardly made a name in it.
             Err(error) if is_denied(&error) => Ok(()),
             done => done,
         };
@@ -120,9 +120,12 @@ pub fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<()> {
     disk.sync_dir(parent)
 }
 
-fn is_denied(error: &Error) -> bool {
+/// Whether the system does not let this user do it.
+pub(crate) fn is_denied(error: &Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::PermissionDenied)
+    cause.is_some_and(|cause| {
+        matches!(cause.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
+    })
 }
 
 /// Syncs every file below a directory that no engine has open, then every directory, and last the name of the directory itself.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::json;
 
-use crate::kit::{Place, assert_fields};
+use crate::kit::{Place, Run, assert_fields};
 
 const COMPLAINT: &str = "state severity trouble remedy file offset len frames beats records keys what";
 const SUMMARY: &str = "ok verdict engine dir beat runs frames records values closed left_out aside repaired";
@@ -239,4 +240,47 @@ fn every_command_closes_its_store() {
         assert_ne!(place.run(args).code, 0);
         closed(args);
     }
+}
+
+/// Runs a command on the place where nothing can be written: below a read-only mount of its own where this user may make one, or
+/// else without the right to write. `None` where neither can be had.
+fn run_read_only(place: &Place, args: &[&str]) -> Option<Run> {
+    let mount = "mount --bind . . && mount -o remount,bind,ro . && cd \"$PWD\" && exec \"$@\"";
+    let persist = place.command(args);
+    let mut below = Command::new("unshare");
+    below.args(["--mount", "sh", "-c", mount, "sh"]).arg(persist.get_program()).args(args);
+    let below = below.current_dir(place.path()).env_remove("PERSIST_STORE").output();
+    match below {
+        Ok(output) if !String::from_utf8_lossy(&output.stderr).contains("mount") => Some(Run::of(output)),
+        _ => {
+            let chmod =
+                |mode: &str| Command::new("chmod").args(["-R", mode, "."]).current_dir(place.path()).status();
+            assert!(chmod("a-w").unwrap().success());
+            let refused = std::fs::write(place.path().join("store/lock"), "").is_err();
+            let run = refused.then(|| place.run(args));
+            assert!(chmod("u+w").unwrap().success());
+            run
+        }
+    }
+}
+
+/// That the doctor asks for nothing that is refused here is checked in its own tests, too, where no right is needed.
+#[test]
+fn a_read_only_store_is_examined_and_other_verbs_say_what_to_do() {
+    let place = patient();
+    let Some(whole) = run_read_only(&place, &["doctor", "--json"]) else { return };
+    assert_eq!(whole.ok().object(SUMMARY)["verdict"], "whole");
+    for verb in
+        [&["get", "key"][..], &["verify"], &["export", "/nowhere/bundle"], &["stats"], &["put", "a", "b"]]
+    {
+        let failed = run_read_only(&place, verb).unwrap();
+        failed.fails(3, "`persist doctor` examines a store of flatfile where it is");
+    }
+    let name = flip(&place, "branch.ckp.", 60);
+    let told = run_read_only(&place, &["doctor"]).unwrap();
+    assert!(told.code == 5 && told.text().contains(&name), "{} {}", told.text(), told.stderr);
+    let before = files(&engine(&place));
+    let failed = run_read_only(&place, &["doctor", "--repair"]).unwrap();
+    failed.fails(3, "copy the store to where you may write");
+    assert_eq!(files(&engine(&place)), before);
 }

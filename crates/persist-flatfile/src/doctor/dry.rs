@@ -49,6 +49,10 @@ impl Disk for Dry<'_> {
     fn try_lock(&self, _: &Path) -> Result<Option<Box<dyn DiskFile>>> {
         Err(no("lock"))
     }
+
+    fn is_locked(&self, path: &Path) -> Result<bool> {
+        self.0.is_locked(path)
+    }
 }
 
 /// A file that only knows how long it would be.

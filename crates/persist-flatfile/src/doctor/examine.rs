@@ -100,8 +100,7 @@ pub(super) fn look<'e>(disk: &'e dyn Disk, home: &'e Path, seen: &'e dyn Observe
 /// Refuses a store that is open. Without a lock file nobody has ever opened it, and none is made.
 fn refuse_if_open(disk: &dyn Disk, home: &Path) -> Result<()> {
     let entries = disk.list(home)?.unwrap_or_default();
-    if entries.iter().any(|entry| entry.name == LOCK_FILE) && disk.try_lock(&home.join(LOCK_FILE))?.is_none()
-    {
+    if entries.iter().any(|entry| entry.name == LOCK_FILE) && disk.is_locked(&home.join(LOCK_FILE))? {
         let what = "the store is open; close it first, or its files change while they are read";
         return Err(Error::new(ErrorKind::Locked, OP, what).with_path(home));
     }

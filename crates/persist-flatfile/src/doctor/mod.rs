@@ -17,6 +17,8 @@ mod headless_tests;
 mod keep;
 #[cfg(test)]
 mod merged_tests;
+#[cfg(test)]
+mod read_only_tests;
 mod repair;
 mod runs;
 #[cfg(test)]

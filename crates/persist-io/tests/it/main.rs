@@ -10,7 +10,7 @@ mod sim;
 use std::path::Path;
 use std::sync::Mutex;
 
-use persist_api::{Error, ErrorKind, Result};
+use persist_api::{Advice, Error, ErrorKind, Result};
 use persist_io::{
     Call, Disk, DiskFile, FileMode, Intercept, Intercepted, PassOn, RealDisk, create_dir_durably, lock_dir,
     read_file, remove_tree, replace, size_of_tree,
@@ -95,6 +95,41 @@ fn a_lock_has_one_holder_and_says_who() {
     assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
     drop(lock);
     lock_dir(&RealDisk, dir.path()).unwrap();
+}
+
+#[test]
+fn a_lock_is_seen_by_those_who_only_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    assert!(!RealDisk.is_locked(&path).unwrap() && !path.exists(), "nothing is made");
+    let lock = lock_dir(&RealDisk, dir.path()).unwrap();
+    let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&path, permissions).unwrap();
+    assert!(RealDisk.is_locked(&path).unwrap());
+    drop(lock);
+    assert!(!RealDisk.is_locked(&path).unwrap());
+}
+
+/// Says of everything that writes what a file system says that is read-only.
+struct ReadOnly;
+
+impl Intercept for ReadOnly {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        let error = || Error::io("lock", path, std::io::ErrorKind::ReadOnlyFilesystem.into());
+        if matches!(call, Call::TryLock) { Err(error()) } else { pass_on() }
+    }
+}
+
+#[test]
+fn where_a_store_cannot_be_locked_the_advice_is_to_copy_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Intercepted::new(RealDisk, ReadOnly);
+    let advice = || lock_dir(&disk, dir.path()).unwrap_err().advice();
+    assert_ne!(advice(), Advice::CopyToWrite, "there is no store");
+    drop(lock_dir(&RealDisk, dir.path()).unwrap());
+    assert_eq!(advice(), Advice::CopyToWrite);
+    assert!(!disk.is_locked(&dir.path().join("lock")).unwrap());
 }
 
 /// A disk without a free block, on which somebody else takes every block that is given back.
