@@ -6,6 +6,7 @@ mod explore;
 mod journal;
 mod renew;
 mod sim;
+mod torn;
 
 use std::path::Path;
 use std::sync::Mutex;
