@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
@@ -18,6 +19,8 @@ const TAG_LEN: usize = 16;
 const HEAD_LEN: usize = 4 + NONCE_LEN;
 /// Bytes that are added to each value.
 pub(super) const SEAL_OVERHEAD: usize = HEAD_LEN + TAG_LEN;
+/// Of so many keys whose checks may be lost the provider is asked, at most.
+const KEYS_TRIED_MAX: usize = 64;
 /// Most nonces that are drawn at once.
 const NONCES_MAX: usize = 40;
 
@@ -110,30 +113,56 @@ fn id_of(sealed: &[u8; SEAL_OVERHEAD]) -> KeyId {
     KeyId(u32::from_le_bytes([a, b, c, d]))
 }
 
-/// The engine's records in which later keys prove themselves. With `only_first`, those that can be read: the first key is proved
-/// by the grant, and needs no other.
-///
-/// # Errors
-/// `Corrupt`, `Io`.
-fn stored_checks(view: &dyn View, only_first: bool) -> Result<Vec<[u8; SEAL_OVERHEAD]>> {
-    let mut checks = Vec::new();
-    let mut odd = None;
-    let scanned =
-        view.scan(Scan::prefix(KEY_CHECKS), &mut |key, check| match <[u8; SEAL_OVERHEAD]>::try_from(check) {
-            Ok(check) if check_key(id_of(&check)) == key => {
-                checks.push(check);
-                std::ops::ControlFlow::Continue(())
+/// The records in which later keys prove themselves.
+#[derive(Default)]
+struct StoredChecks {
+    checks: Vec<[u8; SEAL_OVERHEAD]>,
+    /// Damage hides some of them, perhaps.
+    is_lossy: bool,
+    /// It hides that of the newest key.
+    newest_lost: bool,
+}
+
+impl StoredChecks {
+    /// Reads those that can be read, that of `newest` also where not all of them can.
+    ///
+    /// # Errors
+    /// `Corrupt` for one that is there and is none, `Io`.
+    fn read(view: &dyn View, newest: KeyId) -> Result<Self> {
+        let mut stored = Self::default();
+        let mut odd = None;
+        let scanned = view.scan(Scan::prefix(KEY_CHECKS), &mut |key, check| match check_of(key, check) {
+            Ok(check) => {
+                stored.checks.push(check);
+                ControlFlow::Continue(())
             }
-            _ => {
-                odd = Some(damaged(key, "it is no check of that key"));
-                std::ops::ControlFlow::Break(())
+            Err(error) => {
+                odd = Some(error);
+                ControlFlow::Break(())
             }
         });
-    match scanned {
-        Err(error) if error.kind() == ErrorKind::Corrupt && only_first => {}
-        scanned => scanned?,
+        match scanned {
+            Err(error) if error.kind() == ErrorKind::Corrupt => stored.is_lossy = true,
+            scanned => scanned?,
+        }
+        if let Some(odd) = odd {
+            return Err(odd);
+        }
+        if stored.is_lossy && !stored.checks.iter().any(|check| id_of(check) == newest) {
+            let key = check_key(newest);
+            match view.get_record(&key) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => stored.newest_lost = true,
+                found => stored.checks.extend(found?.map(|check| check_of(&key, &check)).transpose()?),
+            }
+        }
+        Ok(stored)
     }
-    odd.map_or(Ok(checks), Err)
+}
+
+/// The check in a record.
+fn check_of(key: &[u8], record: &[u8]) -> Result<[u8; SEAL_OVERHEAD]> {
+    let check = <[u8; SEAL_OVERHEAD]>::try_from(record).ok().filter(|check| check_key(id_of(check)) == key);
+    check.ok_or_else(|| damaged(key, "it is no check of that key"))
 }
 
 /// A key, ready for use. The cipher overwrites it when dropped.
@@ -189,6 +218,8 @@ pub(super) struct Cipher {
     missing: BTreeSet<KeyId>,
     /// The check of the sealing key, where the store does not have it yet.
     new_check: Option<[u8; SEAL_OVERHEAD]>,
+    /// The sealing key, where damage hides what would prove it: it only opens records.
+    unproved: Option<KeyId>,
 }
 
 impl Cipher {
@@ -199,11 +230,11 @@ impl Cipher {
     /// `Corrupt`; those of the provider.
     pub(super) fn of(parameter: &str, keys: &dyn KeyProvider, view: Option<&dyn View>) -> Result<Self> {
         let Parameter { seal, check } = Parameter::parse(parameter)?;
-        let mut checks = vec![check];
         let newest = keys.newest()?;
-        let later = view.map(|view| stored_checks(view, newest == id_of(&check))).transpose()?;
-        checks.extend(later.unwrap_or_default());
-        let mut cipher = Self { seal, keys: Vec::new(), missing: BTreeSet::new(), new_check: None };
+        let stored = view.map(|view| StoredChecks::read(view, newest)).transpose()?.unwrap_or_default();
+        let checks: Vec<_> = std::iter::once(check).chain(stored.checks).collect();
+        let mut cipher =
+            Self { seal, keys: Vec::new(), missing: BTreeSet::new(), new_check: None, unproved: None };
         for check in &checks {
             let id = id_of(check);
             let Some(key) = keys.key(id)? else {
@@ -226,7 +257,25 @@ impl Cipher {
             return Err(refused(what));
         }
         cipher.choose(newest, keys)?;
+        if stored.newest_lost && newest != id_of(&check) {
+            // What it seals could be sealed with a wrong key. What it opens cannot: each record has its tag.
+            (cipher.unproved, cipher.new_check) = (Some(newest), None);
+            tracing::warn!(name: "persist.key_unproved", key = newest.0, "damage hides what would prove the newest key; nothing is written with it");
+        }
+        if stored.is_lossy {
+            cipher.add_unproved(id_of(&check), newest, keys)?;
+        }
         Ok(cipher)
+    }
+
+    /// Takes in the keys between the first and the newest whose checks damage may hide: only to open records with.
+    fn add_unproved(&mut self, first: KeyId, newest: KeyId, keys: &dyn KeyProvider) -> Result<()> {
+        for id in (first.0..newest.0).rev().take(KEYS_TRIED_MAX).map(KeyId) {
+            if self.keys.iter().all(|known| known.id != id) && !self.missing.contains(&id) {
+                self.keys.extend(keys.key(id)?.map(|key| Key::new(id, &key)));
+            }
+        }
+        Ok(())
     }
 
     /// Puts the sealing key first.
@@ -268,8 +317,15 @@ impl Cipher {
     /// Starts the stored form of a value: the value follows, then [`close`](Self::close).
     ///
     /// # Errors
-    /// `Io` without randomness.
+    /// `Io` without randomness; `Refused` when the sealing key is not proved.
     pub(super) fn start(&self, nonces: &mut Nonces, out: &mut Vec<u8>) -> Result<()> {
+        if let Some(id) = self.unproved {
+            let what = format!(
+                "damage hides what would prove that key {id} is the one of this store, so that nothing is written with it; \
+                 repair the store first"
+            );
+            return Err(refused(what));
+        }
         let nonce = nonces.next()?;
         if let Some(key) = self.keys.first() {
             key.append_head(&nonce, out);

@@ -28,6 +28,7 @@ mod bundle_since_forged;
 mod crash;
 mod digest;
 mod encryption;
+mod encryption_lost;
 mod faulty;
 mod feed;
 mod feed_edges;
