@@ -45,8 +45,13 @@ impl ClearUp {
         while let Some(&Aside { segment, tail }) = self.aside.last() {
             match tail {
                 None => drop(move_aside(disk, dir, &dir.join(Kind::Timeline.name(segment)))?),
-                Some((from, to)) if copy(disk, dir, segment, (from, to))? => {}
-                Some(_) => self.left_out += 1,
+                Some((from, to)) => {
+                    // To the last byte, also where a segment that was just moved says that this one ends before: the next opening
+                    // would not know, and copy more.
+                    let file = disk.open(&dir.join(Kind::Timeline.name(segment)), FileMode::Read)?;
+                    let to = used_end(&*file, from)?.max(to);
+                    self.left_out += u64::from(!copy(disk, dir, segment, (from, to))?);
+                }
             }
             self.aside.pop();
         }
