@@ -8,13 +8,13 @@ use persist_api::{Caps, CommitNo, Engine, Error, ErrorKind, Result};
 use super::lane::Change;
 use super::record::{HEAD_LEN, read_head};
 use super::state::Advance;
-use super::table::{HOLDS_MAX, NAME_BYTES_MAX, RUNS_MAX, Row};
+use super::table::{HOLDS_MAX, NAME_BYTES_MAX, RUNS_MAX, Row, Table};
 use super::{Feed, HoldOptions};
 use crate::Store;
 use crate::group::{Failure, Pending, WhenFull, Work};
 use crate::log::BeatLog;
 use crate::observe::told;
-use crate::shared::{Running, Shared};
+use crate::shared::{Core, Running, Shared, Terms};
 use crate::swap::HOLD_NAME;
 
 /// A named, durable claim on the feed: every commit after its [position](Self::position) can be read. It is kept in the
@@ -245,13 +245,8 @@ impl Store {
 
     /// As [`hold`](Self::hold), for any name.
     pub(crate) fn keep(&self, name: &str, options: HoldOptions) -> Result<Hold> {
-        let active = self.0.active();
-        active.terms.need("hold", Caps::SNAPSHOT)?;
+        check_terms(&self.0.active().terms)?;
         check_name(name)?;
-        if active.terms.limits().value_bytes_max < HEAD_LEN as u64 {
-            let context = format!("the feed needs values of at least {HEAD_LEN} bytes");
-            return Err(Error::new(ErrorKind::Unsupported, "hold", context));
-        }
         let found = self.holds()?.into_iter().find(|stat| stat.name == name);
         match found {
             Some(stat) if stat.stale => return Err(left_behind(&stat)),
@@ -262,7 +257,7 @@ impl Store {
             Some(hold) => {
                 hold.stat().and_then(|stat| if stat.stale { Err(left_behind(&stat)) } else { Ok(hold) })
             }
-            None => Err(self.0.no_room(name)),
+            None => Err(no_room(&self.0.feed.lock().table, name)),
         }
     }
 
@@ -287,23 +282,50 @@ impl Store {
     }
 }
 
-impl Shared {
-    /// Why a hold was not made.
-    fn no_room(&self, name: &str) -> Error {
-        let state = self.feed.lock();
-        let context = if state.table.rows.len() >= HOLDS_MAX {
-            format!(
-                "there is no room for hold {name:?}: {HOLDS_MAX} holds are as many as there may be; release one"
-            )
-        } else if state.table.runs.len() >= RUNS_MAX {
-            format!(
-                "hold {name:?}: too much of what earlier holds left is still to be freed; each beat frees some"
-            )
-        } else {
-            format!("hold {name:?} was released at once, or the engine's values are too small for one more")
-        };
-        Error::new(ErrorKind::Full, "hold", context)
+impl Core {
+    /// Checks that there is a hold of this name or room for it, before anything is made to depend on that. A stale one counts as
+    /// released, so that its place is free.
+    ///
+    /// # Errors
+    /// As [`Store::hold`], but never `Stale`.
+    pub(crate) fn check_hold(&self, name: &str) -> Result<()> {
+        let active = self.active();
+        check_terms(&active.terms)?;
+        self.feed.check_known("hold")?;
+        let mut table = self.feed.lock().table.clone();
+        table.rows.retain(|row| *row.name != *name || !row.stale);
+        let is_there = table.row(name).is_some();
+        if is_there || table.has_room(name, active.terms.limits().value_bytes_max) {
+            return Ok(());
+        }
+        Err(no_room(&table, name))
     }
+}
+
+/// Checks that a session can have holds at all.
+fn check_terms(terms: &Terms) -> Result<()> {
+    terms.need("hold", Caps::SNAPSHOT)?;
+    if terms.limits().value_bytes_max < HEAD_LEN as u64 {
+        let context = format!("the feed needs values of at least {HEAD_LEN} bytes");
+        return Err(Error::new(ErrorKind::Unsupported, "hold", context));
+    }
+    Ok(())
+}
+
+/// Why a hold is not made.
+fn no_room(table: &Table, name: &str) -> Error {
+    let context = if table.rows.len() >= HOLDS_MAX {
+        format!(
+            "there is no room for hold {name:?}: {HOLDS_MAX} holds are as many as there may be; release one"
+        )
+    } else if table.runs.len() >= RUNS_MAX {
+        format!(
+            "hold {name:?}: too much of what earlier holds left is still to be freed; each beat frees some"
+        )
+    } else {
+        format!("hold {name:?} was released at once, or the engine's values are too small for one more")
+    };
+    Error::new(ErrorKind::Full, "hold", context)
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use super::HoldOptions;
 use super::lost::is_lost;
 use super::record::{HEAD_LEN, Head, Totals, cost, keys_of, put_key};
 use super::state::{Advance, FeedState};
-use super::table::{HOLDS_MAX, RUNS_MAX, Row, TABLE_KEY, Table};
+use super::table::{Row, TABLE_KEY, Table};
 use crate::log::BeatLog;
 use crate::shared::{Active, Terms, too_large};
 
@@ -232,12 +232,9 @@ impl<'t> Draft<'t> {
         if let Some(row) = next.row_mut(name) {
             // A stale one stays as it is: its reader has to notice.
             row.options = if row.stale { row.options } else { options };
-        } else if next.rows.len() < HOLDS_MAX && next.runs.len() < RUNS_MAX {
+        } else if next.has_room(name, self.terms.limits().value_bytes_max) {
             let (name, bytes_at) = (Arc::clone(name), next.totals.bytes);
             next.rows.push(Row { name, born: commit, position: commit, bytes_at, options, stale: false });
-            if next.bytes_soon() > self.terms.limits().value_bytes_max {
-                next.rows.pop();
-            }
         }
     }
 

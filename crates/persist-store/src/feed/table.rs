@@ -130,6 +130,12 @@ impl Table {
         }
     }
 
+    /// True when one more hold fits, by their number, by what is still to be freed, and by how long the table's value may be.
+    pub(super) fn has_room(&self, name: &str, value_bytes_max: u64) -> bool {
+        let bytes = self.bytes_soon().saturating_add((ROW_BYTES + name.len()) as u64);
+        self.rows.len() < HOLDS_MAX && self.runs.len() < RUNS_MAX && bytes <= value_bytes_max
+    }
+
     /// How many bytes key and value may have after the next beat, where a run may come up.
     pub(super) fn bytes_soon(&self) -> u64 {
         let names = self.rows.iter().map(|row| row.name.len()).sum::<usize>();

@@ -29,8 +29,8 @@ impl Store {
     /// Before anything is changed: `Unsupported` for an engine that the store was not opened with, `Invalid` for a place
     /// that cannot be, or where the store would leave a home whose path no stamp can name, `Mismatch` when something lies
     /// there, `Refused` naming all that the target lacks, `Full` naming the bytes that the source takes and that the target's
-    /// disk has, `Busy` while another swap is at work, `Conflict` while an earlier one is not finished. Then `Locked`, `Full`,
-    /// `Io`.
+    /// disk has, `Busy` while another swap is at work, `Conflict` while an earlier one is not finished, and those of
+    /// [`hold`](Self::hold): a swap needs one. Then `Locked`, `Full`, `Io`.
     pub fn begin_swap(
         &self,
         target: &SwapTarget,

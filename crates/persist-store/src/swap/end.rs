@@ -154,6 +154,7 @@ impl Store {
             return self.swap(&back, &options, seen);
         }
         let plan = preflight::plan(&self.0, &active, &back, options)?;
+        self.0.check_hold(HOLD_NAME)?;
         self.0.close_retired()?;
         turn_back(&self.0, &active, &mark, &plan, options.follow_back)?;
         drop(guard);

@@ -10,6 +10,7 @@ use persist_api::{
 };
 use persist_io::{absolute, size_of_tree};
 
+use super::HOLD_NAME;
 use super::end::left_of;
 use super::mark::{SwapMark, SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapTarget};
@@ -50,7 +51,7 @@ impl Plan {
 /// # Errors
 /// `Unsupported` for an engine that is not there, `Invalid` for a place that is missing or cannot be, `Mismatch` when the
 /// place is not empty, `Conflict` when an earlier swap is not finished, `Refused` naming all that the target lacks, `Full`
-/// naming the bytes that are needed and there.
+/// naming the bytes that are needed and there; as [`Store::hold`](crate::Store::hold) when the hold of swaps cannot be taken.
 pub(super) fn check(
     core: &Core,
     active: &Active,
@@ -66,6 +67,7 @@ pub(super) fn check(
         return Err(Error::new(ErrorKind::Conflict, "swap", context).with_advice(Advice::FixCode));
     }
     let mut plan = plan(core, active, target, options)?;
+    core.check_hold(HOLD_NAME)?;
     match &plan.place {
         SwapPlace::Here | SwapPlace::Nowhere => check_empty(&plan)?,
         SwapPlace::Home(home) => {
@@ -95,6 +97,7 @@ pub(super) fn check_back(
     seen: &dyn Observer,
 ) -> Result<()> {
     let plan = plan(core, active, target, options)?;
+    core.check_hold(HOLD_NAME)?;
     if let SwapPlace::Home(home) = &mark.place {
         check_left(core, active, home, mark)?;
     }

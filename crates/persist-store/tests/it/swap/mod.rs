@@ -8,6 +8,7 @@ mod load;
 mod plain;
 mod progress;
 mod refused;
+mod room;
 mod stand;
 mod steps;
 mod volatile;
