@@ -5,14 +5,16 @@ use std::path::{Component, Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use persist_api::{Advice, Driver, Error, ErrorKind, Probe, Result};
-use persist_io::{Disk, Entry, EntryKind, FileMode, LOCK_FILE, read_file, remove_tree};
+use persist_io::{Disk, Entry, EntryKind, LOCK_FILE, read_file, remove_tree};
 
 use crate::cas::{CAS_DIR, each_blob};
-use crate::stamp::{STAMP_FILE, Stamp, StampState};
+use crate::stamp::{STAMP_BYTES_MAX, STAMP_FILE, Stamp, StampState};
 use crate::swap::{SwapMark, SwapPlace, SwapState};
 
 /// The temporary name of a stamp that is being replaced.
 const STAMP_NEW: &str = "persist.stamp.new";
+/// First word of every stamp.
+const STAMP_WORD: &[u8] = b"persist-stamp";
 /// First word of what a lock file of ours holds.
 const LOCK_WORD: &[u8] = b"process ";
 const LOCK_BYTES_MAX: u64 = 4096;
@@ -170,9 +172,13 @@ fn survey_unstamped(disk: &dyn Disk, home: &Path, entries: &[Entry]) -> Result<S
     Ok(Survey { found: Found::Nothing, strangers: Vec::new() })
 }
 
-/// Refuses a place for a store that lies inside another one's home, whose engine would no longer open.
+/// Refuses a place for a store that lies inside another one's home, whose engine would no longer open. What has the name of a
+/// stamp and does not begin like one is in nobody's way: directories above may be open to everybody.
 fn check_above(disk: &dyn Disk, home: &Path) -> Result<()> {
-    let is_home = |above: &&Path| disk.open(&above.join(STAMP_FILE), FileMode::Read).is_ok();
+    let is_home = |above: &&Path| {
+        let stamp = read_file(disk, &above.join(STAMP_FILE), STAMP_BYTES_MAX).ok().flatten();
+        stamp.is_some_and(|stamp| stamp.starts_with(STAMP_WORD))
+    };
     let (real, rest) = real_part(home);
     real.join(rest).ancestors().skip(1).find(is_home).map_or(Ok(()), |above| {
         let context =

@@ -447,3 +447,27 @@ fn no_store_is_made_inside_the_home_of_another() {
     drop((writer, store));
     open_default(&place.home);
 }
+
+/// Whoever may write above a home could stop every creation below it, or have it wait for ever.
+#[test]
+fn what_has_the_name_of_a_stamp_above_a_home_and_is_none_is_in_nobodys_way() {
+    let place = place();
+    let stamp = place.home.join(STAMP_FILE);
+    let inner = place.home.join("inner");
+    std::fs::create_dir(&place.home).unwrap();
+    let pipe = || assert!(std::process::Command::new("mkfifo").arg(&stamp).status().unwrap().success());
+    let made: [&dyn Fn(); 4] = [
+        &|| std::fs::create_dir(&stamp).unwrap(),
+        &|| put_file(&stamp, b"notes of somebody"),
+        &|| put_file(&stamp, &vec![b'p'; 1 << 20]),
+        &pipe,
+    ];
+    for make in made {
+        make();
+        open_default(&inner);
+        std::fs::remove_dir_all(&inner).unwrap();
+        std::fs::remove_file(&stamp).or_else(|_| std::fs::remove_dir(&stamp)).unwrap();
+    }
+    put_file(&stamp, b"persist-stamp = 1\nand then damage");
+    fails(look(&toy(), &inner), ErrorKind::Invalid, &["lies inside the store at"]);
+}
