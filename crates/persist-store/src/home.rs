@@ -12,7 +12,7 @@ use crate::stamp::{STAMP_BYTES_MAX, STAMP_FILE, Stamp, StampState};
 use crate::swap::{SwapMark, SwapPlace, SwapState};
 
 /// The temporary name of a stamp that is being replaced.
-const STAMP_NEW: &str = "persist.stamp.new";
+pub(crate) const STAMP_NEW: &str = "persist.stamp.new";
 /// First word of every stamp.
 const STAMP_WORD: &[u8] = b"persist-stamp";
 /// First word of what a lock file of ours holds.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{Error, ErrorKind, Observer, OpenOptions, Result};
-use persist_io::{Disk, lock_dir, remove_tree};
+use persist_io::{Disk, EntryKind, lock_dir, remove_tree};
 
 use super::announce::pending;
 use super::mark::{SwapId, SwapMark, SwapPlace, SwapState};
@@ -13,7 +13,7 @@ use super::preflight::{self, Plan};
 use super::{Guard, HOLD_NAME, Swap, side};
 use crate::Store;
 use crate::cas::CAS_DIR;
-use crate::home::engine_dir;
+use crate::home::{STAMP_NEW, engine_dir};
 use crate::observe::{SwapStep, told};
 use crate::shared::{Active, Core};
 use crate::stamp::{STAMP_FILE, Stamp, StampState};
@@ -249,7 +249,7 @@ fn clear(core: &Core, active: &Active, place: &SwapPlace, id: SwapId, epochs: &[
         }
         (SwapPlace::Home(home), _) => match left_of(disk, home, id)? {
             Some(_) => clear_left(disk, home, epochs),
-            None => Ok(()),
+            None => clear_stamp_new(disk, home),
         },
         (SwapPlace::Here | SwapPlace::Nowhere, _) => Ok(()),
     }
@@ -273,12 +273,23 @@ pub(super) fn left_of(disk: &dyn Disk, home: &Path, id: SwapId) -> Result<Option
     Ok(Some(stamp))
 }
 
+/// Removes a stamp that was not put in its place: all that a swap has in a home without one.
+fn clear_stamp_new(disk: &dyn Disk, home: &Path) -> Result<()> {
+    let entries = disk.list(home)?.unwrap_or_default();
+    if entries.iter().any(|entry| *entry.name == *STAMP_NEW && entry.kind == EntryKind::File) {
+        disk.remove_file(&home.join(STAMP_NEW))?;
+        disk.sync_dir(home)?;
+    }
+    Ok(())
+}
+
 /// Removes engines, the blobs and, after them, the stamp.
 pub(super) fn clear_left(disk: &dyn Disk, home: &Path, epochs: &[u64]) -> Result<()> {
     for epoch in epochs {
         remove_tree(disk, &engine_dir(home, *epoch))?;
     }
     remove_tree(disk, &home.join(CAS_DIR))?;
+    clear_stamp_new(disk, home)?;
     disk.sync_dir(home)?;
     disk.remove_file(&home.join(STAMP_FILE))?;
     disk.sync_dir(home)

@@ -1,9 +1,10 @@
 //! Swaps from home to home, and what lies in a home beside the engine.
 
 use persist_api::{ErrorKind, Quiet};
-use persist_store::{Stamp, StampState, SwapPlace, SwapTarget};
+use persist_io::sim::{Fault, When};
+use persist_store::{STAMP_FILE, Stamp, StampState, SwapPlace, SwapTarget};
 
-use super::stand::{HOME, Stand, all, names, put, swap_options};
+use super::stand::{HOME, OTHER, Stand, all, elsewhere, names, put, swap_options};
 use crate::kit::fails;
 
 #[test]
@@ -118,4 +119,37 @@ fn a_swap_is_not_finished_under_a_backup() {
     store.finish_swap().unwrap();
     let (_writer, copy) = stand.open(None, "/copy").unwrap();
     assert_eq!(all(&copy), all(&store));
+}
+
+/// What a stamp has left that was not put in its place goes with the swap.
+#[test]
+fn swp_12_no_new_stamp_stays_in_the_other_home() {
+    let mut met = 0;
+    for n in 1.. {
+        let stand = Stand::new();
+        let (_writer, store) = stand.store("flatfile");
+        stand.disk.plan(When::At(stand.disk.operations() + n), Fault::CrashBefore);
+        if store.begin_swap(&elsewhere("toy"), &swap_options(), &Quiet).is_ok() {
+            break;
+        }
+        let there = Stand::on(stand.disk.killed());
+        if has(&there, OTHER, "persist.stamp.new") && !has(&there, OTHER, STAMP_FILE) {
+            met += 1;
+            let (_writer, store) = there.open(None, HOME).unwrap();
+            store.abort_swap().unwrap();
+            assert!(!has(&there, OTHER, "persist.stamp.new"), "operation {n}");
+        }
+    }
+    assert!(met > 0);
+    // And beside the stamp of a home that was left.
+    let stand = Stand::new();
+    let (_writer, store) = stand.store("flatfile");
+    store.swap(&elsewhere("toy"), &swap_options(), &Quiet).unwrap();
+    assert!(stand.disk.put(format!("{HOME}/persist.stamp.new"), b"half"));
+    store.finish_swap().unwrap();
+    assert!(!has(&stand, HOME, "persist.stamp.new"));
+}
+
+fn has(stand: &Stand, home: &str, name: &str) -> bool {
+    stand.disk.bytes(format!("{home}/{name}")).is_some()
 }
