@@ -29,8 +29,8 @@ struct Copy<'c> {
     strokes: u64,
     records_now: u64,
     bytes_now: u64,
-    /// Records and bytes of the stroke.
-    untold: (u64, u64),
+    /// Records and bytes of the stroke, which count once it is committed.
+    staged: (u64, u64),
     active: Arc<Active>,
     total: Option<u64>,
     seen: &'c dyn Observer,
@@ -82,7 +82,7 @@ impl Swap {
             strokes: 0,
             records_now: 0,
             bytes_now: 0,
-            untold: (0, 0),
+            staged: (0, 0),
             active: self.shared.active(),
             total,
             seen,
@@ -113,11 +113,7 @@ impl Copy<'_> {
         stroke.put(key, value)?;
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
-        self.cursor.records = self.cursor.records.saturating_add(1);
-        self.cursor.bytes = self.cursor.bytes.saturating_add(more);
-        self.records_now = self.records_now.saturating_add(1);
-        self.bytes_now = self.bytes_now.saturating_add(more);
-        self.untold = (self.untold.0.saturating_add(1), self.untold.1.saturating_add(more));
+        self.staged = (self.staged.0.saturating_add(1), self.staged.1.saturating_add(more));
         Ok(ControlFlow::Continue(()))
     }
 
@@ -135,13 +131,18 @@ impl Copy<'_> {
     /// Ends a beat of the target.
     fn commit(&mut self, reach: Reach) -> Result<()> {
         let Some(stroke) = self.stroke.take() else { return Ok(()) };
-        let before = std::mem::replace(&mut self.cursor.reach, reach);
-        if let Err(error) = stroke.commit(Some(self.cursor)) {
-            self.cursor.reach = before;
-            return Err(error);
-        }
+        let (records, bytes) = std::mem::take(&mut self.staged);
+        let next = Cursor {
+            records: self.cursor.records.saturating_add(records),
+            bytes: self.cursor.bytes.saturating_add(bytes),
+            reach,
+            ..self.cursor.clone()
+        };
+        stroke.commit(Some(&next))?;
+        *self.cursor = next;
         self.strokes = self.strokes.saturating_add(1);
-        let (records, bytes) = std::mem::take(&mut self.untold);
+        self.records_now = self.records_now.saturating_add(records);
+        self.bytes_now = self.bytes_now.saturating_add(bytes);
         self.active.meters.swap.copied(records, bytes);
         let done = self.cursor.records;
         let total = self.total.map(|total| total.max(done));

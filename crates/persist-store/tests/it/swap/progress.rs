@@ -2,12 +2,15 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use persist_api::{ErrorKind, Observer, OpenOptions, Progress, Quiet};
+use persist_api::{Driver, Durability, ErrorKind, Observer, OpenOptions, Progress, Quiet};
+use persist_io::Disk;
 use persist_store::{Store, SwapOptions, SwapProgress, SwapTarget};
 
-use super::stand::{HOME, Stand, bytes_of_stamp, options_of, put, swap_options};
+use super::stand::{HOME, Stand, all, bytes_of_stamp, delete, options_of, put, swap_options};
 use crate::kit::fails;
+use crate::toy::Toy;
 
 /// Stops at so many reports.
 struct After(Cell<u32>);
@@ -92,4 +95,29 @@ fn a_target_for_which_commits_are_missing_says_that_resuming_copies_anew() {
     }
     let late = progress(&store, "flatfile").unwrap();
     assert!(late.all_copied && !late.goes_on && late.behind >= 10, "{late:?}");
+}
+
+/// What was staged when a record stopped the copy was not copied, and is not counted.
+#[test]
+fn figures_count_a_record_once_whatever_stopped_the_copy() {
+    let disk = Stand::new().disk;
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut small = Toy::new(shared);
+    (small.limits.key_bytes_max, small.scheme) = (30, "small");
+    let mut stand = Stand::on(disk);
+    stand.drivers.push(Arc::new(small) as Arc<dyn Driver>);
+    let (_writer, store) = stand.store("flatfile");
+    let long = "key016".repeat(10);
+    put(&store, &long, "value");
+    let mut swap = store.begin_swap(&SwapTarget::here("small"), &swap_options(), &Quiet).unwrap();
+    fails(swap.copy(&Quiet), ErrorKind::TooLarge, &["key016"]);
+    let figures = swap.figures();
+    assert_eq!((figures.records, figures.bytes), (figures.records_now, figures.bytes_now));
+    assert!((1..18).contains(&figures.records), "a beat of the target ends before: {figures:?}");
+    store.commit(delete(&long), Durability::Durable).unwrap().wait().unwrap();
+    swap.copy(&Quiet).unwrap();
+    let figures = swap.figures();
+    let bytes = all(&store).iter().map(|(key, value)| (key.len() + value.len()) as u64).sum();
+    assert_eq!((figures.records, figures.records_now), (41, 41));
+    assert_eq!((figures.bytes, figures.bytes_now), (bytes, bytes));
 }
