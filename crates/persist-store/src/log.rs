@@ -241,6 +241,11 @@ impl BeatLog {
         self.bytes.capacity() as u64
     }
 
+    /// True when most of its memory is that of a longer log.
+    pub(crate) fn is_loose(&self) -> bool {
+        self.bytes.capacity() / 2 > self.bytes.len()
+    }
+
     /// Gives memory back that it does not need: for logs that stay.
     pub(crate) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();

@@ -58,6 +58,10 @@ pub(crate) struct Group {
     thread: Mutex<Option<sync::thread::JoinHandle<()>>>,
 }
 
+/// A log in the memory of a longer one gives that back where it takes more than this part of the queue. Of a queue as large as it
+/// is unless set, that is as much as a thread keeps for its next log: then none of that is given back.
+const LOOSE_PARTS: u64 = 256;
+
 /// What to do while the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenFull {
@@ -105,10 +109,10 @@ impl Core {
     /// `Busy` when the queue stays full, `Closed`; the commit comes back.
     pub(crate) fn enqueue(
         self: &Arc<Self>,
-        work: Work,
+        mut work: Work,
         when_full: WhenFull,
     ) -> Result<Arc<Entry>, Box<(Work, Error)>> {
-        match self.wait_for_room(work.memory(), when_full) {
+        match self.wait_for_room(&mut work, when_full) {
             Ok(mut queue) => {
                 // Whoever transacts or changes a hold waits for it at once.
                 let may_be_held = work.reads.is_none() && work.change.is_none();
@@ -128,10 +132,20 @@ impl Core {
     }
 
     /// Waits for room and leads meanwhile, where nobody does.
-    fn wait_for_room(self: &Arc<Self>, bytes: u64, when_full: WhenFull) -> Result<MutexGuard<'_, Queue>> {
+    fn wait_for_room(
+        self: &Arc<Self>,
+        work: &mut Work,
+        when_full: WhenFull,
+    ) -> Result<MutexGuard<'_, Queue>> {
         let group = &self.group;
         let mut budget = Budget::default();
         let mut queue = group.lock();
+        if work.log.is_loose() && work.memory() > queue.options.queue_bytes_max / LOOSE_PARTS {
+            drop(queue);
+            work.log.shrink();
+            queue = group.lock();
+        }
+        let bytes = work.memory();
         loop {
             if queue.gate != Gate::Open {
                 return Err(closed("commit"));
