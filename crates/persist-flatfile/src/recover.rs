@@ -57,6 +57,7 @@ pub(crate) fn create(disk: &Arc<dyn Disk>, dir: &Path, settings: &Settings) -> R
         settings,
         store,
         go_on: GoOn::new_store(store),
+        in_runs: 0,
         owed: None,
         runs: Vec::new(),
         tail: Tail::new(0, settings, BeatHeader::default()),
@@ -118,7 +119,7 @@ pub(crate) fn recover(
     }
     let had_head = found.head.is_some();
     let found = keep_loss(&**disk, dir, found, &ended, &tail)?;
-    let mut clear_up = ClearUp::new(&ended, settings.keep_feed);
+    let mut clear_up = ClearUp::new(&ended);
     let owed = match clear_up.work(&**disk, dir) {
         // The disk is full: what is there can be read, and whoever writes tries again.
         Err(error) if is_no_room(&error) => true,
@@ -140,6 +141,7 @@ pub(crate) fn recover(
         settings,
         store: ended.go_on.store,
         go_on: ended.go_on,
+        in_runs: after,
         owed: Some(clear_up).filter(|_| owed),
         runs: live.into_iter().map(|run| Arc::new(LiveRun::new(run))).collect(),
         tail,
@@ -177,6 +179,8 @@ struct Start<'s> {
     settings: &'s Settings,
     store: u64,
     go_on: GoOn,
+    /// The newest frame that a durable run holds.
+    in_runs: u64,
     /// What could not be moved out of the way.
     owed: Option<ClearUp>,
     /// Newest first.
@@ -194,6 +198,8 @@ impl Start<'_> {
         let ahead = self.settings.ahead();
         let mut timeline = Timeline::resume(Arc::clone(disk), self.dir, self.go_on, ahead, kept)?;
         timeline.owe(self.owed);
+        // What has no room for a copy of what is torn stays among the segments that are in use: every head says where it ends.
+        timeline.retire(self.in_runs)?;
         let payloads = Payloads::open(&**disk, self.dir)?;
         let bytes = self.settings.payload_segment_bytes();
         let payload = PayloadWriter::resume(

@@ -1,5 +1,6 @@
 //! What recovery moves aside: into `damaged/`, never lost, never in the way.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use persist_api::{Error, ErrorKind, Result};
@@ -7,9 +8,8 @@ use persist_io::{Disk, DiskFile, FileMode, create_dir_durably};
 
 use super::head::SegmentEnd;
 use super::replay::{Aside, Ended};
-use super::segment_header::FIRST_FRAME_AT;
 use crate::error::SCHEME;
-use crate::names::{DAMAGED, Kind, kept_name};
+use crate::names::{DAMAGED, Kind};
 
 /// Bytes copied at a time.
 const COPY: usize = 1 << 20;
@@ -17,21 +17,19 @@ const COPY: usize = 1 << 20;
 const NAMES: u32 = 10_000;
 
 /// What replay has decided and what is still to be done of it: torn bytes are copied to `damaged/`, whole files of dropped frames
-/// moved there, segments that runs supersede or that were never used removed; with `keep`, superseded ones stay for the feed. The next
-/// replay then decides the same and reports less. Nothing is modified in place.
+/// moved there, segments that were never used removed. The next replay then decides the same and reports less. Nothing is modified in
+/// place.
 pub(crate) struct ClearUp {
     aside: Vec<Aside>,
-    superseded: Vec<SegmentEnd>,
     unused: Vec<u32>,
-    keep: bool,
     /// Copies for which there was no room.
     pub(crate) left_out: u64,
 }
 
 impl ClearUp {
-    pub(crate) fn new(ended: &Ended, keep: bool) -> Self {
-        let Ended { aside, superseded, unused, .. } = ended.clone();
-        Self { aside, superseded, unused, keep, left_out: 0 }
+    pub(crate) fn new(ended: &Ended) -> Self {
+        let Ended { aside, unused, .. } = ended.clone();
+        Self { aside, unused, left_out: 0 }
     }
 
     /// Does what is left to do, durably. Where there is no room for a copy, the bytes stay where they are: a segment is never removed
@@ -54,16 +52,6 @@ impl ClearUp {
                 }
             }
             self.aside.pop();
-        }
-        for end in std::mem::take(&mut self.superseded) {
-            if self.keep && end.end > FIRST_FRAME_AT {
-                if copy_rest(disk, dir, end)? {
-                    let name = Kind::Timeline.name(end.segment);
-                    disk.rename(&dir.join(name), &dir.join(kept_name(end.segment, end.end)))?;
-                }
-            } else {
-                remove(disk, dir, end)?;
-            }
         }
         for segment in std::mem::take(&mut self.unused) {
             disk.remove_file(&dir.join(Kind::Timeline.name(segment)))?;
@@ -124,19 +112,9 @@ pub(crate) fn move_aside(disk: &dyn Disk, dir: &Path, path: &Path) -> Result<Pat
     create_dir_durably(disk, &damaged)?;
     let there = disk.list(&damaged)?.unwrap_or_default();
     let plain = path.file_name().unwrap_or_default();
-    let free = (0..NAMES)
-        .map(|n| {
-            let mut name = plain.to_owned();
-            if n > 0 {
-                name.push(format!(".{n}"));
-            }
-            name
-        })
-        .find(|name| there.iter().all(|entry| entry.name != *name));
-    let Some(name) = free else {
-        let error =
-            Error::new(ErrorKind::Io, "move_aside", "no free name; clear the directory of damaged files");
-        return Err(error.with_engine(SCHEME).with_path(damaged));
+    let mut names = (0..NAMES).map(|n| numbered(plain, n));
+    let Some(name) = names.find(|name| there.iter().all(|entry| entry.name != *name)) else {
+        return Err(no_free_name(damaged));
     };
     let to = damaged.join(name);
     disk.rename(path, &to)?;
@@ -145,26 +123,72 @@ pub(crate) fn move_aside(disk: &dyn Disk, dir: &Path, path: &Path) -> Result<Pat
     Ok(to)
 }
 
-/// Copies the bytes `from..to` of a segment to `damaged/`; false when there is no room, and then no part of a copy is left to take it.
-fn copy(disk: &dyn Disk, dir: &Path, segment: u32, (from, to): (u64, u64)) -> Result<bool> {
-    let name = Kind::Timeline.name(segment);
-    let path = dir.join(DAMAGED).join(format!("{name}.from-{from}"));
-    match copy_tail(disk, dir, &name, &path, (from, to)) {
-        Err(error) if error.kind() == ErrorKind::Full => {
-            // It may not even have been made.
-            let _ = disk.remove_file(&path);
-            Ok(false)
-        }
-        copied => copied.map(|()| true),
+/// The first name for a file, and those with a number behind.
+fn numbered(plain: &OsStr, n: u32) -> OsString {
+    let mut name = plain.to_owned();
+    if n > 0 {
+        name.push(format!(".{n}"));
     }
+    name
 }
 
-/// The name says segment and offset, and the bytes there never change, so that a copy which a crash cut short is simply made
-/// again.
-fn copy_tail(disk: &dyn Disk, dir: &Path, name: &str, path: &Path, (from, to): (u64, u64)) -> Result<()> {
+fn no_free_name(damaged: PathBuf) -> Error {
+    let what = "no free name; clear the directory of damaged files";
+    Error::new(ErrorKind::Io, "move_aside", what).with_engine(SCHEME).with_path(damaged)
+}
+
+/// Copies the bytes `from..to` of a segment to `damaged/`, under the name of the segment and where they began, or the first free one with
+/// a number behind; false when there is no room, and then no part of a new copy is left to take it.
+fn copy(disk: &dyn Disk, dir: &Path, segment: u32, (from, to): (u64, u64)) -> Result<bool> {
+    let copied = copy_tail(disk, dir, segment, (from, to));
+    if copied.as_ref().is_err_and(|error| error.kind() == ErrorKind::Full) {
+        return Ok(false);
+    }
+    copied.map(|()| true)
+}
+
+fn copy_tail(disk: &dyn Disk, dir: &Path, segment: u32, (from, to): (u64, u64)) -> Result<()> {
+    let name = Kind::Timeline.name(segment);
     let damaged = dir.join(DAMAGED);
     create_dir_durably(disk, &damaged)?;
-    let source = disk.open(&dir.join(name), FileMode::Read)?;
+    let source = disk.open(&dir.join(&name), FileMode::Read)?;
+    let there = disk.list(&damaged)?.unwrap_or_default();
+    for path in (0..NAMES).map(|n| numbered(OsStr::new(&format!("{name}.from-{from}")), n)) {
+        let is_there = there.iter().any(|entry| entry.name == *path);
+        let path = damaged.join(path);
+        // A copy that a crash cut short is gone on with. One that says otherwise is of an earlier segment with this number.
+        if is_there && !begins_like(&*disk.open(&path, FileMode::Read)?, &*source, (from, to))? {
+            continue;
+        }
+        let written = write_copy(disk, &path, &*source, (from, to));
+        if written.is_err() && !is_there {
+            // It may not even have been made.
+            let _ = disk.remove_file(&path);
+        }
+        written?;
+        return disk.sync_dir(&damaged);
+    }
+    Err(no_free_name(damaged))
+}
+
+/// Whether a copy holds nothing else than what stands from `from` on, up to `to` at most.
+fn begins_like(copy: &dyn DiskFile, source: &dyn DiskFile, (from, to): (u64, u64)) -> Result<bool> {
+    let len = copy.len()?;
+    let (mut one, mut two) = (vec![0; COPY], vec![0; COPY]);
+    let mut at = 0;
+    while at < len && len <= to - from {
+        let want = usize::try_from(len - at).unwrap_or(COPY).min(COPY);
+        let (Some(one), Some(two)) = (one.get_mut(..want), two.get_mut(..want)) else { break };
+        let got = copy.read_at(at, one)?;
+        if got == 0 || source.read_at(from + at, two)? < got || one.get(..got) != two.get(..got) {
+            return Ok(false);
+        }
+        at = at.saturating_add(got as u64);
+    }
+    Ok(len <= to - from)
+}
+
+fn write_copy(disk: &dyn Disk, path: &Path, source: &dyn DiskFile, (from, to): (u64, u64)) -> Result<()> {
     let target = disk.open(path, FileMode::OpenOrCreate)?;
     let mut buffer = vec![0; COPY];
     let mut at = from;
@@ -177,7 +201,5 @@ fn copy_tail(disk: &dyn Disk, dir: &Path, name: &str, path: &Path, (from, to): (
         target.write_at(at - from, buffer.get(..got).unwrap_or_default())?;
         at = at.saturating_add(got as u64);
     }
-    target.truncate(at - from)?;
-    target.sync_data()?;
-    disk.sync_dir(&damaged)
+    target.sync_data()
 }

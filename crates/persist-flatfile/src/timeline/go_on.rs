@@ -29,6 +29,8 @@ pub(crate) struct GoOn {
     pub(crate) chain: u64,
     /// The segment to go on in, if any, and the frame before its first.
     pub(crate) current: Option<(SegmentEnd, u64)>,
+    /// Segments whose frames are all in durable runs, oldest first: they go once what else is in them is copied.
+    pub(crate) superseded: Vec<ClosedSegment>,
     /// Segments that hold frames and get no more, oldest first.
     pub(crate) closed: Vec<ClosedSegment>,
     /// The segment after which a new one comes, and where its frames end.
@@ -45,6 +47,7 @@ impl GoOn {
             last_frame: 0,
             chain: 0,
             current: None,
+            superseded: Vec::new(),
             closed: Vec::new(),
             previous: None,
             greatest_segment: 0,

@@ -74,7 +74,7 @@ impl Rig {
     /// Opens what is on the disk, as an engine would.
     pub(crate) fn reopen(disk: TestDisk) -> (Self, Read) {
         let read = read(&disk).unwrap();
-        super::aside::ClearUp::new(&read.ended, false).work(&disk, Path::new(DIR)).unwrap();
+        super::aside::ClearUp::new(&read.ended).work(&disk, Path::new(DIR)).unwrap();
         let header = read.ended.newest.map_or_else(BeatHeader::default, |footer| footer.header);
         (Self::on(disk, read.ended.go_on.clone(), read.frames.clone(), header), read)
     }

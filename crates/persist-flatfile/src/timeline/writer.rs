@@ -94,20 +94,23 @@ impl Timeline {
         };
         let open = current.as_ref().map(|current| current.segment.clone());
         let found = from.greatest_segment;
+        // Nobody wanted these: the large values that they refer to may be gone, although they themselves are still here.
+        let in_runs = from.superseded.iter().map(|segment| segment.frames.upto).max().unwrap_or(0);
+        let unwanted = if kept.wants_any() { 0 } else { in_runs };
         let shared = Shared::new(disk, dir, options, open, found);
         Ok(Self {
             shared: Arc::new(shared),
             store: from.store,
             current,
             unsynced: Vec::new(),
-            closed: from.closed,
+            closed: [from.superseded, from.closed].concat(),
             previous: from.previous,
             written: from.last_frame,
             durable: from.last_frame,
             chain: from.chain,
             kept,
             held: 0,
-            unwanted: 0,
+            unwanted,
             found,
             owed: None,
         })

@@ -29,7 +29,7 @@ use persist_io::Disk;
 
 use super::frame::Footer;
 use super::go_on::GoOn;
-use super::head::{Head, LiveRun, SegmentEnd};
+use super::head::{Head, LiveRun};
 use super::span::FrameSpan;
 
 /// What is known before the timeline is read.
@@ -147,8 +147,6 @@ pub(crate) struct Ended {
     pub(crate) newest: Option<Footer>,
     /// False when frames at the end are lost to damage: payloads may then lie beyond the newest known payload end.
     pub(crate) payload_end_known: bool,
-    /// Segments whose frames are all in runs, and where those end at the latest.
-    pub(crate) superseded: Vec<SegmentEnd>,
     /// Segments that were prepared and never used.
     pub(crate) unused: Vec<u32>,
     /// What is to be moved aside.

@@ -9,9 +9,11 @@ use persist_io::{Disk, DiskFile, EntryKind, FileMode};
 use super::scan::At;
 use crate::error::{SCHEME, corrupt};
 use crate::names::{Kind, parse, parse_kept};
+use crate::timeline::FrameSpan;
 use crate::timeline::frame::Place;
+use crate::timeline::go_on::ClosedSegment;
 use crate::timeline::head::SegmentEnd;
-use crate::timeline::segment_header::{SEGMENT_HEADER, SegmentHeader, VERSION};
+use crate::timeline::segment_header::{FIRST_FRAME_AT, SEGMENT_HEADER, SegmentHeader, VERSION};
 
 /// What stands where a segment header should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,14 @@ impl Listed {
     /// Where there is nothing more to look at.
     pub(super) fn limit(&self) -> u64 {
         self.stated_end.map_or(self.len, |end| end.min(self.len))
+    }
+
+    /// As a segment whose frames, up to `upto` at most, are all in runs.
+    pub(super) fn superseded(&self, upto: u64) -> ClosedSegment {
+        let end = self.limit();
+        // Where there is no frame, none is kept for the feed.
+        let frames = FrameSpan { after: 0, upto: if end > FIRST_FRAME_AT { upto } else { 0 } };
+        ClosedSegment { segment: self.number, frames, end, bytes: self.len, damaged: false }
     }
 
     pub(super) fn header_used(&self) -> bool {

@@ -89,7 +89,7 @@ fn what_was_written_is_read_and_goes_on() {
     assert!(again.notes.is_empty() && again.ended.payload_end_known);
     let later = read_after(&rig.disk, 7).unwrap();
     assert_eq!(later.frames, rig.written[7..]);
-    let superseded: Vec<u32> = later.ended.superseded.iter().map(|end| end.segment).collect();
+    let superseded: Vec<u32> = later.ended.go_on.superseded.iter().map(|closed| closed.segment).collect();
     assert_eq!(superseded, [1, 2]);
 }
 

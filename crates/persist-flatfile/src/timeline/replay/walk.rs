@@ -6,7 +6,7 @@ use persist_api::{BeatNo, Observer, Result};
 use persist_io::Disk;
 
 use super::scan::At;
-use super::segments::{HeaderState, Segments};
+use super::segments::{HeaderState, Listed, Segments};
 use super::window::{Meter, WINDOW, Window};
 use super::{Aside, Ended, Found, Note, ReplayFrom, Replayed};
 use crate::timeline::frame::{FRAME_HEADER, Footer, FrameHead, body_range, check_frame, padding_is_zero};
@@ -278,11 +278,12 @@ impl<'a> Walk<'a> {
 
     fn ended(mut self, first: usize) -> Ended {
         // A file that was made and never got a byte belongs to nobody, wherever it stands.
-        let goes = |index: usize, len: u64| index < first || len == 0 && index + 1 < self.segments.len();
-        let superseded = self.segments.iter().filter(|(index, listed)| goes(*index, listed.len));
-        let superseded = superseded
-            .map(|(_, listed)| SegmentEnd { segment: listed.number, end: listed.limit() })
-            .collect();
+        let goes = |index: usize, listed: &Listed| {
+            let is_empty = listed.len == 0 && index + 1 < self.segments.len();
+            (index < first || is_empty) && !self.unused.contains(&listed.number)
+        };
+        let superseded = self.segments.iter().filter(|(index, listed)| goes(*index, listed));
+        let superseded = superseded.map(|(_, listed)| listed.superseded(self.after)).collect();
         let last = self.walked.last().copied();
         let previous = last.map(|last| SegmentEnd { segment: last.segment, end: last.end });
         // A segment of which anything says that it has ended gets no more frames: they would not be looked for.
@@ -300,6 +301,7 @@ impl<'a> Walk<'a> {
             last_frame,
             chain: self.chain.unwrap_or(0),
             current,
+            superseded,
             closed: self.walked,
             previous,
             greatest_segment: self.segments.greatest,
@@ -308,7 +310,6 @@ impl<'a> Walk<'a> {
             go_on,
             newest: self.newest,
             payload_end_known: self.payload_end_known,
-            superseded,
             unused: self.unused,
             aside: self.aside,
         }
