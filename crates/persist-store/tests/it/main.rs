@@ -39,6 +39,7 @@ mod futures;
 mod grant;
 mod group;
 mod home;
+mod home_above;
 mod isolation;
 mod kit;
 mod layered;
