@@ -43,6 +43,7 @@ mod maintain;
 mod memtable;
 mod merge;
 mod merging;
+mod missed;
 mod names;
 mod newrun;
 mod options;

@@ -101,18 +101,18 @@ impl Log {
 /// Writes heads that say something new.
 pub(crate) struct HeadKeeper {
     writer: HeadWriter,
-    /// What both slots say, or the newer of them; `None` when a slot does not verify.
+    /// What both slots say; `None` when they do not say the same.
     written: Option<Head>,
 }
 
 impl HeadKeeper {
     /// Goes on from what was found.
     pub(crate) fn new(writer: HeadWriter, found: &HeadFound) -> Self {
-        Self { writer, written: found.head.clone().filter(|_| found.damaged.is_empty()) }
+        Self { writer, written: found.head.clone().filter(|_| found.agree) }
     }
 
-    /// Writes a head: both slots where the store is opened or closed by it, so that no single damage brings back the one
-    /// before, else one.
+    /// Writes a head, in both slots, so that no single damage brings back the one before: what a run replaces is removed next,
+    /// and a head that does not name it would not miss it.
     ///
     /// # Errors
     /// `Io`, `Full`.
@@ -120,10 +120,8 @@ impl HeadKeeper {
         if self.written.as_ref() == Some(&head) {
             return Ok(());
         }
-        let goes_on = self.written.take().is_some_and(|written| !written.clean && !head.clean);
-        let writer = &mut self.writer;
-        let done = if goes_on { writer.write(&head) } else { writer.write_both(&head) };
-        done?;
+        self.written = None;
+        self.writer.write_both(&head)?;
         self.written = Some(head);
         Ok(())
     }

@@ -80,7 +80,7 @@ pub(crate) fn recover(
     // A process that was killed may have left names that only the system's memory holds. What they supersede is removed below.
     disk.sync_dir(dir)?;
     let found = read_head(&**disk, dir)?;
-    let Runs { live, next_number, rebuilt, lost, unreadable, .. } =
+    let Runs { live, next_number, rebuilt, lost, missed, .. } =
         find_runs(&**disk, dir, found.head.as_ref(), seen)?;
     let after = live.first().map_or(0, |run| run.head().span.upto);
     let newest = live.iter().map(|run| *run.newest()).max_by_key(|header| header.beat);
@@ -92,10 +92,12 @@ pub(crate) fn recover(
     let named = found.head.iter().flat_map(|head| &head.runs).filter(|run| !there(run)).copied();
     // Of one that cannot be read nothing is known but where it must have begun.
     let beginning = FrameSpan::new(after, after.saturating_add(1));
-    let unknown = unreadable.map(|number| NamedRun { number, span: beginning });
+    let unknown = missed.map(|number| NamedRun { number, span: beginning });
+    let durable = unknown.filter(|_| !found.knows_all()).map_or(0, |run| run.span.upto);
     let missing: Vec<NamedRun> = named.chain(unknown).collect();
     let beat = tail.header.beat;
-    let from = ReplayFrom { head: found.head.as_ref(), store: None, after, beat, missing: &missing };
+    let head = found.head.as_ref();
+    let from = ReplayFrom { head, store: None, after, beat, durable, missing: &missing };
     let ended = replay(&**disk, dir, from, seen, &mut |item| {
         tail.take(item);
         Ok(())
@@ -111,10 +113,10 @@ pub(crate) fn recover(
     }
     tail.end();
     // Before the first frame or value is written there is a head that verifies.
-    let known_lost = tail.recovered.damaged_spans > 0 || unreadable.is_some() || found.head.is_none();
+    let known_lost = tail.recovered.damaged_spans > 0 || missed.is_some() || found.head.is_none();
     if live.is_empty() && tail.recovered.frames == 0 && known_lost {
         let what = "there are files of a store, but not one beat can be read; `persist doctor` says more";
-        let path = unreadable.map_or_else(|| dir.to_path_buf(), |number| dir.join(Kind::Run.name(number)));
+        let path = missed.map_or_else(|| dir.to_path_buf(), |number| dir.join(Kind::Run.name(number)));
         return Err(Error::new(ErrorKind::Corrupt, "open", what).with_path(path));
     }
     let had_head = found.head.is_some();

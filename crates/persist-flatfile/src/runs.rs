@@ -9,6 +9,7 @@ use persist_io::Disk;
 use crate::error::SCHEME;
 use crate::home::Home;
 use crate::lost::Lost;
+use crate::missed::missed;
 use crate::names::Kind;
 use crate::run::{OnLoss, RangeDelete, RangeKind, Run, RunHead, RunWriter, rebuild};
 use crate::timeline::FrameSpan;
@@ -25,8 +26,8 @@ pub(crate) struct Runs {
     pub(crate) rebuilt: u64,
     /// Spans of frames that no run holds.
     pub(crate) lost: u64,
-    /// The newest run of all, if nothing of it can be read: it stays where it is.
-    pub(crate) unreadable: Option<u32>,
+    /// A run of which nothing can be read and that held frames behind all others: it stays where it is.
+    pub(crate) missed: Option<u32>,
 }
 
 /// Opens the runs of a store, makes those anew whose index or ends are damaged, removes those that others supersede and what
@@ -47,13 +48,8 @@ pub(crate) fn find_runs(
     let numbers = home.numbers(Kind::Run);
     let named = head.iter().flat_map(|head| &head.runs).map(|run| run.number);
     let greatest = numbers.iter().copied().chain(named).max().unwrap_or(0);
-    let mut found = Runs {
-        live: Vec::new(),
-        next_number: greatest.saturating_add(1),
-        rebuilt: 0,
-        lost: 0,
-        unreadable: None,
-    };
+    let mut found =
+        Runs { live: Vec::new(), next_number: greatest.saturating_add(1), rebuilt: 0, lost: 0, missed: None };
     let mut broken = Vec::new();
     for number in numbers {
         match Run::open(disk, dir, number) {
@@ -62,8 +58,10 @@ pub(crate) fn find_runs(
             Err(error) => return Err(error),
         }
     }
-    found.repair(disk, dir, broken, seen)?;
+    let unreadable = found.repair(disk, dir, broken, seen)?;
     found.settle(disk, dir, head, seen)?;
+    // A head knows better; without one, replay misses a frame of it.
+    found.missed = missed(&unreadable, &found.live, head);
     found.fill_gaps(disk, dir, head)?;
     found.live.reverse();
     Ok(found)
@@ -89,6 +87,9 @@ pub(crate) trait Candidate {
     /// How many marks of losses it has.
     fn losses(&self) -> usize;
 
+    /// Its range deletes and marks of losses.
+    fn marks(&self) -> &[RangeDelete];
+
     /// True if all of it verifies.
     ///
     /// # Errors
@@ -103,6 +104,10 @@ impl Candidate for Arc<Run> {
 
     fn losses(&self) -> usize {
         self.ranges().iter().filter(|range| range.kind != RangeKind::Deleted).count()
+    }
+
+    fn marks(&self) -> &[RangeDelete] {
+        self.ranges()
     }
 
     fn verifies(&self, seen: &dyn Observer) -> Result<bool> {
@@ -188,9 +193,15 @@ impl Runs {
         Ok(number)
     }
 
-    /// Makes broken runs anew where that can be done; the broken file is kept in `damaged/`.
-    fn repair(&mut self, disk: &dyn Disk, dir: &Path, broken: Vec<u32>, seen: &dyn Observer) -> Result<()> {
-        let mut unreadable = None;
+    /// Makes broken runs anew where that can be done; the broken file is kept in `damaged/`. Answers the others.
+    fn repair(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        broken: Vec<u32>,
+        seen: &dyn Observer,
+    ) -> Result<Vec<u32>> {
+        let mut unreadable = Vec::new();
         for number in broken {
             let to = self.take_number()?;
             match rebuild(disk, dir, (number, to), OnLoss::Mark, seen) {
@@ -199,17 +210,14 @@ impl Runs {
                     self.live.push(Run::open(disk, dir, to)?);
                 }
                 Err(failed) if failed.kind() == ErrorKind::Corrupt => {
-                    unreadable = unreadable.max(Some(number));
+                    unreadable.push(number);
                     continue;
                 }
                 Err(failed) => return Err(failed),
             }
             move_aside(disk, dir, &dir.join(Kind::Run.name(number)))?;
         }
-        // A run gets its name when all of it is durable. The newest of all holds frames that no other one has, unless it was
-        // made of others that are still there. A head knows better; without one, replay misses a frame of it.
-        self.unreadable = unreadable.filter(|number| self.live.iter().all(|run| run.head().number < *number));
-        Ok(())
+        Ok(unreadable)
     }
 
     /// Leaves out, and removes, runs that are not live; the rest is put in order, oldest first.

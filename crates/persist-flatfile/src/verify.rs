@@ -127,7 +127,8 @@ fn read_timeline(core: &Core, damage: &mut dyn FnMut(Finding), seen: &dyn Observ
     };
     let newest_run = published.state.runs.first().map_or(0, |run| run.run.head().span.upto);
     let beat = published.state.runs.first().map_or_else(Default::default, |run| run.run.head().last_beat);
-    let from = ReplayFrom { head: Some(&head), store: None, after: newest_run, beat, missing: &[] };
+    let from =
+        ReplayFrom { head: Some(&head), store: None, after: newest_run, beat, ..ReplayFrom::default() };
     replay(&*core.disk, &core.home, from, seen, &mut |item| {
         match item {
             Found::Damage(what) if what.frames.after < published.frame => {

@@ -197,7 +197,7 @@ pub(super) const TABLE: &[Sabotage] = &[
     ),
     sabotage(
         "head-written-once",
-        "one slot, not both, is written when a store is opened or closed",
+        "one slot, not both, is written with a head",
         HEAD,
         (
             "        self.write(head)?;\n        self.write(head)\n",
@@ -257,7 +257,7 @@ pub(super) const TABLE: &[Sabotage] = &[
         "unreadable-run-not-missed",
         "without a head, older data is shown for what a run held of which nothing can be read",
         WALK,
-        ("durable.max(missing.unwrap_or(0));", "durable.max(if {on} { 0 } else { missing.unwrap_or(0) });"),
+        ("durable.max(from.durable);", "durable.max(if {on} { 0 } else { from.durable });"),
         Flatfile,
     ),
     sabotage(

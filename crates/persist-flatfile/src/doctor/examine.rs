@@ -55,6 +55,8 @@ pub(super) struct Exam<'e> {
     pub(super) seen: &'e dyn Observer,
     pub(super) files: Home,
     pub(super) head: Option<Head>,
+    /// It knows of every run whose frames are nowhere else.
+    pub(super) head_knows_all: bool,
     pub(super) diagnosis: Diagnosis,
     pub(super) plan: Plan,
 }
@@ -83,8 +85,8 @@ pub(super) fn look<'e>(disk: &'e dyn Disk, home: &'e Path, seen: &'e dyn Observe
         aside: aside(disk, home)?,
     };
     let unborn = files.is_unborn(disk, home)?;
-    let mut exam =
-        Exam { disk, home, seen, files, head: found.head.clone(), diagnosis, plan: Plan::default() };
+    let (head, head_knows_all) = (found.head.clone(), found.knows_all());
+    let mut exam = Exam { disk, home, seen, files, head, head_knows_all, diagnosis, plan: Plan::default() };
     exam.head(&found);
     exam.leftovers();
     if unborn {

@@ -8,6 +8,7 @@ use super::dry::Dry;
 use super::examine::Exam;
 use super::told::{Complaint, KeySpan, Remedy, Trouble};
 use crate::error::offset_of;
+use crate::missed::missed;
 use crate::names::Kind;
 use crate::run::{OnLoss, RangeDelete, RangeKind, Rebuilt, Run, RunHead, rebuild};
 use crate::runs::{Aside, Candidate as _, Settled, contradiction, settle};
@@ -44,6 +45,13 @@ impl crate::runs::Candidate for Candidate {
         }
     }
 
+    fn marks(&self) -> &[RangeDelete] {
+        match &self.state {
+            State::Opens(run) => run.ranges(),
+            State::Broken(_, rebuilt) => &rebuilt.ranges,
+        }
+    }
+
     fn verifies(&self, seen: &dyn Observer) -> Result<bool> {
         match &self.state {
             State::Opens(run) => run.verifies(seen),
@@ -59,6 +67,8 @@ pub(super) struct Live {
     pub(super) open: Vec<Arc<Run>>,
     /// The newest frame in any.
     pub(super) upto: u64,
+    /// A run of which nothing can be read and that held frames behind all others.
+    pub(super) missed: Option<u32>,
 }
 
 impl Exam<'_> {
@@ -80,7 +90,9 @@ impl Exam<'_> {
             }
         }
         let candidates = self.settle(candidates)?;
-        let mut live = Live::default();
+        let numbers: Vec<u32> = unreadable.iter().map(|(number, _)| *number).collect();
+        let missed = missed(&numbers, &candidates, self.head.as_ref());
+        let mut live = Live { missed, ..Live::default() };
         let mut last_beat = BeatNo(0);
         for candidate in candidates {
             let head = candidate.head;
@@ -274,9 +286,8 @@ impl Exam<'_> {
         self.plan.remove.push(number);
         let named = self.head.iter().flat_map(|head| &head.runs).find(|run| run.number == number);
         let span = named.map(|run| run.span);
-        // What the head does not name yet replaces nothing: the frames are still where they were.
-        let in_vain = self.head.is_some() && span.is_none();
-        let needless = (in_vain || span.is_some_and(|span| span.upto <= upto))
+        // Of one that the head does not name, replay says whether its frames are missed.
+        let needless = span.is_none_or(|span| span.upto <= upto)
             && self.diagnosis.complaints.iter().all(|complaint| complaint.trouble != Trouble::Gap);
         let remedy = if needless { Remedy::Repair } else { Remedy::AcceptLoss };
         let what =

@@ -16,9 +16,9 @@ use crate::names::{HEAD, Kind, parse};
 use crate::payload::{PayloadFile, Payloads, header};
 use crate::payload_ref::PayloadRef;
 use crate::run::{Run, Stored};
-use crate::timeline::head::Head;
+use crate::timeline::head::{Head, LiveRun};
 use crate::timeline::replay::{Damage, Found, Note, ReplayFrom, Replayed, Torn, replay};
-use crate::timeline::{Op, Ops};
+use crate::timeline::{FrameSpan, Op, Ops};
 
 /// Rows between two reports.
 const STEP: u64 = 4096;
@@ -144,7 +144,13 @@ impl Exam<'_> {
     ) -> Result<bool> {
         let (disk, home, seen) = (self.disk, self.home, self.seen);
         let beat = live.open.iter().map(|run| run.head().last_beat).max().unwrap_or_default();
-        let from = ReplayFrom { head, store, after: live.upto, beat, missing: &[] };
+        let after = live.upto;
+        let unknown = live
+            .missed
+            .map(|number| LiveRun { number, span: FrameSpan::new(after, after.saturating_add(1)) });
+        let durable = unknown.filter(|_| !self.head_knows_all).map_or(0, |run| run.span.upto);
+        let missing = unknown.as_slice();
+        let from = ReplayFrom { head, store, after, beat, durable, missing };
         let told = store.is_some() || head.is_none() && self.head.is_some();
         let ended = replay(disk, home, from, seen, &mut |found| match found {
             Found::Frame(frame) => self.frame(&frame, files),
@@ -202,19 +208,17 @@ impl Exam<'_> {
         complaint.frames = Some(damage.frames.after + 1..=damage.frames.upto);
         complaint.keys = Some(KeySpan::ALL);
         let (first, last) = self.beats_lost(damage);
-        if damage.frames.after == live.upto {
-            self.held_by_unknown(live);
+        if damage.frames.after == live.upto && live.missed.is_some() {
+            self.held_by_unknown();
         }
         self.say(complaint.beats(first, last));
     }
 
     /// Frames right behind the runs are lost: a newer run of which nothing is known is what held them, so it is not needless.
-    fn held_by_unknown(&mut self, live: &Live) {
-        let newest = live.open.iter().map(|run| run.head().number).max();
-        let number = |file: &str| parse(file.as_ref()).map(|(_, number)| number);
+    fn held_by_unknown(&mut self) {
         for complaint in &mut self.diagnosis.complaints {
             let unknown = complaint.trouble == Trouble::Run && complaint.frames.is_none();
-            if unknown && number(&complaint.file) > newest {
+            if unknown {
                 complaint.remedy = Remedy::AcceptLoss;
                 complaint.keys = Some(KeySpan::ALL);
             }

@@ -34,6 +34,8 @@ pub(crate) struct Rebuilt {
     pub(crate) stat: RunStat,
     /// The keys that are marked now, and what could not be read there.
     pub(crate) marks: Vec<RangeDelete>,
+    /// The range deletes and marks that the old one had.
+    pub(crate) ranges: Vec<RangeDelete>,
     /// How many marks of losses it has, those that the old one had included.
     pub(crate) losses: usize,
     /// Records that the old one held and the new one does not; their keys are marked.
@@ -248,6 +250,7 @@ impl Rebuild<'_> {
             head: self.head,
             stat: self.writer.finish()?,
             marks: self.marks,
+            ranges: self.ranges,
             losses,
             records_lost: self.lost,
             headers_lost,

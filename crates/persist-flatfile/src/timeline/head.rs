@@ -18,9 +18,9 @@
 //!  …  zeros
 //! ```
 //!
-//! Both slots are written, one after the other, each synced: when a store is created, opened for writing, and closed.
-//! One slot is written when the set of runs changes. So a damaged slot never brings back a head that calls an open
-//! store closed, nor one that knows less than what was durable when it was closed.
+//! Both slots are written, one after the other, each synced: when a store is created, opened for writing, and closed, and
+//! when the set of runs changes, before what the runs replace is removed. So a damaged slot never brings back a head that
+//! calls an open store closed, nor one that does not know a run whose frames are nowhere else.
 
 use std::path::{Path, PathBuf};
 
@@ -183,6 +183,17 @@ pub(crate) struct HeadFound {
     pub(crate) damaged: Vec<u64>,
     /// True when there is no file.
     pub(crate) missing: bool,
+    /// True when both slots verify and say the same.
+    pub(crate) agree: bool,
+}
+
+impl HeadFound {
+    /// True if this head knows the frames of every run that has taken the place of segments. Where the other slot does not verify, it
+    /// may have been the newer one; but both slots say that a store is open before a run is made, so not than one of a closed store.
+    pub(crate) fn knows_all(&self) -> bool {
+        let sure = |head: &Head| head.durable_frame > 0 && (head.clean || self.damaged.is_empty());
+        self.head.as_ref().is_some_and(sure)
+    }
 }
 
 /// Reads the head of the store in `dir`.
@@ -191,7 +202,7 @@ pub(crate) struct HeadFound {
 /// `Mismatch` for a newer format, `Io`.
 pub(crate) fn read_head(disk: &dyn Disk, dir: &Path) -> Result<HeadFound> {
     let path = dir.join(HEAD);
-    let mut found = HeadFound { head: None, sequence: 0, damaged: Vec::new(), missing: false };
+    let mut found = HeadFound { head: None, sequence: 0, damaged: Vec::new(), missing: false, agree: false };
     // What lies behind the two slots is not ours to judge, only to bound.
     let Some(bytes) = read_file(disk, &path, 16 * SLOT_BYTES)? else {
         found.missing = true;
@@ -200,11 +211,13 @@ pub(crate) fn read_head(disk: &dyn Disk, dir: &Path) -> Result<HeadFound> {
     for offset in [0, SLOT_BYTES] {
         let slot = usize::try_from(offset).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
         match Head::decode(slot) {
-            Some(Ok((sequence, head))) if found.head.is_none() || sequence > found.sequence => {
-                found.sequence = sequence;
-                found.head = Some(head);
+            Some(Ok((sequence, head))) => {
+                found.agree = found.head.as_ref() == Some(&head);
+                if found.head.is_none() || sequence > found.sequence {
+                    found.sequence = sequence;
+                    found.head = Some(head);
+                }
             }
-            Some(Ok(_)) => {}
             Some(Err(version)) => {
                 let context =
                     format!("head of format version {version}; this program knows version {VERSION}");
@@ -252,7 +265,7 @@ impl HeadWriter {
     ///
     /// # Errors
     /// `Io`, `Full`, `Invalid` when the numbers are used up.
-    pub(crate) fn write(&mut self, head: &Head) -> Result<()> {
+    fn write(&mut self, head: &Head) -> Result<()> {
         let Some(sequence) = self.sequence.checked_add(1) else {
             let error = Error::new(ErrorKind::Invalid, "write_head", "the numbers of this head are used up");
             return Err(error.with_engine(SCHEME).with_path(&self.path));

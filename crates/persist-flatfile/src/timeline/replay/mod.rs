@@ -43,8 +43,9 @@ pub(crate) struct ReplayFrom<'a> {
     pub(crate) after: u64,
     /// The newest beat in runs.
     pub(crate) beat: BeatNo,
-    /// Runs that should be there and are not: what their frames wrote is lost because of them. Without a head that
-    /// knows of a frame nothing else may say that these ever were.
+    /// The newest frame that was durable, as far as runs tell of which nothing can be read; 0 when none does.
+    pub(crate) durable: u64,
+    /// Runs that should be there and are not: what their frames wrote is lost because of them.
     pub(crate) missing: &'a [LiveRun],
 }
 

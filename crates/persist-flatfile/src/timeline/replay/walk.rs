@@ -92,10 +92,8 @@ impl<'a> Walk<'a> {
         let first = first_needed(&segments, from.after);
         let total = segments.iter().skip(first).fold(0_u64, |sum, (_, s)| sum.saturating_add(s.limit()));
         let meter = Meter::new(seen, total);
-        let knows_none = head.is_none_or(|head| head.durable_frame == 0);
-        let missing = from.missing.iter().map(|run| run.span.upto).max().filter(|_| knows_none);
         let durable = head.map_or(0, |head| head.durable_frame).max(from.after).max(were_in_runs(&segments));
-        let durable = durable.max(missing.unwrap_or(0));
+        let durable = durable.max(from.durable);
         let mut walk = Walk {
             segments: &segments,
             meter: &meter,

@@ -1,15 +1,17 @@
-//! No head and a newest run that cannot be read: what was in that run is lost, and nothing older is shown in its place.
+//! No head, or half of one, and a newest run that cannot be read: what was in that run is lost, and nothing older is shown in its
+//! place.
 
 use std::path::PathBuf;
 
 use persist_api::{BeatHeader, Durability, Engine, Error, ErrorKind, Result};
-use persist_io::Disk as _;
 use persist_io::sim::SimDisk;
+use persist_io::{Disk as _, FileMode};
 
 use super::acts::Rows;
 use super::store::{HOME, close, open_at, read_all};
 
 const NEWEST: &str = "branch.ckp.00000002";
+const THIRD: &str = "branch.ckp.00000003";
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(HOME).join(name)
@@ -60,8 +62,70 @@ fn headless(whole: &SimDisk, missing: bool) -> SimDisk {
     disk
 }
 
+fn names(error: &Error, run: &str) -> bool {
+    error.kind() == ErrorKind::Corrupt && error.to_string().contains(run)
+}
+
 fn is_lost(error: &Error) -> bool {
-    error.kind() == ErrorKind::Corrupt && error.to_string().contains(NEWEST)
+    names(error, NEWEST)
+}
+
+/// A store that was killed right after its third run had taken the place of its segments, and the head as it was before that.
+fn killed_with_a_third_run() -> (SimDisk, Vec<u8>) {
+    let disk = closed();
+    let engine = open_at(disk.clone(), HOME).unwrap();
+    put(&*engine, "key 1", "of beat 7");
+    let before = disk.bytes(file("branch.meta")).unwrap();
+    engine.checkpoint().unwrap();
+    assert!(disk.bytes(file(THIRD)).is_some() && disk.bytes(file(NEWEST)).is_some());
+    (disk.killed(), before)
+}
+
+/// What the third run held is lost: reads say so, and its beat is not given out again, also by the opening after that.
+fn third_is_lost(disk: &SimDisk, case: &str) {
+    for round in 0..2 {
+        let engine = open_at(disk.clone(), HOME).unwrap();
+        // A file that is not even there is named by the head that knew it only.
+        let name = if round == 0 || disk.bytes(file(THIRD)).is_some() { THIRD } else { "" };
+        assert!(names(&get(&*engine, "key 1").unwrap_err(), name), "{case}, round {round}");
+        assert!(names(&scan(&*engine).unwrap_err(), name), "{case}, round {round}");
+        assert_eq!(header(&*engine).beat.0, 7, "{case}, round {round}");
+        close(engine).unwrap();
+    }
+    let engine = open_at(disk.clone(), HOME).unwrap();
+    put(&*engine, "key 1", "anew");
+    assert_eq!(header(&*engine).beat.0, 8, "{case}");
+}
+
+#[test]
+fn half_a_head_knows_the_run_whose_segments_are_gone() {
+    let (whole, _) = killed_with_a_third_run();
+    for slot in [0, 4096] {
+        for len in [None, Some(0), Some(16)] {
+            let disk = whole.killed();
+            assert!(disk.flip(file("branch.meta"), 8 * (slot + 45)));
+            match len {
+                None => disk.remove_file(&file(THIRD)).unwrap(),
+                Some(len) => assert!(disk.cut_file(file(THIRD), len)),
+            }
+            third_is_lost(&disk, &format!("slot at {slot} damaged, run cut to {len:?}"));
+        }
+    }
+}
+
+/// As a program may have left it that wrote one slot only, and as a power cut may in between.
+#[test]
+fn a_run_that_half_a_head_does_not_name_is_missed() {
+    let (whole, before) = killed_with_a_third_run();
+    for slot in [0, 4096] {
+        let disk = whole.killed();
+        disk.open(&file("branch.meta"), FileMode::Write).unwrap().write_at(0, &before).unwrap();
+        assert!(disk.flip(file("branch.meta"), 8 * (slot + 45)));
+        let right = scan(&*open_at(disk.killed(), HOME).unwrap()).unwrap();
+        assert_eq!(right.0[&b"key 1"[..]], b"of beat 7", "a whole run is used");
+        assert!(disk.cut_file(file(THIRD), 16));
+        third_is_lost(&disk, &format!("slot at {slot} damaged"));
+    }
 }
 
 #[test]
