@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use persist::{Address, Error, ErrorKind, OpenMode, RealDisk, Stamp, StampState};
-use persist_io::{LOCK_FILE, absolute};
+use persist_io::{LOCK_FILE, absolute, read_file};
 use serde::Serialize;
 
 use super::stats_held::is_held;
@@ -25,6 +25,7 @@ use crate::watch::Watch;
 const TICK: Duration = Duration::from_millis(20);
 /// Files of most change that a line for people names.
 const FILES_SHOWN: usize = 3;
+const LOCK_BYTES_MAX: u64 = 4096;
 
 /// One look.
 #[derive(Serialize)]
@@ -81,12 +82,18 @@ pub(crate) fn run(period: Duration, global: &Global, out: &mut Out) -> Result<()
     }
 }
 
+/// What a lock says of who has it. Only a regular file is read: to open a pipe can take for ever.
+fn holder_of(lock: &Path) -> Option<String> {
+    let name = read_file(&RealDisk, lock, LOCK_BYTES_MAX).ok()??;
+    Some(String::from_utf8(name).ok()?.trim().to_owned())
+}
+
 impl Look {
     fn take(target: &Target, home: &Path, at: Duration) -> Result<Self> {
         let (stamp, files) = listed(target, home)?;
         let lock = home.join(LOCK_FILE);
         let held = is_held(&lock);
-        let holder = std::fs::read_to_string(&lock).ok().filter(|_| held == Some(true));
+        let holder = (held == Some(true)).then(|| holder_of(&lock)).flatten();
         Ok(Self {
             at: at.as_secs_f64(),
             engine: stamp.engine,
@@ -94,7 +101,7 @@ impl Look {
             store_id: stamp.store.to_string(),
             epoch: stamp.epoch,
             held,
-            holder: holder.map(|holder| holder.trim().to_owned()),
+            holder,
             bytes: files.values().sum(),
             bytes_per_second: None,
             files,

@@ -82,3 +82,19 @@ fn files_that_cannot_be_read_are_no_empty_store() {
     std::fs::write(place.path().join("store/engine-1"), "x").unwrap();
     place.run_unread(&["stats", "--watch"]).fails(3, "engine-1");
 }
+
+#[test]
+fn a_lock_that_is_a_pipe_is_waited_for_by_nobody() {
+    let place = Place::with("flatfile");
+    let lock = place.path().join("store/lock");
+    std::fs::remove_file(&lock).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&lock).status().unwrap().success());
+    let mut command = place.command(&["stats", "--watch", "0.02", "--json"]);
+    let mut watcher = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watcher.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let look: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    assert!(look["holder"].is_null(), "{look}");
+    kill_process(Pid::from_child(&watcher), Signal::INT).unwrap();
+    drop(lines);
+    Run::of(watcher.wait_with_output().unwrap());
+}
