@@ -15,19 +15,24 @@ use crate::coding::u64_at;
 
 const NEWEST: &str = "branch.ckp.00000002";
 
-/// Half a head that does not name the newest run, of which nothing can be read. And the records of the older runs.
-fn half() -> (SimDisk, Records) {
+/// A killed store of two runs, the records of the first one, and the head from when there was only that.
+fn two_runs() -> (SimDisk, Records, Vec<u8>) {
     let sim = SimDisk::new(1);
     let engine = open(&sim, OpenMode::default());
     let mut header = BeatHeader::default();
     (0..4).for_each(|n| beat(&*engine, &mut header, n));
     engine.checkpoint().unwrap();
     let older = scan(&*engine);
-    let head = Path::new(HOME).join("branch.meta");
-    let before = sim.bytes(&head).unwrap();
+    let before = sim.bytes(Path::new(HOME).join("branch.meta")).unwrap();
     (4..8).for_each(|n| beat(&*engine, &mut header, n));
     engine.checkpoint().unwrap();
-    let sim = sim.killed();
+    (sim.killed(), older, before)
+}
+
+/// Half a head that does not name the newest run, of which nothing can be read. And the records of the older runs.
+fn half() -> (SimDisk, Records) {
+    let (sim, older, before) = two_runs();
+    let head = Path::new(HOME).join("branch.meta");
     sim.open(&head, FileMode::Write).unwrap().write_at(0, &before).unwrap();
     assert!(sim.flip(&head, 8 * 4141) && sim.cut_file(Path::new(HOME).join(NEWEST), 0));
     (sim, older)
@@ -35,15 +40,8 @@ fn half() -> (SimDisk, Records) {
 
 /// A store without head, of whose second run nothing is left; and the records of its first run.
 fn store() -> (SimDisk, Records) {
-    let sim = SimDisk::new(1);
-    let engine = open(&sim, OpenMode::default());
-    let mut header = BeatHeader::default();
-    (0..4).for_each(|n| beat(&*engine, &mut header, n));
-    engine.checkpoint().unwrap();
-    let older = scan(&*engine);
-    (4..8).for_each(|n| beat(&*engine, &mut header, n));
-    engine.checkpoint().unwrap();
-    close(engine);
+    let (sim, older, _) = two_runs();
+    close(open(&sim, OpenMode::default()));
     let path = Path::new(HOME);
     assert!(sim.cut_file(path.join(NEWEST), 0));
     sim.remove_file(&path.join("branch.meta")).unwrap();
