@@ -2,15 +2,12 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use persist_api::{Driver, Durability, ErrorKind, Observer, OpenOptions, Progress, Quiet};
-use persist_io::Disk;
+use persist_api::{Durability, ErrorKind, Observer, OpenOptions, Progress, Quiet};
 use persist_store::{Store, SwapOptions, SwapProgress, SwapTarget};
 
 use super::stand::{HOME, Stand, all, bytes_of_stamp, delete, options_of, put, swap_options};
 use crate::kit::fails;
-use crate::toy::Toy;
 
 /// Stops at so many reports.
 struct After(Cell<u32>);
@@ -100,12 +97,7 @@ fn a_target_for_which_commits_are_missing_says_that_resuming_copies_anew() {
 /// What was staged when a record stopped the copy was not copied, and is not counted.
 #[test]
 fn figures_count_a_record_once_whatever_stopped_the_copy() {
-    let disk = Stand::new().disk;
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut small = Toy::new(shared);
-    (small.limits.key_bytes_max, small.scheme) = (30, "small");
-    let mut stand = Stand::on(disk);
-    stand.drivers.push(Arc::new(small) as Arc<dyn Driver>);
+    let stand = Stand::and("small", |toy| toy.limits.key_bytes_max = 30);
     let (_writer, store) = stand.store("flatfile");
     let long = "key016".repeat(10);
     put(&store, &long, "value");

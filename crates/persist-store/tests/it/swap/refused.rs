@@ -1,8 +1,6 @@
 //! What is refused before anything is changed.
 
-use std::sync::Arc;
-
-use persist_api::{Caps, Driver, Durability, ErrorKind, Quiet, Request};
+use persist_api::{Caps, Durability, ErrorKind, Quiet, Request};
 use persist_io::Disk;
 use persist_store::{BeatLog, SwapOptions, SwapTarget};
 
@@ -11,17 +9,11 @@ use super::stand::{
     HOME, Stand, bytes_of_stamp, delete, elsewhere, no_trace, plain, put, request, swap_options,
 };
 use crate::kit::fails;
-use crate::toy::{TOY_CAPS, Toy};
+use crate::toy::TOY_CAPS;
 
 #[test]
 fn swp_15_target_lacks_a_bit() {
-    let disk = Stand::new().disk;
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut poor = Toy::new(shared);
-    poor.caps = TOY_CAPS - Caps::COMPACTION - Caps::DELETE_RANGE;
-    poor.scheme = "poor";
-    let mut stand = Stand::on(disk);
-    stand.drivers.push(Arc::new(poor) as Arc<dyn Driver>);
+    let stand = Stand::and("poor", |toy| toy.caps = TOY_CAPS - Caps::COMPACTION - Caps::DELETE_RANGE);
     let (_writer, store) = stand.store("flatfile");
     let (stamp, files) = (bytes_of_stamp(&stand), stand.disk.killed());
     let to = SwapTarget::here("poor");
@@ -47,12 +39,7 @@ fn swp_15_target_lacks_a_bit() {
 
 #[test]
 fn swp_15_limits_that_were_asked_for() {
-    let disk = Stand::new().disk;
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut small = Toy::new(shared);
-    (small.limits.key_bytes_max, small.scheme) = (30, "small");
-    let mut stand = Stand::on(disk);
-    stand.drivers.push(Arc::new(small) as Arc<dyn Driver>);
+    let stand = Stand::and("small", |toy| toy.limits.key_bytes_max = 30);
     let asked = persist_api::Limits { key_bytes_max: 100, ..persist_api::Limits::NO_NEED };
     let opened = stand.look(Some("flatfile"), HOME).unwrap();
     let (writer, store) = opened.negotiate(&Request { limits: asked, ..request() }).unwrap();
@@ -280,12 +267,7 @@ fn beats_that_may_have_no_bytes_end_a_swap_all_the_same() {
 /// A beat of the target has at most half of what its engine takes, whatever was asked for.
 #[test]
 fn the_beats_of_a_target_are_no_larger_than_it_takes() {
-    let disk = Stand::new().disk;
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut narrow = Toy::new(shared);
-    (narrow.limits.beat_bytes_max, narrow.scheme) = (4000, "narrow");
-    let mut stand = Stand::on(disk);
-    stand.drivers.push(Arc::new(narrow) as Arc<dyn Driver>);
+    let stand = Stand::and("narrow", |toy| toy.limits.beat_bytes_max = 4000);
     let (_writer, store) = stand.store("flatfile");
     let hold = store.hold("h", persist_store::HoldOptions::default()).unwrap();
     for n in 0..100 {

@@ -67,6 +67,16 @@ impl Stand {
         Self { disk, drivers }
     }
 
+    /// One with a further engine, a toy that is changed.
+    pub fn and(scheme: &'static str, change: impl FnOnce(&mut Toy)) -> Self {
+        let mut stand = Self::new();
+        let mut further = Toy::new(Arc::new(stand.disk.clone()));
+        further.scheme = scheme;
+        change(&mut further);
+        stand.drivers.push(Arc::new(further));
+        stand
+    }
+
     pub fn look(&self, engine: Option<&str>, home: &str) -> persist_api::Result<Opened> {
         let known = engine.map(str::to_owned).or_else(|| self.engine_of(home));
         let options = options_of(known.as_deref().unwrap_or("toy"));
