@@ -93,7 +93,7 @@ pub(crate) fn recover(
     // Of one that cannot be read nothing is known but where it must have begun.
     let beginning = FrameSpan::new(after, after.saturating_add(1));
     let unknown = missed.map(|number| NamedRun { number, span: beginning });
-    let durable = unknown.filter(|_| !found.knows_all()).map_or(0, |run| run.span.upto);
+    let durable = unknown.filter(|_| !found.knows_all(after)).map_or(0, |run| run.span.upto);
     let missing: Vec<NamedRun> = named.chain(unknown).collect();
     let beat = tail.header.beat;
     let head = found.head.as_ref();
@@ -200,8 +200,6 @@ impl Start<'_> {
         let ahead = self.settings.ahead();
         let mut timeline = Timeline::resume(Arc::clone(disk), self.dir, self.go_on, ahead, kept)?;
         timeline.owe(self.owed);
-        // What has no room for a copy of what is torn stays among the segments that are in use: every head says where it ends.
-        timeline.retire(self.in_runs)?;
         let payloads = Payloads::open(&**disk, self.dir)?;
         let bytes = self.settings.payload_segment_bytes();
         let payload = PayloadWriter::resume(
@@ -218,13 +216,16 @@ impl Start<'_> {
             State { active: Arc::clone(&active), frozen, runs: self.runs, payloads: Arc::new(payloads) };
         let published = Published { slots: active.slots_len(), state: Arc::new(state), header, frame };
         let ahead = timeline.ahead();
-        let log = Log { timeline, payload, ahead, zeros: false, active };
+        let mut log = Log { timeline, payload, ahead, zeros: false, active };
         let writer = HeadWriter::open(&**disk, self.dir, found)?;
         let mut head = HeadKeeper::new(writer, found);
-        if !had_head {
-            // A store is there once it has a head.
-            head.write(log.head(&published, self.store, true))?;
+        let runs = &published.state.runs;
+        if !had_head || !runs.iter().all(|run| found.names(run.run.head().number)) {
+            // A store is there once it has a head; and a run that nobody named would not be missed once its segments are gone.
+            head.write(log.head(&published, self.store, !had_head))?;
         }
+        // What has no room for a copy of what is torn stays among the segments that are in use: every head says where it ends.
+        log.timeline.retire(self.in_runs)?;
         Ok(Parts { store: self.store, published, log, head, next_run: self.next_run, recovered })
     }
 }

@@ -11,7 +11,7 @@ use crate::error::SCHEME;
 use crate::home::Home;
 use crate::names::{DAMAGED, HEAD};
 use crate::run::OnLoss;
-use crate::timeline::head::{Head, HeadFound, read_head};
+use crate::timeline::head::{HeadFound, read_head};
 
 pub(super) const OP: &str = "doctor";
 /// So many complaints are kept.
@@ -54,9 +54,8 @@ pub(super) struct Exam<'e> {
     pub(super) home: &'e Path,
     pub(super) seen: &'e dyn Observer,
     pub(super) files: Home,
-    pub(super) head: Option<Head>,
-    /// It knows of every run whose frames are nowhere else.
-    pub(super) head_knows_all: bool,
+    /// The head.
+    pub(super) found: HeadFound,
     pub(super) diagnosis: Diagnosis,
     pub(super) plan: Plan,
 }
@@ -85,9 +84,8 @@ pub(super) fn look<'e>(disk: &'e dyn Disk, home: &'e Path, seen: &'e dyn Observe
         aside: aside(disk, home)?,
     };
     let unborn = files.is_unborn(disk, home)?;
-    let (head, head_knows_all) = (found.head.clone(), found.knows_all());
-    let mut exam = Exam { disk, home, seen, files, head, head_knows_all, diagnosis, plan: Plan::default() };
-    exam.head(&found);
+    let mut exam = Exam { disk, home, seen, files, found, diagnosis, plan: Plan::default() };
+    exam.head();
     exam.leftovers();
     if unborn {
         exam.diagnosis.verdict = Verdict::Empty;
@@ -150,8 +148,8 @@ impl Exam<'_> {
         }
     }
 
-    fn head(&mut self, found: &HeadFound) {
-        if found.missing {
+    fn head(&mut self) {
+        if self.found.missing {
             if !self.files.files.is_empty() {
                 self.say(Complaint::new(
                     Severity::Damage,
@@ -164,8 +162,8 @@ impl Exam<'_> {
             }
             return;
         }
-        for offset in &found.damaged {
-            let (severity, what) = if found.head.is_some() {
+        for offset in self.found.damaged.clone() {
+            let (severity, what) = if self.found.head.is_some() {
                 (Severity::Note, "a head slot does not verify; the other one counts")
             } else {
                 let what = "neither head slot verifies; the head is made anew from the other files, but nothing tells \
@@ -173,7 +171,7 @@ impl Exam<'_> {
                 (Severity::Damage, what)
             };
             let mut complaint =
-                Complaint::new(severity, Trouble::Head, Remedy::Opening, (HEAD, *offset), what);
+                Complaint::new(severity, Trouble::Head, Remedy::Opening, (HEAD, offset), what);
             complaint.len = Some(4096);
             self.say(complaint);
         }

@@ -91,7 +91,7 @@ impl Exam<'_> {
         }
         let candidates = self.settle(candidates)?;
         let numbers: Vec<u32> = unreadable.iter().map(|(number, _)| *number).collect();
-        let missed = missed(&numbers, &candidates, self.head.as_ref());
+        let missed = missed(&numbers, &candidates, self.found.head.as_ref());
         let mut live = Live { missed, ..Live::default() };
         let mut last_beat = BeatNo(0);
         for candidate in candidates {
@@ -132,7 +132,7 @@ impl Exam<'_> {
 
     /// Decides as an opening would which runs are live; those in order, oldest first.
     fn settle(&mut self, all: Vec<Candidate>) -> Result<Vec<Candidate>> {
-        let Settled { live, superseded, aside } = settle(all, self.head.as_ref(), self.seen)?;
+        let Settled { live, superseded, aside } = settle(all, self.found.head.as_ref(), self.seen)?;
         for run in superseded {
             let what = "all that it holds is in another run too; it is not read";
             self.left_out(&run, Severity::Note, Trouble::Leftover, what);
@@ -172,7 +172,7 @@ impl Exam<'_> {
         if gap.is_empty() {
             return;
         }
-        let named = self.head.iter().flat_map(|head| &head.runs).find(|run| gap.covers(&run.span));
+        let named = self.found.head.iter().flat_map(|head| &head.runs).find(|run| gap.covers(&run.span));
         let name = named.map_or_else(|| "branch.ckp".to_owned(), |run| Kind::Run.name(run.number));
         let what = "frames that later runs follow are in no run that can be read; what they wrote is lost";
         let mut complaint =
@@ -185,7 +185,7 @@ impl Exam<'_> {
     /// Complains about newest runs that the head names and that are not there; missing ones before others leave a gap.
     fn missing(&mut self, upto: u64) {
         let there = self.files.numbers(Kind::Run);
-        let named = self.head.iter().flat_map(|head| head.runs.clone());
+        let named = self.found.head.iter().flat_map(|head| head.runs.clone());
         let missing: Vec<_> =
             named.filter(|run| run.span.upto > upto && !there.contains(&run.number)).collect();
         for run in missing {
@@ -284,7 +284,7 @@ impl Exam<'_> {
     /// A run that can neither be read nor be made anew.
     fn unreadable(&mut self, number: u32, error: &Error, upto: u64) {
         self.plan.remove.push(number);
-        let named = self.head.iter().flat_map(|head| &head.runs).find(|run| run.number == number);
+        let named = self.found.head.iter().flat_map(|head| &head.runs).find(|run| run.number == number);
         let span = named.map(|run| run.span);
         // Of one that the head does not name, replay says whether its frames are missed.
         let needless = span.is_none_or(|span| span.upto <= upto)

@@ -104,7 +104,7 @@ impl Exam<'_> {
     }
 
     fn frames(&mut self, live: &Live, files: &Payloads) -> Result<()> {
-        let head = self.head.clone();
+        let head = self.found.head.clone();
         let first = self.replayed(live, files, head.as_ref(), None);
         let Err(error) = first else { return first.map(drop) };
         if error.kind() != ErrorKind::Corrupt {
@@ -148,10 +148,10 @@ impl Exam<'_> {
         let unknown = live
             .missed
             .map(|number| LiveRun { number, span: FrameSpan::new(after, after.saturating_add(1)) });
-        let durable = unknown.filter(|_| !self.head_knows_all).map_or(0, |run| run.span.upto);
+        let durable = unknown.filter(|_| !self.found.knows_all(after)).map_or(0, |run| run.span.upto);
         let missing = unknown.as_slice();
         let from = ReplayFrom { head, store, after, beat, durable, missing };
-        let told = store.is_some() || head.is_none() && self.head.is_some();
+        let told = store.is_some() || head.is_none() && self.found.head.is_some();
         let ended = replay(disk, home, from, seen, &mut |found| match found {
             Found::Frame(frame) => self.frame(&frame, files),
             Found::Damage(damage) => {
@@ -228,7 +228,7 @@ impl Exam<'_> {
     /// A segment that the head names, that is not there, and that comes before another one.
     fn missing_before(&self, segment: u32) -> Option<u32> {
         let there = self.files.numbers(Kind::Timeline);
-        let head = self.head.as_ref()?;
+        let head = self.found.head.as_ref()?;
         let named = head.ends.iter().map(|end| end.segment).chain([head.oldest_segment]);
         named.filter(|number| *number > 0 && *number < segment && !there.contains(number)).min()
     }
@@ -236,7 +236,7 @@ impl Exam<'_> {
     /// The beats that damage concerns: the walk does not know those of the runs, nor does it count by the head.
     fn beats_lost(&self, damage: &Damage) -> (BeatNo, BeatNo) {
         let first = damage.beat.max(BeatNo(self.diagnosis.beat.0.saturating_add(1)));
-        let known = self.head.as_ref().filter(|head| head.durable_frame == damage.frames.upto);
+        let known = self.found.head.as_ref().filter(|head| head.durable_frame == damage.frames.upto);
         let last = match known {
             Some(head) => BeatNo(head.durable_beat),
             None if damage.beat_upto < first => {

@@ -188,11 +188,18 @@ pub(crate) struct HeadFound {
 }
 
 impl HeadFound {
-    /// True if this head knows the frames of every run that has taken the place of segments. Where the other slot does not verify, it
-    /// may have been the newer one; but both slots say that a store is open before a run is made, so not than one of a closed store.
-    pub(crate) fn knows_all(&self) -> bool {
-        let sure = |head: &Head| head.durable_frame > 0 && (head.clean || self.damaged.is_empty());
+    /// True if this head knows the frames of every run that has taken the place of segments, of which those that can be read hold frames
+    /// up to `in_runs`. Where the other slot does not verify, it may have been the newer one; but both slots say that a store is open
+    /// before a run is made, so not than one of a closed store.
+    pub(crate) fn knows_all(&self, in_runs: u64) -> bool {
+        let sure =
+            |head: &Head| head.durable_frame >= in_runs.max(1) && (head.clean || self.damaged.is_empty());
         self.head.as_ref().is_some_and(sure)
+    }
+
+    /// Whether this head names a run.
+    pub(crate) fn names(&self, run: u32) -> bool {
+        self.head.as_ref().is_some_and(|head| head.runs.iter().any(|named| named.number == run))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use persist_api::{BeatHeader, Durability, Engine, Error, ErrorKind, Result};
-use persist_io::sim::SimDisk;
+use persist_io::sim::{Op, SimDisk};
 use persist_io::{Disk as _, FileMode};
 
 use super::acts::Rows;
@@ -81,20 +81,20 @@ fn killed_with_a_third_run() -> (SimDisk, Vec<u8>) {
     (disk.killed(), before)
 }
 
-/// What the third run held is lost: reads say so, and its beat is not given out again, also by the opening after that.
-fn third_is_lost(disk: &SimDisk, case: &str) {
+/// What the third run held up to a beat is lost: reads say so, and its beat is not given out again, also by the opening after that.
+fn third_is_lost(disk: &SimDisk, beat: u64, case: &str) {
     for round in 0..2 {
         let engine = open_at(disk.clone(), HOME).unwrap();
         // A file that is not even there is named by the head that knew it only.
         let name = if round == 0 || disk.bytes(file(THIRD)).is_some() { THIRD } else { "" };
         assert!(names(&get(&*engine, "key 1").unwrap_err(), name), "{case}, round {round}");
         assert!(names(&scan(&*engine).unwrap_err(), name), "{case}, round {round}");
-        assert_eq!(header(&*engine).beat.0, 7, "{case}, round {round}");
+        assert_eq!(header(&*engine).beat.0, beat, "{case}, round {round}");
         close(engine).unwrap();
     }
     let engine = open_at(disk.clone(), HOME).unwrap();
     put(&*engine, "key 1", "anew");
-    assert_eq!(header(&*engine).beat.0, 8, "{case}");
+    assert_eq!(header(&*engine).beat.0, beat + 1, "{case}");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn half_a_head_knows_the_run_whose_segments_are_gone() {
                 None => disk.remove_file(&file(THIRD)).unwrap(),
                 Some(len) => assert!(disk.cut_file(file(THIRD), len)),
             }
-            third_is_lost(&disk, &format!("slot at {slot} damaged, run cut to {len:?}"));
+            third_is_lost(&disk, 7, &format!("slot at {slot} damaged, run cut to {len:?}"));
         }
     }
 }
@@ -124,8 +124,62 @@ fn a_run_that_half_a_head_does_not_name_is_missed() {
         let right = scan(&*open_at(disk.killed(), HOME).unwrap()).unwrap();
         assert_eq!(right.0[&b"key 1"[..]], b"of beat 7", "a whole run is used");
         assert!(disk.cut_file(file(THIRD), 16));
-        third_is_lost(&disk, &format!("slot at {slot} damaged"));
+        third_is_lost(&disk, 7, &format!("slot at {slot} damaged"));
     }
+}
+
+/// A process is killed right after a run has got its name, the next one while it opens, and then the run cannot be read: where its
+/// segments are gone a head knows it.
+#[test]
+fn a_killed_opening_leaves_no_run_that_nobody_named_in_place_of_its_segments() {
+    let disk = closed();
+    let engine = open_at(disk.clone(), HOME).unwrap();
+    put(&*engine, "key 1", "of beat 7");
+    let last = fill_a_segment(&*engine, &disk);
+    disk.keep_cut_points();
+    engine.checkpoint().unwrap();
+    drop(engine);
+    let points = disk.cut_points();
+    let named = points.iter().position(|point| point.next == Some(Op::Rename)).unwrap() + 1;
+    let unnamed = points[named].killed(1);
+    assert!(unnamed.bytes(file(THIRD)).is_some());
+    unnamed.keep_cut_points();
+    let engine = open_at(unnamed.clone(), HOME).unwrap();
+    let (mut kept, mut lost) = (0, 0);
+    for (point, len) in unnamed.cut_points().iter().flat_map(|point| [(point, None), (point, Some(16))]) {
+        let disk = point.killed(1);
+        let place = format!("killed after {}, run cut to {len:?}", point.after);
+        let right = get(&*open_at(disk.killed(), HOME).unwrap(), "key 1").unwrap();
+        assert_eq!(right.as_deref(), Some(&b"of beat 7"[..]), "{place}");
+        match len {
+            None => assert!(disk.take_away(file(THIRD))),
+            Some(len) => assert!(disk.cut_file(file(THIRD), len)),
+        }
+        let found = get(&*open_at(disk.clone(), HOME).unwrap(), "key 1");
+        if let Ok(found) = found {
+            assert_eq!(found.as_deref(), Some(&b"of beat 7"[..]), "{place}");
+            kept += 1;
+        } else {
+            third_is_lost(&disk, last, &place);
+            lost += 1;
+        }
+    }
+    drop(engine);
+    assert!(kept > 0 && lost > 0, "{kept} kept, {lost} lost");
+}
+
+/// All of an older head is back, and the newest run cannot be read.
+#[test]
+fn a_head_that_knows_less_than_the_runs_does_not_know_all_of_them() {
+    let (whole, before) = killed_with_a_third_run();
+    let engine = open_at(whole.clone(), HOME).unwrap();
+    put(&*engine, "key 2", "of beat 8");
+    engine.checkpoint().unwrap();
+    drop(engine);
+    let disk = whole.killed();
+    assert!(disk.put(file("branch.meta"), &before) && disk.cut_file(file("branch.ckp.00000004"), 16));
+    let engine = open_at(disk, HOME).unwrap();
+    assert!(names(&get(&*engine, "key 2").unwrap_err(), "branch.ckp.00000004"));
 }
 
 #[test]
@@ -174,6 +228,21 @@ fn segment(disk: &SimDisk) -> PathBuf {
     segments.pop().unwrap()
 }
 
+/// Buffered beats until the first of them in another segment; answers its number.
+fn fill_a_segment(engine: &dyn Engine, disk: &SimDisk) -> u64 {
+    let first = segment(disk);
+    for n in 0..9 {
+        let next = header(engine).next(1, Durability::Buffered, None).unwrap();
+        let mut beat = engine.begin_beat(next).unwrap();
+        (0..20_u8).for_each(|row| beat.put_record(&[b'r', row], &[n; 250]).unwrap());
+        beat.commit_beat().unwrap();
+        if segment(disk) != first && disk.bytes(segment(disk)).unwrap()[..64] != [0; 64] {
+            return next.beat.0;
+        }
+    }
+    panic!("{} holds all of it", first.display())
+}
+
 /// A segment that was removed, as a run has its frames, and is there again: what was written since does not know its last frame.
 #[test]
 fn a_segment_that_came_back_does_not_end_the_chain() {
@@ -205,17 +274,7 @@ fn what_only_dropped_frames_know_of_stays_lost() {
     put(&*engine, "key 1", "durable");
     put(&*engine, "key 2", "durable");
     let first = segment(&disk);
-    let mut last = 0;
-    for n in 0..9 {
-        let next = header(&*engine).next(1, Durability::Buffered, None).unwrap();
-        let mut beat = engine.begin_beat(next).unwrap();
-        (0..20_u8).for_each(|row| beat.put_record(&[b'r', row], &[n; 250]).unwrap());
-        beat.commit_beat().unwrap();
-        last = next.beat.0;
-        if segment(&disk) != first && disk.bytes(segment(&disk)).unwrap()[..64] != [0; 64] {
-            break;
-        }
-    }
+    let last = fill_a_segment(&*engine, &disk);
     drop(engine);
     let disk = disk.killed();
     let second = disk.bytes(segment(&disk)).unwrap();
