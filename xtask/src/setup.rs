@@ -41,11 +41,14 @@ const NEEDS: [Need; 6] = [
     },
 ];
 
+/// Whether a file of this name is the C library that bindgen loads: `libclang-cpp`, which comes with the compiler, is another one.
+fn is_libclang(name: &str) -> bool {
+    let named = name.starts_with("libclang.so") || name.starts_with("libclang-") && name.contains(".so");
+    named && !name.starts_with("libclang-cpp.") || name == "libclang.dylib"
+}
+
 /// bindgen looks for a shared libclang in these places, as well as in LIBCLANG_PATH.
 fn libclang_present() -> bool {
-    let is_libclang = |name: &str| {
-        name.starts_with("libclang.so") || name.starts_with("libclang-") || name == "libclang.dylib"
-    };
     let holds = |dir: &Path| {
         std::fs::read_dir(dir).is_ok_and(|entries| {
             entries.flatten().any(|entry| is_libclang(&entry.file_name().to_string_lossy()))
@@ -91,4 +94,22 @@ pub(crate) fn run() -> Outcome {
 
 fn is_root() -> bool {
     shell::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_libclang;
+
+    #[test]
+    fn only_the_library_that_bindgen_loads_counts() {
+        for name in
+            ["libclang.so", "libclang.so.1", "libclang-14.so.1", "libclang-14.so.14.0.6", "libclang.dylib"]
+        {
+            assert!(is_libclang(name), "{name}");
+        }
+        // A machine with a compiler alone has these.
+        for name in ["libclang-cpp.so.14", "libclang-cpp.so", "libclang-14.a", "libclangBasic.so", "clang"] {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
 }
