@@ -104,16 +104,21 @@ impl Hold {
         if to <= stat.position {
             return Ok(());
         }
-        let last = self.shared.feed.last();
-        if to > last {
-            let context = format!("hold {:?} cannot pass commit {to}: the newest is {last}", self.name);
-            return Err(Error::new(ErrorKind::Invalid, "advance", context));
-        }
         loop {
             let engines = self.shared.feed.lock().engines;
-            let read = |_: &_, running: &Running| read_head(running.engine.view()?.as_ref(), to.0);
-            // A commit that is kept for it is missing only when it has just gone stale, or another handle has passed it.
-            let Some(head) = self.shared.with_running("advance", read)? else {
+            // What a view shows counts, also while the feed does not tell of it yet.
+            let read = |_: &_, running: &Running| {
+                let view = running.engine.view()?;
+                Ok((view.header().last_commit(), read_head(view.as_ref(), to.0)?))
+            };
+            let (last, head) = self.shared.with_running("advance", read)?;
+            let Some(head) = head else {
+                if to > last {
+                    let context =
+                        format!("hold {:?} cannot pass commit {to}: the newest is {last}", self.name);
+                    return Err(Error::new(ErrorKind::Invalid, "advance", context));
+                }
+                // A commit that is kept for it is missing only when it has just gone stale, or another handle has passed it.
                 return self.stat().and_then(|stat| check_passed(&stat, to));
             };
             let advance = Advance { born: self.born, position: to.0, bytes_at: head.totals.bytes };

@@ -113,6 +113,24 @@ fn who_advances_while_others_commit_loses_nothing() {
     });
 }
 
+/// As a swap does, that follows what views show.
+#[test]
+fn what_a_view_shows_may_be_passed_before_the_feed_tells_of_it() {
+    explore(|| {
+        let (_writer, store) = open(CommitOptions::default());
+        let hold = store.hold("h", HoldOptions::default()).unwrap();
+        let viewing = store.clone();
+        let passing = thread::spawn(move || {
+            let shown = viewing.view().unwrap().header().last_commit();
+            hold.advance(shown).unwrap();
+            let beyond = hold.advance(CommitNo(3)).unwrap_err();
+            assert_eq!(beyond.kind(), ErrorKind::Invalid, "{beyond}");
+        });
+        queue(&store, 1).wait().unwrap();
+        passing.join().unwrap();
+    });
+}
+
 #[test]
 fn who_is_left_behind_is_told_and_gets_nothing_wrong() {
     explore(|| {
