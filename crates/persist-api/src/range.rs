@@ -139,7 +139,7 @@ pub enum Direction {
     Reverse,
 }
 
-/// What to scan: a range, a direction, how many rows at most, and whether values are needed.
+/// What to scan: a range, a direction, how many rows at most, whether values are needed, and whether they will be again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan<'k> {
     /// The keys to visit.
@@ -150,13 +150,22 @@ pub struct Scan<'k> {
     pub limit: u64,
     /// Values may be left out: the visitor then gets an empty slice from engines that can save the work.
     pub keys_only: bool,
+    /// Whether what is read may take the place of other things in the engine's cache. Without it a long scan that nobody repeats
+    /// leaves the cache to those who come again. A hint: the rows are the same.
+    pub fill_cache: bool,
 }
 
 impl<'k> Scan<'k> {
     /// Every record, ascending.
     #[must_use]
     pub const fn all() -> Self {
-        Self { range: KeyRange::all(), direction: Direction::Forward, limit: u64::MAX, keys_only: false }
+        Self {
+            range: KeyRange::all(),
+            direction: Direction::Forward,
+            limit: u64::MAX,
+            keys_only: false,
+            fill_cache: true,
+        }
     }
 
     /// The records of a range, ascending.
@@ -189,6 +198,13 @@ impl<'k> Scan<'k> {
     #[must_use]
     pub fn keys_only(mut self) -> Self {
         self.keys_only = true;
+        self
+    }
+
+    /// The same scan, which leaves the engine's cache as it is.
+    #[must_use]
+    pub fn without_fill_cache(mut self) -> Self {
+        self.fill_cache = false;
         self
     }
 

@@ -177,7 +177,7 @@ fn check(reader: &Reader, model: &Rows, what: &str) {
             .collect();
         for direction in [Direction::Forward, Direction::Reverse] {
             let mut found = Vec::new();
-            let scan = Scan { range: range.borrowed(), direction, limit: u64::MAX, keys_only: false };
+            let scan = Scan { range: range.borrowed(), direction, ..Scan::all() };
             scan_rows(reader, &scan, &mut |key, value| {
                 found.push((key.to_vec(), value.to_vec()));
                 ControlFlow::Continue(())

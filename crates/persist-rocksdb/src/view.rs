@@ -52,8 +52,9 @@ impl RocksView {
     }
 
     /// An iterator over the rows within `bounds`, not yet placed.
-    fn rows(&self, bounds: Bounds) -> DBRawIterator<'_> {
+    fn rows(&self, bounds: Bounds, fill_cache: bool) -> DBRawIterator<'_> {
         let mut options = ReadOptions::default();
+        options.fill_cache(fill_cache);
         options.set_snapshot(&self.picture.borrow_dependent().snapshot);
         options.set_iterate_lower_bound(bounds.start);
         if let Some(end) = bounds.end {
@@ -85,7 +86,7 @@ impl View for RocksView {
         if left == 0 {
             return Ok(());
         }
-        let mut rows = self.rows(bounds);
+        let mut rows = self.rows(bounds, scan.fill_cache);
         match scan.direction {
             Direction::Forward => rows.seek_to_first(),
             Direction::Reverse => rows.seek_to_last(),
@@ -107,7 +108,7 @@ impl View for RocksView {
     }
 
     fn cursor<'v>(&'v self, scan: Scan<'v>) -> Result<Box<dyn Cursor + 'v>> {
-        let rows = Bounds::of(&scan.range).map(|bounds| self.rows(bounds));
+        let rows = Bounds::of(&scan.range).map(|bounds| self.rows(bounds, scan.fill_cache));
         Ok(Box::new(RocksCursor::new(rows, &scan)))
     }
 }

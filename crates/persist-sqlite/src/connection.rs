@@ -18,7 +18,7 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 64;
 
 /// Less than this is no cache.
-const CACHE_KIB_MIN: u64 = 64;
+pub(crate) const CACHE_KIB_MIN: u64 = 64;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

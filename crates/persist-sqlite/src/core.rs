@@ -108,7 +108,14 @@ impl Core {
         };
         drop(pool);
         let shows = Cell::new(Some(header));
-        let reader = Reader { conn: Some(conn), slot: Some(at), shows, quiet_since, core: Arc::clone(self) };
+        let reader = Reader {
+            conn: Some(conn),
+            slot: Some(at),
+            shows,
+            quiet_since,
+            is_cache_fixed: Cell::new(false),
+            core: Arc::clone(self),
+        };
         Some((reader, header))
     }
 
@@ -128,8 +135,14 @@ impl Core {
 
     fn hold(self: &Arc<Self>, slot: Option<usize>, kept: Slot, quiet_since: Option<u64>) -> Result<Reader> {
         // From here on, dropping the reader frees its slot, also when it cannot be opened.
-        let mut reader =
-            Reader { conn: None, slot, shows: Cell::new(None), quiet_since, core: Arc::clone(self) };
+        let mut reader = Reader {
+            conn: None,
+            slot,
+            shows: Cell::new(None),
+            quiet_since,
+            is_cache_fixed: Cell::new(false),
+            core: Arc::clone(self),
+        };
         reader.conn = Some(match kept {
             Slot::Kept(conn) => conn,
             Slot::Unused | Slot::Out | Slot::Warm(..) => {
@@ -233,6 +246,8 @@ pub(crate) struct Reader {
     shows: Cell<Option<BeatHeader>>,
     /// The pool's word from before that transaction began.
     quiet_since: Option<u64>,
+    /// A scan sees to it that the cache of the connection stays as it is.
+    pub(crate) is_cache_fixed: Cell<bool>,
     pub(crate) core: Arc<Core>,
 }
 

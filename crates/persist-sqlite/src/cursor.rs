@@ -6,6 +6,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, Rows};
 use self_cell::{MutBorrow, self_cell};
 
+use crate::cache::FixedCache;
+use crate::core::Reader;
 use crate::driver::SCHEME;
 use crate::error::{corrupt, during};
 use crate::{read, sql};
@@ -34,6 +36,7 @@ enum Place<'c> {
 
 /// A cursor of a view.
 pub(crate) struct SqliteCursor<'c> {
+    reader: &'c Reader,
     conn: &'c Connection,
     scan: Scan<'c>,
     left: u64,
@@ -41,12 +44,23 @@ pub(crate) struct SqliteCursor<'c> {
     /// The value of the current row when it has a body; used again for the next one.
     body: Vec<u8>,
     has_body: bool,
+    /// Of a scan that is not to fill the cache, from its first row on. It goes last.
+    fixed: Option<FixedCache<'c>>,
 }
 
 impl<'c> SqliteCursor<'c> {
-    pub(crate) fn new(conn: &'c Connection, scan: Scan<'c>) -> Self {
+    pub(crate) fn new(reader: &'c Reader, conn: &'c Connection, scan: Scan<'c>) -> Self {
         let left = scan.limit;
-        Self { conn, scan, left, place: Place::Before, body: Vec::new(), has_body: false }
+        Self {
+            reader,
+            conn,
+            scan,
+            left,
+            place: Place::Before,
+            body: Vec::new(),
+            has_body: false,
+            fixed: None,
+        }
     }
 
     /// Starts a statement over `scan`; nothing can be in it, then `None`.
@@ -106,6 +120,9 @@ impl<'c> SqliteCursor<'c> {
     }
 
     fn start(&mut self, scan: &Scan<'_>) -> Result<bool> {
+        if !scan.fill_cache && self.fixed.is_none() {
+            self.fixed = FixedCache::of(self.reader, OP)?;
+        }
         match Self::run(self.conn, scan)? {
             Some(running) => self.step(running),
             None => Ok(false),

@@ -4,8 +4,8 @@
 //! own. `Durable` is `synchronous=FULL`, `Buffered` is `synchronous=NORMAL`; neither can corrupt a store. What it costs,
 //! its limits, knobs and traps are in `docs/engines/sqlite.md`.
 //!
-//! It must never know another engine or the runtime. Its one unsafe line lets a connection and the statement that it owns
-//! move to another thread together; `session.rs` argues it.
+//! It must never know another engine or the runtime. It has two unsafe lines: one lets a connection and the statement that it owns
+//! move to another thread together (`session.rs`), one asks SQLite what its cache takes (`cache.rs`).
 //!
 //! ```
 //! use persist_api::{BeatHeader, Driver, Durability, OpenOptions, Quiet};
@@ -22,6 +22,7 @@
 
 mod backup;
 mod beat;
+mod cache;
 mod connection;
 mod core;
 mod cursor;

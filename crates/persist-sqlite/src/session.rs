@@ -41,9 +41,14 @@ impl Session {
         Self(Pair::new(reader, |_| RefCell::new(None)))
     }
 
+    /// The reader.
+    pub(crate) fn reader(&self) -> &Reader {
+        self.0.borrow_owner()
+    }
+
     /// The connection.
     pub(crate) fn conn(&self) -> Result<&Connection> {
-        self.0.borrow_owner().conn()
+        self.reader().conn()
     }
 
     /// Reads one record.

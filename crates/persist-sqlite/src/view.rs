@@ -6,6 +6,7 @@ use persist_api::{BeatHeader, Cursor, Result, Scan, Value, View, ViewLease, Visi
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
+use crate::cache::FixedCache;
 use crate::connection;
 use crate::core::{Core, Reader};
 use crate::cursor::SqliteCursor;
@@ -70,6 +71,7 @@ impl View for SqliteView {
         }
         let conn = self.conn()?;
         let fail = during("scan");
+        let _fixed = if scan.fill_cache { None } else { FixedCache::of(self.session.reader(), "scan")? };
         let ranged = sql::select(&scan.range, scan.direction, scan.keys_only);
         let mut statement = ranged.prepare(conn).map_err(&fail)?;
         let mut rows = statement.raw_query();
@@ -98,6 +100,6 @@ impl View for SqliteView {
     }
 
     fn cursor<'v>(&'v self, scan: Scan<'v>) -> Result<Box<dyn Cursor + 'v>> {
-        Ok(Box::new(SqliteCursor::new(self.conn()?, scan)))
+        Ok(Box::new(SqliteCursor::new(self.session.reader(), self.conn()?, scan)))
     }
 }

@@ -68,12 +68,12 @@ impl DigestBuilder {
 }
 
 pub(crate) fn of_view(view: &StoreView, seen: &dyn Observer) -> Result<StoreDigest> {
-    of_rows(seen, ("digest", "digest"), |visit| view.scan(Scan::all(), visit))
+    of_rows(seen, ("digest", "digest"), |visit| view.scan(Scan::all().without_fill_cache(), visit))
 }
 
 /// The digest of users' records in a view of an engine under its layers.
 pub(crate) fn of_engine(view: &dyn View, seen: &dyn Observer) -> Result<StoreDigest> {
-    let scan = Scan { range: user_range(&KeyRange::all()), ..Scan::all() };
+    let scan = Scan { range: user_range(&KeyRange::all()), ..Scan::all().without_fill_cache() };
     of_rows(seen, ("digest", "digest"), |visit| {
         view.scan(scan, &mut |key, value| visit(logical_key(key), value))
     })

@@ -169,7 +169,7 @@ fn read_back(
     let mut stopped: Option<Error> = None;
     let (mut rows, mut records, mut whole) = (0_u64, 0_u64, true);
     let mut scratch = Scratch::default();
-    let scanned = view.scan(Scan::all(), &mut |key, stored| {
+    let scanned = view.scan(Scan::all().without_fill_cache(), &mut |key, stored| {
         if rows.is_multiple_of(ROWS_PER_STEP) {
             let progress = Progress { phase: "layers", done: rows, total: None, unit: "records" };
             if let Err(error) = seen.step("verify", progress) {

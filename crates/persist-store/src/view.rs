@@ -115,8 +115,7 @@ impl StoreView {
 
 /// The engine's form of a scan.
 fn physical(scan: Scan<'_>) -> Scan<'static> {
-    let Scan { range, direction, limit, keys_only } = scan;
-    Scan { range: user_range(&range), direction, limit, keys_only }
+    Scan { range: user_range(&scan.range), ..scan }
 }
 
 /// So that code written for any view works on a store's too.

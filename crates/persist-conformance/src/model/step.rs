@@ -99,6 +99,8 @@ impl ScanSpec {
             direction: self.direction,
             limit: self.limit,
             keys_only: self.keys_only,
+            // By the limit, so that both are tried.
+            fill_cache: self.limit.is_multiple_of(2),
         }
     }
 }

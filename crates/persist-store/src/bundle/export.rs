@@ -58,7 +58,7 @@ fn whole(mut parts: Parts<'_>, view: &StoreView) -> Result<BundleReport> {
     let mut tally = RecordTally::default();
     let mut stopped: Option<Error> = None;
     parts.begin_part(PartName::Records)?;
-    view.scan(Scan::all(), |key, value| {
+    view.scan(Scan::all().without_fill_cache(), |key, value| {
         tally.add(key, value);
         let added = [key, value].into_iter().try_for_each(|part| {
             parts.add(&(part.len() as u64).to_le_bytes())?;

@@ -95,7 +95,7 @@ fn compare_range(
     range: &KeyRange<'_>,
     check: &dyn Fn() -> Result<()>,
 ) -> Result<()> {
-    let scan = || Scan { range: range.borrowed(), ..Scan::all() };
+    let scan = || Scan { range: range.borrowed(), ..Scan::all().without_fill_cache() };
     let (mut ours, mut theirs) = (source.cursor(&scan())?, target.cursor(&scan())?);
     for done in 0_u64.. {
         if done.is_multiple_of(ROWS_PER_CHECK) {
@@ -128,7 +128,7 @@ pub(super) fn same_digest(source: &Pinned, target: &Pinned, seen: &dyn Observer)
 }
 
 fn digest(view: &Pinned, phase: &'static str, seen: &dyn Observer) -> Result<StoreDigest> {
-    crate::digest::of_rows(seen, ("swap", phase), |visit| view.scan(&Scan::all(), visit))
+    crate::digest::of_rows(seen, ("swap", phase), |visit| view.scan(&Scan::all().without_fill_cache(), visit))
 }
 
 /// Checks that both show the same commit.

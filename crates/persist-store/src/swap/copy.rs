@@ -87,7 +87,8 @@ impl Swap {
             total,
             seen,
         };
-        let scan = Scan { range: KeyRange::owned(from, Bound::Unbounded), ..Scan::all() };
+        let scan =
+            Scan { range: KeyRange::owned(from, Bound::Unbounded), ..Scan::all().without_fill_cache() };
         let copied = read_ahead(view, &scan, |key, value| copy.row(key, value));
         let ended = copied.and_then(|()| copy.end());
         self.figures.records_now = self.figures.records_now.saturating_add(copy.records_now);
