@@ -37,6 +37,7 @@ const FLUSH: &str = "crates/persist-flatfile/src/flush.rs";
 const MERGING: &str = "crates/persist-flatfile/src/merging.rs";
 const RETAIN: &str = "crates/persist-flatfile/src/retain.rs";
 const RUNS: &str = "crates/persist-flatfile/src/runs.rs";
+const MISSED: &str = "crates/persist-flatfile/src/missed.rs";
 const RECOVER: &str = "crates/persist-flatfile/src/recover.rs";
 const PAYLOAD: &str = "crates/persist-flatfile/src/payload/mod.rs";
 const PAYLOAD_WRITER: &str = "crates/persist-flatfile/src/payload/writer.rs";

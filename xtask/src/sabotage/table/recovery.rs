@@ -1,6 +1,6 @@
 //! What an opening decides.
 
-use super::{ASIDE, LOST, RECOVER, RUNS, SEGMENT, WALK, sabotage};
+use super::{ASIDE, HEAD, LOST, MISSED, RECOVER, RUNS, SEGMENT, WALK, sabotage};
 use crate::sabotage::Sabotage;
 use crate::sabotage::suite::Suite::Flatfile;
 
@@ -111,6 +111,47 @@ pub(super) const TABLE: &[Sabotage] = &[
         "the numbers of durable beats that are lost are given out again",
         RECOVER,
         ("        if durable > last.beat {\n", "        if durable > last.beat && !{on} {\n"),
+        Flatfile,
+    ),
+    sabotage(
+        "half-head-believed",
+        "a head beside a damaged slot counts as the newest, though the store was not closed",
+        HEAD,
+        ("(head.clean || self.damaged.is_empty())", "({on} || head.clean || self.damaged.is_empty())"),
+        Flatfile,
+    ),
+    sabotage(
+        "older-head-believed",
+        "a head that knows less than the runs counts as the newest",
+        HEAD,
+        (
+            "head.durable_frame >= in_runs.max(1)",
+            "head.durable_frame >= if {on} { 1 } else { in_runs.max(1) }",
+        ),
+        Flatfile,
+    ),
+    sabotage(
+        "newest-run-by-number",
+        "of a run of which nothing can be read the number alone tells whether it held the newest frames",
+        MISSED,
+        ("(left().count() > gaps || is_newest)", "(left().count() > gaps && !{on} || is_newest)"),
+        Flatfile,
+    ),
+    sabotage(
+        "unnamed-run-retires",
+        "an opening removes segments for a run that no head names",
+        RECOVER,
+        ("!had_head || !runs.iter().all(", "!had_head || !{on} && !runs.iter().all("),
+        Flatfile,
+    ),
+    sabotage(
+        "loss-not-kept",
+        "frames that alone say what is lost are moved aside before a head says it",
+        RECOVER,
+        (
+            "    HeadWriter::open(disk, dir, &found)?.write_both(&head)?;\n",
+            "    if {on} {\n        return Ok(found);\n    }\n    HeadWriter::open(disk, dir, &found)?.write_both(&head)?;\n",
+        ),
         Flatfile,
     ),
 ];
