@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use crate::shell::{Outcome, output, read, root};
 use suite::{Built, Suite};
-use table::TABLE;
 
 /// One way to break the source.
 struct Sabotage {
@@ -33,12 +32,12 @@ const SAMPLE: &str = "commit-not-synced";
 /// Reads the arguments: `--all`, names of patches, or nothing for a sample.
 pub(crate) fn run(words: &[&str]) -> Outcome {
     let chosen: Vec<&Sabotage> = match words {
-        [] => TABLE.iter().filter(|sabotage| sabotage.name == SAMPLE).collect(),
-        ["--all"] => TABLE.iter().collect(),
+        [] => table::all().filter(|sabotage| sabotage.name == SAMPLE).collect(),
+        ["--all"] => table::all().collect(),
         names => {
             let find = |name: &&str| {
                 let known = || format!("no sabotage is called {name}; `--all` does all of them");
-                TABLE.iter().find(|sabotage| sabotage.name == *name).ok_or_else(known)
+                table::all().find(|sabotage| sabotage.name == *name).ok_or_else(known)
             };
             names.iter().map(find).collect::<Result<_, _>>()?
         }
@@ -88,8 +87,7 @@ impl Sabotage {
 /// A file of the workspace with all its patches.
 fn patched(file: &str) -> Result<String, String> {
     let whole = read(file)?;
-    TABLE
-        .iter()
+    table::all()
         .filter(|sabotage| sabotage.file == file)
         .try_fold(whole, |text, sabotage| sabotage.apply_to(&text))
 }
@@ -112,7 +110,7 @@ impl Tree {
             list.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root()),
         )?;
         for name in listed.lines().filter(|name| !name.starts_with("docs/bench")) {
-            let bytes = if TABLE.iter().any(|sabotage| sabotage.file == name) {
+            let bytes = if table::all().any(|sabotage| sabotage.file == name) {
                 patched(name)?.into_bytes()
             } else if let Ok(bytes) = std::fs::read(root().join(name)) {
                 bytes
@@ -140,11 +138,11 @@ mod tests {
 
     #[test]
     fn every_sabotage_finds_its_text_once_and_has_a_name_of_its_own() {
-        assert!(TABLE.len() >= 20, "R12 asks for twenty");
-        for (at, sabotage) in TABLE.iter().enumerate() {
+        assert!(table::all().count() >= 20, "R12 asks for twenty");
+        for (at, sabotage) in table::all().enumerate() {
             assert!(patched(sabotage.file).unwrap().contains(&format!("\"{}\"", sabotage.name)));
-            assert!(TABLE.iter().skip(at + 1).all(|other| other.name != sabotage.name), "{}", sabotage.name);
+            assert!(table::all().skip(at + 1).all(|other| other.name != sabotage.name), "{}", sabotage.name);
         }
-        assert!(TABLE.iter().any(|sabotage| sabotage.name == SAMPLE));
+        assert!(table::all().any(|sabotage| sabotage.name == SAMPLE));
     }
 }
