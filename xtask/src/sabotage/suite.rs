@@ -28,9 +28,10 @@ struct Program {
 }
 
 /// Those of flatfile, the quick ones first.
-static FLATFILE: [Program; 5] = [
+static FLATFILE: [Program; 6] = [
     Program { package: "persist-flatfile", which: &["--lib"], filter: "" },
     Program { package: "persist-flatfile", which: &["--test", "it"], filter: "full" },
+    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "sim::headless" },
     Program { package: "persist-flatfile", which: &["--test", "it"], filter: "simulated::" },
     Program { package: "persist-flatfile", which: &["--test", "it"], filter: "sim::" },
     Program { package: "persist-flatfile", which: &["--test", "reader"], filter: "" },

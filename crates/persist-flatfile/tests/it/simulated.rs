@@ -11,8 +11,8 @@ use persist_api::{
     Result, Scan, Severity,
 };
 use persist_flatfile::FlatfileDriver;
-use persist_io::sim::explore::{Case, Explorer, Recovered, Report, Restart, Workload, sequences};
-use persist_io::sim::{Code, Crash, Fault, Mark, SimDisk, When};
+use persist_io::sim::explore::{Explorer, Recovered, Report, Workload, sequences};
+use persist_io::sim::{Mark, SimDisk};
 
 const HOME: &str = "/home";
 /// Values of more bytes lie in payload segments.
@@ -387,29 +387,6 @@ fn the_feed_survives_power_cuts_and_kills_at_every_operation() {
 fn the_feed_survives_faults_at_every_operation() {
     let report = clean(explorer().faults(&Beats::fed(&acts())));
     assert!(report.runs > 300, "{report:?}");
-}
-
-/// A head whose sync failed, a recovery that was killed before it wrote one, and a power cut in the next while it did.
-#[test]
-fn the_feed_survives_power_cuts_behind_a_head_that_was_never_synced() {
-    for cut in 85..100 {
-        for seed in 0..10 {
-            let case = Case {
-                faults: vec![(When::From(81), Fault::Error { code: Code::Interrupted, applied: false })],
-                restart: Restart::AtEnd,
-                damage: Vec::new(),
-                deeper: vec![
-                    Restart::Killed { after: 60 },
-                    Restart::PowerCut { after: cut, crash: Crash::Random(seed) },
-                ],
-                recovery_fault: None,
-                go_on: None,
-            };
-            if let Some(failure) = explorer().replay(&Beats::fed(&SHORT), &case) {
-                panic!("{failure}");
-            }
-        }
-    }
 }
 
 #[test]
