@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use persist_api::{Error, KeyRange, Observer, Progress, Result, Scan, View, Visit};
+use persist_api::{Error, Observer, Progress, Result, Scan, View, Visit};
 
-use crate::layers::{logical_key, user_range};
+use crate::layers::{logical_key, user_scan};
 use crate::view::StoreView;
 
 /// How many rows pass between two reports of progress.
@@ -73,7 +73,7 @@ pub(crate) fn of_view(view: &StoreView, seen: &dyn Observer) -> Result<StoreDige
 
 /// The digest of users' records in a view of an engine under its layers.
 pub(crate) fn of_engine(view: &dyn View, seen: &dyn Observer) -> Result<StoreDigest> {
-    let scan = Scan { range: user_range(&KeyRange::all()), ..Scan::all().without_fill_cache() };
+    let scan = user_scan(&Scan::all().without_fill_cache());
     of_rows(seen, ("digest", "digest"), |visit| {
         view.scan(scan, &mut |key, value| visit(logical_key(key), value))
     })

@@ -9,7 +9,7 @@ use persist_api::{BeatHeader, Caps, Cursor, Observer, Result, Scan, Value, View,
 
 use crate::StoreDigest;
 use crate::cursor::StoreCursor;
-use crate::layers::{logical_key, user_key, user_range};
+use crate::layers::{logical_key, user_key, user_scan};
 use crate::observe::told;
 use crate::shared::Terms;
 use crate::views::{Hold, Ticket};
@@ -62,7 +62,7 @@ impl StoreView {
     /// # Errors
     /// `Unsupported` unless granted; `Corrupt` naming the key (rows visited before it were right), `Io`, `Stale`.
     pub fn scan(&self, scan: Scan<'_>, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
-        told(self.terms.need("scan", Caps::ORDERED).and_then(|()| self.scan_granted(scan, &mut visit)))
+        told(self.terms.need("scan", Caps::ORDERED).and_then(|()| self.scan_granted(&scan, &mut visit)))
     }
 
     /// Visits the records whose keys begin with `prefix`, ascending (PREFIX_SCAN).
@@ -75,18 +75,18 @@ impl StoreView {
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
         let granted = self.terms.need("scan_prefix", Caps::PREFIX_SCAN);
-        told(granted.and_then(|()| self.scan_granted(Scan::prefix(prefix), &mut visit)))
+        told(granted.and_then(|()| self.scan_granted(&Scan::prefix(prefix), &mut visit)))
     }
 
     fn scan_granted(
         &self,
-        scan: Scan<'_>,
+        scan: &Scan<'_>,
         visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
         if scan.range.is_empty() {
             return Ok(());
         }
-        let physical = physical(scan);
+        let physical = user_scan(scan);
         if physical.keys_only {
             return self.hold.scan(physical, |key, _| visit(logical_key(key), &[]));
         }
@@ -100,7 +100,7 @@ impl StoreView {
     pub fn cursor(&self, scan: Scan<'_>) -> Result<StoreCursor<'_>> {
         let keys_only = scan.keys_only;
         let granted = self.terms.need("cursor", Caps::ORDERED);
-        let cursor = told(granted.and_then(|()| self.hold.cursor(physical(scan))))?;
+        let cursor = told(granted.and_then(|()| self.hold.cursor(user_scan(&scan))))?;
         Ok(StoreCursor::new(cursor, keys_only))
     }
 
@@ -111,11 +111,6 @@ impl StoreView {
     pub fn digest(&self, seen: &dyn Observer) -> Result<StoreDigest> {
         told(crate::digest::of_view(self, seen))
     }
-}
-
-/// The engine's form of a scan.
-fn physical(scan: Scan<'_>) -> Scan<'static> {
-    Scan { range: user_range(&scan.range), ..scan }
 }
 
 /// So that code written for any view works on a store's too.

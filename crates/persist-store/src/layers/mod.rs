@@ -25,7 +25,7 @@ pub(crate) use layered::{Layered, LayeredView};
 pub(crate) use seal::new_parameter;
 pub(crate) use space::{
     FORMAT_KEY, KEY_CHECKS, OWN, USER, enforced_limits, format_record, logical_key, read_format_record,
-    show_key, user_key, user_range,
+    show_key, user_key, user_range, user_scan,
 };
 
 const PREFIX_LAYER: &str = "prefix";

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use persist_api::{Caps, Error, ErrorKind, FormatGrant, KeyRange, Limits, Result};
+use persist_api::{Caps, Error, ErrorKind, FormatGrant, KeyRange, Limits, Result, Scan};
 
 /// First byte of the runtime's own keys.
 pub(crate) const OWN: u8 = 0x00;
@@ -63,6 +63,11 @@ pub(crate) fn user_range(range: &KeyRange<'_>) -> KeyRange<'static> {
         bound => bound.map(wrap),
     };
     KeyRange::owned(start, end)
+}
+
+/// The engine's form of a user's scan.
+pub(crate) fn user_scan(scan: &Scan<'_>) -> Scan<'static> {
+    Scan { range: user_range(&scan.range), ..*scan }
 }
 
 /// The granted limits with LONG_KEYS taken into account: without it, keys stay below its length even where the engine

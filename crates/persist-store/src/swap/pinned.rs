@@ -7,7 +7,7 @@ use std::sync::Arc;
 use persist_api::{BeatHeader, Cursor, Result, Scan, Value, View};
 
 use crate::cursor::StoreCursor;
-use crate::layers::{logical_key, user_key, user_range};
+use crate::layers::{logical_key, user_key, user_scan};
 use crate::views::{Ticket, Views};
 
 /// One side of a swap at one beat.
@@ -48,15 +48,11 @@ impl Pinned {
         scan: &Scan<'_>,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.view.scan(physical(scan), &mut |key, value| visit(logical_key(key), value))
+        self.view.scan(user_scan(scan), &mut |key, value| visit(logical_key(key), value))
     }
 
     pub(super) fn cursor(&self, scan: &Scan<'_>) -> Result<StoreCursor<'_>> {
-        let cursor: Box<dyn Cursor + '_> = self.view.cursor(physical(scan))?;
+        let cursor: Box<dyn Cursor + '_> = self.view.cursor(user_scan(scan))?;
         Ok(StoreCursor::new(cursor, false))
     }
-}
-
-fn physical(scan: &Scan<'_>) -> Scan<'static> {
-    Scan { range: user_range(&scan.range), ..*scan }
 }
