@@ -58,7 +58,8 @@ mod writer;
 
 pub use backup::BackupReport;
 pub use bundle::{
-    ApplyReport, BundleBase, BundleLimits, BundleManifest, BundleReport, ImportReport, read_bundle,
+    ApplyReport, BundleBase, BundleLimits, BundleManifest, BundleReport, ImportReport, check_bundle_name,
+    read_bundle,
 };
 pub use cas::CAS_DIR;
 pub use clock::{Clock, SystemClock};
