@@ -79,7 +79,7 @@ pub use staged::StagedBeat;
 pub use stamp::{STAMP_BYTES_MAX, STAMP_FILE, Stamp, StampState, StoreId, is_scheme};
 pub use store::{Store, StoreStats};
 pub use swap::{
-    Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapProgress, SwapReport, SwapSide,
+    MovedTo, Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapProgress, SwapReport, SwapSide,
     SwapState, SwapStatus, SwapTarget,
 };
 pub use transact::{Cause, Conflict, Transacted, Transaction};

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Swap back to the engine before, which is still there
     #[arg(long, group = "what")]
     rollback: bool,
-    /// Remove the engine before: there is no way back then
+    /// Remove the engine before, in another directory all but the stamp that says where the store is: there is no way back then
     #[arg(long, group = "what")]
     finish: bool,
     /// Say whether a swap is under way, and how far one is that was stopped

@@ -55,9 +55,30 @@ fn a_store_is_migrated_to_another_directory() {
     place.run(&["get", "key"]).fails(14, "lives in");
     assert_eq!(place.run(&["get", "key", "--store", "moved"]).ok().text(), "value\n");
     place.run(&["migrate", "moved", "lmdb:./moved/inside"]).fails(6, "finish it first");
-    place.run(&["swap", "--finish", "--store", "moved"]).ok();
+    let finished = place.run(&["swap", "--finish", "--store", "moved"]).ok();
+    let said = format!(
+        "removed sqlite ({}); the persist.stamp that is left there says where the store is\n",
+        place.path().join("store").display()
+    );
+    assert!(finished.text().starts_with(&said), "{}", finished.text());
     place.run(&["migrate", "moved", "lmdb:./moved/inside"]).fails(1, "own directory");
+    // Whoever asks there is told where it is, until that is no longer wanted.
+    let told = format!("lives in {} now", place.path().join("moved").display());
+    for verb in [
+        &["get", "key"][..],
+        &["init"],
+        &["stats"],
+        &["stats", "--watch"],
+        &["swap", "--status"],
+        &["doctor"],
+        &["doctor", "--repair"],
+    ] {
+        place.run(verb).fails(14, &told).fails(14, "choose another path");
+    }
+    place.run(&["get", "key"]).fails(14, "for a new store here, remove the file persist.stamp");
+    std::fs::remove_file(place.path().join("store/persist.stamp")).unwrap();
     place.run(&["get", "key"]).fails(1, "no store here");
+    place.run(&["init"]).ok();
 }
 
 #[test]
@@ -110,6 +131,25 @@ fn a_swap_says_what_to_change_in_the_configuration_and_its_verbs_work_before_tha
         elsewhere.display()
     );
     assert!(told.text().ends_with(&change), "{}", told.text());
+    // No store is made where it was, and the verbs of a swap find it as before.
+    for refused in [&["init"][..], &["put", "key", "lost"], &["maintain", "users"]] {
+        at(refused)
+            .fails(14, &format!("`path = {:?}` and `engine = \"sqlite\"`", elsewhere.to_str().unwrap()))
+            .fails(14, "for a new one here, remove the file persist.stamp");
+    }
+    let status = at(&["swap", "--status", "--json"]).ok().object(STATUS);
+    assert_eq!((&status["state"], &status["engine"]), (&json!("none"), &json!("sqlite")));
+    at(&["swap", "--to", "lmdb"]).ok();
+    at(&["maintain", "users"]).fails(14, "`engine = \"lmdb\"`");
+    at(&["swap", "--rollback"]).ok();
+    at(&["swap", "--finish"]).ok();
+    // Another store in its place is not taken for it.
+    let (there, away) = (place.path().join("elsewhere"), place.path().join("away"));
+    std::fs::rename(&there, &away).unwrap();
+    place.run(&["init", "--store", "sqlite:elsewhere"]).ok();
+    at(&["swap", "--to", "lmdb"]).fails(14, "a swap has moved the store that was here");
+    std::fs::remove_dir_all(&there).unwrap();
+    std::fs::rename(&away, &there).unwrap();
     // In the right engine's name and without a wrong knob it opens again.
     place.write("a.toml", b"[stores.users]\nengine = 'sqlite'\npath = '../elsewhere'\n");
     assert_eq!(at(&["get", "key"]).ok().text(), "value\n");
@@ -182,4 +222,17 @@ fn an_end_says_what_was_not_there() {
     let aborted = place.run(&["swap", "--abort", "--store", "moved"]).ok();
     let said = "gave up the swap to sqlite (here); what was copied there is removed\n";
     assert!(aborted.text().starts_with(said), "{}", aborted.text());
+}
+
+/// One that was stopped has removed the engine before, and left what says where the store is.
+#[test]
+fn an_end_that_is_repeated_says_that_nothing_was_there() {
+    let place = Place::with("flatfile");
+    place.run(&["migrate", "store", "lmdb:moved"]).ok();
+    let from = place.path().join("store");
+    std::fs::remove_dir_all(from.join("engine-1")).unwrap();
+    let finished = place.run(&["swap", "--finish", "--store", "moved"]).ok();
+    let said = format!("flatfile ({}) was not there; nothing was removed\n", from.display());
+    assert!(finished.text().starts_with(&said), "{}", finished.text());
+    place.run(&["get", "key"]).fails(14, "lives in").fails(14, "remove the file persist.stamp");
 }

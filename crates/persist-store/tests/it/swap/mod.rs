@@ -9,6 +9,7 @@ mod plain;
 mod progress;
 mod refused;
 mod room;
+mod signpost;
 mod stand;
 mod steps;
 mod volatile;
