@@ -1,13 +1,13 @@
 //! Which store a command is about: an address, or a name in a configuration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist::lifecycle::config::{Config, Loaded};
 use persist::lifecycle::read_key_file;
 use persist::{
-    CommitOptions, Error, ErrorKind, KeyProvider, KeyRing, MovedTo, OpenMode, OpenOptions, Options, RealDisk,
-    Request, Stamp,
+    Address, CommitOptions, Error, ErrorKind, KeyProvider, KeyRing, MovedTo, OpenMode, OpenOptions, Options,
+    RealDisk, Request, Stamp,
 };
 
 use crate::args::Global;
@@ -123,6 +123,13 @@ impl Target {
             }
         }
         self
+    }
+
+    /// The directory that the address names.
+    pub(crate) fn home(&self) -> Result<PathBuf> {
+        let options = self.options(OpenMode::MustExist);
+        let present: Vec<_> = options.drivers().iter().map(|driver| driver.scheme()).collect();
+        Ok(Address::parse(&self.url, &present)?.path.to_path_buf())
     }
 
     /// With about so much memory for the engine, unless the configuration says how much.

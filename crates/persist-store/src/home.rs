@@ -89,11 +89,7 @@ pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
         check_above(disk, home)?;
         return survey_unstamped(disk, home, &entries);
     };
-    // Locking writes into the lock: what it leads to may be a file of somebody else.
-    if entries.iter().any(|entry| *entry.name == *LOCK_FILE && entry.kind != EntryKind::File) {
-        let context = format!("{LOCK_FILE} is not a file; nothing was touched");
-        return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
-    }
+    check_lock(&entries, home)?;
     let other = stamp.swap.as_ref().filter(|swap| swap.place == SwapPlace::Here);
     let strangers = strangers(&entries, &[stamp.epoch, other.map_or(stamp.epoch, |swap| swap.epoch)]);
     let found = match stamp.state {
@@ -103,6 +99,18 @@ pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
         StampState::Moved => return Err(moved(disk, home, &stamp, has_engine(&entries))),
     };
     Ok(Survey { found, strangers })
+}
+
+/// Checks what lies where a home has its lock. Locking writes into it: what it leads to may be a file of somebody else.
+///
+/// # Errors
+/// `Mismatch`.
+pub(crate) fn check_lock(entries: &[Entry], home: &Path) -> Result<()> {
+    if entries.iter().any(|entry| *entry.name == *LOCK_FILE && entry.kind != EntryKind::File) {
+        let context = format!("{LOCK_FILE} is not a file; nothing was touched");
+        return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
+    }
+    Ok(())
 }
 
 /// True when an engine of any epoch lies among them.

@@ -80,7 +80,7 @@ pub use stamp::{STAMP_BYTES_MAX, STAMP_FILE, Stamp, StampState, StoreId, is_sche
 pub use store::{Store, StoreStats};
 pub use swap::{
     MovedTo, Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapProgress, SwapReport, SwapSide,
-    SwapState, SwapStatus, SwapTarget,
+    SwapState, SwapStatus, SwapTarget, take_back,
 };
 pub use transact::{Cause, Conflict, Transacted, Transaction};
 pub use verify::VerifyReport;

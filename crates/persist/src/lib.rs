@@ -58,7 +58,7 @@ pub use persist_store::{
     StoreStats, StoreView, Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapProgress,
     SwapReport, SwapSide, SwapState, SwapStatus, SwapTarget, SystemClock, Transacted, Transaction,
     VerifyReport, ViewOptions, ViewStats, Writer, beat_root, compressed, default_request, encrypted,
-    read_bundle, standard_layers, volatile_request,
+    read_bundle, standard_layers, take_back, volatile_request,
 };
 
 /// The README's code compiles and runs.

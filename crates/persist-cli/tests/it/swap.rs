@@ -236,3 +236,55 @@ fn an_end_that_is_repeated_says_that_nothing_was_there() {
     assert!(finished.text().starts_with(&said), "{}", finished.text());
     place.run(&["get", "key"]).fails(14, "lives in").fails(14, "remove the file persist.stamp");
 }
+
+#[test]
+fn what_is_kept_is_taken_back_only_where_the_new_directory_is_lost() {
+    let place = Place::with("flatfile");
+    place.run(&["put", "key", "value"]).ok();
+    let (from, to, away) = (place.path().join("store"), place.path().join("new"), place.path().join("away"));
+    let take_back = |more: &[&str]| place.run(&[&["swap", "--take-back"], more].concat());
+    take_back(&[]).fails(1, "no swap has moved a store out of this home");
+    place.run(&["swap", "--to", "lmdb:new", "--follow-back"]).ok();
+    place.run(&["put", "later", "1", "--store", "new"]).ok();
+    place.run(&["get", "key"]).fails(14, "can be taken back if that place is lost");
+    let back = format!("`persist swap --rollback --store {}`", to.display());
+    for more in [&[][..], &["--accept-loss"]] {
+        take_back(more).fails(6, "can be read").fails(6, &back).fails(6, "change the call");
+    }
+    std::fs::rename(&to, &away).unwrap();
+    place.run(&["swap", "--status"]).fails(14, "lives in");
+    take_back(&[]).fails(1, "must be accepted: --accept-loss");
+    let taken = take_back(&["--accept-loss"]).ok();
+    let said = format!(
+        "{} (flatfile) is the store again, without what was committed in {}\nthe engine is flatfile; no swap is under way\n",
+        from.display(),
+        to.display()
+    );
+    assert_eq!(taken.text(), said);
+    assert_eq!(place.run(&["get", "key"]).ok().text(), "value\n");
+    place.run(&["get", "later"]).fails(8, "later");
+    assert!(
+        place.run(&["stats"]).ok().text().lines().any(|line| line.split_whitespace().eq(["holds", "none"]))
+    );
+    take_back(&["--accept-loss"]).fails(1, "no swap has moved");
+    assert_eq!(place.run(&["swap", "--abort", "--accept-loss"]).code, 2);
+
+    // By its name, and as an object.
+    place.run(&["swap", "--to", "lmdb:new"]).ok();
+    let file = format!("[stores.users]\nengine = 'flatfile'\npath = {:?}\n", from.to_str().unwrap());
+    place.write("a.toml", file.as_bytes());
+    std::fs::remove_dir_all(&to).unwrap();
+    let taken = place.run(&[
+        "swap",
+        "--take-back",
+        "--accept-loss",
+        "--config",
+        "a.toml",
+        "--store",
+        "@users",
+        "--json",
+    ]);
+    let taken = taken.ok().object(STATUS);
+    assert_eq!((&taken["state"], &taken["engine"]), (&json!("none"), &json!("flatfile")));
+    assert_eq!(taken["change_in_config"], json!([]));
+}

@@ -23,6 +23,7 @@ mod pinned;
 mod preflight;
 mod progress;
 mod signpost;
+mod take_back;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use mark::{SwapId, SwapMark, SwapPlace, SwapState};
 pub use options::{SwapFigures, SwapOptions, SwapReport, SwapSide, SwapStatus, SwapTarget};
 pub use progress::SwapProgress;
 pub use signpost::MovedTo;
+pub use take_back::take_back;
 
 pub(crate) use pinned::Pinned;
 pub(crate) use signpost::moved;

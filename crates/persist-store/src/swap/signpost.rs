@@ -162,7 +162,7 @@ pub(crate) fn moved(disk: &dyn Disk, home: &Path, stamp: &Stamp, kept: bool) -> 
         None => "a place that is not known".to_owned(),
     };
     let or = if kept {
-        "the engine before is kept here until the swap is finished".to_owned()
+        "the engine before is kept here until the swap is finished, and can be taken back if that place is lost".to_owned()
     } else {
         format!("for a new store here, remove the file {STAMP_FILE}")
     };

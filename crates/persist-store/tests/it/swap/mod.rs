@@ -12,4 +12,5 @@ mod room;
 mod signpost;
 mod stand;
 mod steps;
+mod take_back;
 mod volatile;
