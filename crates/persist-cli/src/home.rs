@@ -51,10 +51,7 @@ fn open_target(target: &Target, seen: &dyn Observer) -> Result<(Writer, Store)> 
                 let context = "there is no store here; `persist init` creates one";
                 Error::new(ErrorKind::Invalid, "open", context).with_path(path)
             }
-            _ => match &target.configured {
-                Some(configured) => configured.explain(error),
-                None => error,
-            },
+            _ => target.explain(error),
         })?;
     negotiate(target, opened, seen)
 }

@@ -1,13 +1,13 @@
 //! Which store a command is about: an address, or a name in a configuration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist::lifecycle::config::{Config, Loaded};
 use persist::lifecycle::read_key_file;
 use persist::{
-    CommitOptions, Error, ErrorKind, KeyProvider, KeyRing, OpenMode, OpenOptions, Options, Request,
-    StampState, SwapMark, SwapPlace,
+    Address, CommitOptions, Error, ErrorKind, KeyProvider, KeyRing, MovedTo, OpenMode, OpenOptions, Options,
+    RealDisk, Request, Stamp,
 };
 
 use crate::args::Global;
@@ -107,13 +107,13 @@ impl Target {
     /// On the engine that the store has and where it is, whatever the configuration says: a swap may have changed both.
     pub(crate) fn stamped(mut self) -> Self {
         if let Some(configured) = &self.configured
-            && let Ok(Some(stamp)) = persist::Stamp::read(&persist::RealDisk, &configured.home)
+            && let Ok(Some(stamp)) = Stamp::read(&RealDisk, &configured.home)
         {
-            let (engine, home) = match (stamp.state, &stamp.swap) {
-                (StampState::Moved, Some(SwapMark { engine, place: SwapPlace::Home(to), .. })) => {
-                    (engine, to)
-                }
-                _ => (&stamp.engine, &configured.home),
+            // What another store has taken the place of is not the one that is meant.
+            let moved = MovedTo::read(&RealDisk, &configured.home).ok().flatten().filter(|moved| moved.found);
+            let (engine, home) = match &moved {
+                Some(moved) => (&moved.engine, &moved.home),
+                None => (&stamp.engine, &configured.home),
             };
             self.url = format!("{engine}:{}", home.display());
             if !configured.suits(engine) {
@@ -123,6 +123,13 @@ impl Target {
             }
         }
         self
+    }
+
+    /// The directory that the address names.
+    pub(crate) fn home(&self) -> Result<PathBuf> {
+        let options = self.options(OpenMode::MustExist);
+        let present: Vec<_> = options.drivers().iter().map(|driver| driver.scheme()).collect();
+        Ok(Address::parse(&self.url, &present)?.path.to_path_buf())
     }
 
     /// With about so much memory for the engine, unless the configuration says how much.
@@ -137,6 +144,14 @@ impl Target {
         match &self.keys {
             Some(keys) => options.keys(Arc::clone(keys) as Arc<dyn KeyProvider>),
             None => options,
+        }
+    }
+
+    /// The error of an opening, with what to change in the configuration if that is the trouble.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        match &self.configured {
+            Some(configured) => configured.explain(error),
+            None => error,
         }
     }
 

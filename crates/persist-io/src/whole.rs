@@ -2,15 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use persist_api::{Error, ErrorKind, Result};
+use persist_api::{Advice, Error, ErrorKind, Result};
 
 use crate::{Disk, Entry, EntryKind, FileMode};
 
 /// The same path from the root, so that it names the same place when the process changes its directory. Links are not followed.
 ///
 /// # Errors
-/// `Io` for an empty path, and where the current directory is gone.
+/// `Invalid` for an empty path, `Io` where the current directory is gone.
 pub fn absolute(op: &'static str, path: &Path) -> Result<PathBuf> {
+    if path.as_os_str().is_empty() {
+        let error =
+            Error::new(ErrorKind::Invalid, op, "the path is empty; `.` is the directory of the process");
+        return Err(error.with_advice(Advice::FixPath));
+    }
     std::path::absolute(path).map_err(|error| Error::io(op, path, error))
 }
 

@@ -1,6 +1,6 @@
 //! The directory of a store: what lies there, what may be cleared, and what is not ours.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf, absolute};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use persist_io::{Disk, Entry, EntryKind, LOCK_FILE, read_file, remove_tree};
 
 use crate::cas::{CAS_DIR, each_blob};
 use crate::stamp::{STAMP_BYTES_MAX, STAMP_FILE, Stamp, StampState};
-use crate::swap::{SwapMark, SwapPlace, SwapState};
+use crate::swap::{SwapMark, SwapPlace, SwapState, moved};
 
 /// The temporary name of a stamp that is being replaced.
 pub(crate) const STAMP_NEW: &str = "persist.stamp.new";
@@ -89,20 +89,33 @@ pub(crate) fn survey(disk: &dyn Disk, home: &Path) -> Result<Survey> {
         check_above(disk, home)?;
         return survey_unstamped(disk, home, &entries);
     };
-    // Locking writes into the lock: what it leads to may be a file of somebody else.
-    if entries.iter().any(|entry| *entry.name == *LOCK_FILE && entry.kind != EntryKind::File) {
-        let context = format!("{LOCK_FILE} is not a file; nothing was touched");
-        return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
-    }
+    check_lock(&entries, home)?;
     let other = stamp.swap.as_ref().filter(|swap| swap.place == SwapPlace::Here);
     let strangers = strangers(&entries, &[stamp.epoch, other.map_or(stamp.epoch, |swap| swap.epoch)]);
     let found = match stamp.state {
         StampState::Creating => Found::Unfinished(stamp),
         StampState::Ready => Found::Store(stamp),
         StampState::Importing => arriving(disk, home, stamp)?,
-        StampState::Moved => return Err(moved(home, &stamp)),
+        StampState::Moved => return Err(moved(disk, home, &stamp, has_engine(&entries))),
     };
     Ok(Survey { found, strangers })
+}
+
+/// Checks what lies where a home has its lock. Locking writes into it: what it leads to may be a file of somebody else.
+///
+/// # Errors
+/// `Mismatch`.
+pub(crate) fn check_lock(entries: &[Entry], home: &Path) -> Result<()> {
+    if entries.iter().any(|entry| *entry.name == *LOCK_FILE && entry.kind != EntryKind::File) {
+        let context = format!("{LOCK_FILE} is not a file; nothing was touched");
+        return Err(Error::new(ErrorKind::Mismatch, "open", context).with_path(home));
+    }
+    Ok(())
+}
+
+/// True when an engine of any epoch lies among them.
+pub(crate) fn has_engine(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| epoch_of(&entry.name).is_some())
 }
 
 /// Names in the home of a store, with engines of these epochs, that are not its own.
@@ -142,16 +155,6 @@ fn arriving(disk: &dyn Disk, home: &Path, stamp: Stamp) -> Result<Found> {
     }
 }
 
-/// Says where a store is that was here.
-fn moved(home: &Path, stamp: &Stamp) -> Error {
-    let to = match stamp.swap.as_ref().map(|swap| &swap.place) {
-        Some(SwapPlace::Home(to)) => to.display().to_string(),
-        Some(SwapPlace::Here | SwapPlace::Nowhere) | None => "a place that is not known".to_owned(),
-    };
-    let context = format!("the store that was here lives in {to} now; open that");
-    Error::new(ErrorKind::Mismatch, "open", context).with_path(home).with_advice(Advice::FixPath)
-}
-
 fn survey_unstamped(disk: &dyn Disk, home: &Path, entries: &[Entry]) -> Result<Survey> {
     if let Some(engine) = entries.iter().find(|entry| epoch_of(&entry.name).is_some()) {
         let context = format!(
@@ -164,17 +167,21 @@ fn survey_unstamped(disk: &dyn Disk, home: &Path, entries: &[Entry]) -> Result<S
         let ours = entry.kind == EntryKind::File
             && (*entry.name == *STAMP_NEW || *entry.name == *LOCK_FILE && is_our_lock(disk, home)?);
         if !ours {
-            let context = format!("{} is not ours; nothing was touched", entry.name.display());
-            let error = Error::new(ErrorKind::Mismatch, "open", context).with_path(home);
-            return Err(error.with_advice(Advice::FixPath));
+            return Err(not_ours("open", home, &entry.name));
         }
     }
     Ok(Survey { found: Found::Nothing, strangers: Vec::new() })
 }
 
+/// `Mismatch` for a name in a home that none of ours has.
+pub(crate) fn not_ours(op: &'static str, home: &Path, name: &OsStr) -> Error {
+    let context = format!("{} is not ours; nothing was touched", name.display());
+    Error::new(ErrorKind::Mismatch, op, context).with_path(home).with_advice(Advice::FixPath)
+}
+
 /// Refuses a place for a store that lies inside another one's home, whose engine would no longer open. What has the name of a
 /// stamp and does not begin like one is in nobody's way: directories above may be open to everybody.
-fn check_above(disk: &dyn Disk, home: &Path) -> Result<()> {
+pub(crate) fn check_above(disk: &dyn Disk, home: &Path) -> Result<()> {
     let is_home = |above: &&Path| {
         let stamp = read_file(disk, &above.join(STAMP_FILE), STAMP_BYTES_MAX).ok().flatten();
         stamp.is_some_and(|stamp| stamp.starts_with(STAMP_WORD))

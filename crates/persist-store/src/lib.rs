@@ -58,7 +58,8 @@ mod writer;
 
 pub use backup::BackupReport;
 pub use bundle::{
-    ApplyReport, BundleBase, BundleLimits, BundleManifest, BundleReport, ImportReport, read_bundle,
+    ApplyReport, BundleBase, BundleLimits, BundleManifest, BundleReport, ImportReport, check_bundle_name,
+    read_bundle,
 };
 pub use cas::CAS_DIR;
 pub use clock::{Clock, SystemClock};
@@ -78,8 +79,8 @@ pub use staged::StagedBeat;
 pub use stamp::{STAMP_BYTES_MAX, STAMP_FILE, Stamp, StampState, StoreId, is_scheme};
 pub use store::{Store, StoreStats};
 pub use swap::{
-    Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapProgress, SwapReport, SwapSide,
-    SwapState, SwapStatus, SwapTarget,
+    MovedTo, Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapProgress, SwapReport, SwapSide,
+    SwapState, SwapStatus, SwapTarget, take_back,
 };
 pub use transact::{Cause, Conflict, Transacted, Transaction};
 pub use verify::VerifyReport;

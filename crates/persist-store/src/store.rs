@@ -255,7 +255,7 @@ impl Store {
     ///
     /// # Errors
     /// `Unsupported` without SNAPSHOT and ORDERED, `Mismatch` when something has the name of the file already, `Invalid` when
-    /// it would lie inside this home or its directory is not there, `Corrupt` naming a record or blob that does not verify, `Full`, `Io`, `Cancelled`.
+    /// it would lie inside this home, names a directory or its directory is not there, `Corrupt` naming a record or blob that does not verify, `Full`, `Io`, `Cancelled`.
     pub fn export(&self, file: &Path, seen: &dyn Observer) -> Result<BundleReport> {
         told(crate::bundle::export(self, file, None, seen))
     }

@@ -53,12 +53,12 @@ pub use persist_lifecycle as lifecycle;
 pub use persist_store::{
     ApplyReport, BackupReport, BeatLog, BundleBase, BundleLimits, BundleManifest, BundleReport, Cause, Clock,
     CommitOptions, Conflict, Description, DigestBuilder, Feed, FeedCommit, Hold, HoldOptions, HoldStat,
-    ImportReport, KeyId, KeyProvider, KeyRing, NotOpened, NotQueued, Op, Opened, Pending, Ready, Receipt,
-    STAMP_FILE, SecretKey, StagedBeat, Stamp, StampState, Store, StoreCursor, StoreDigest, StoreId,
+    ImportReport, KeyId, KeyProvider, KeyRing, MovedTo, NotOpened, NotQueued, Op, Opened, Pending, Ready,
+    Receipt, STAMP_FILE, SecretKey, StagedBeat, Stamp, StampState, Store, StoreCursor, StoreDigest, StoreId,
     StoreStats, StoreView, Swap, SwapFigures, SwapId, SwapMark, SwapOptions, SwapPlace, SwapProgress,
     SwapReport, SwapSide, SwapState, SwapStatus, SwapTarget, SystemClock, Transacted, Transaction,
     VerifyReport, ViewOptions, ViewStats, Writer, beat_root, compressed, default_request, encrypted,
-    read_bundle, standard_layers, volatile_request,
+    read_bundle, standard_layers, take_back, volatile_request,
 };
 
 /// The README's code compiles and runs.

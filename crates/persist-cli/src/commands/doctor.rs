@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use persist::{Address, Error, ErrorKind, KNOWN_ENGINES, RealDisk, Stamp};
+use persist::{Address, Advice, Error, ErrorKind, KNOWN_ENGINES, MovedTo, RealDisk, Stamp};
 
 use crate::args::Global;
 use crate::fail::{Result, with_context};
@@ -77,6 +77,14 @@ fn find(url: &str) -> Result<Patient> {
         _ => error,
     })?;
     if let Some(stamp) = stamp {
+        if let Some(to) = MovedTo::read(&RealDisk, home)?.filter(|to| !to.kept) {
+            let to = to.home.display();
+            let what = format!(
+                "the store that was here lives in {to} now, and nothing of it is left here; examine that"
+            );
+            let error = Error::new(ErrorKind::Mismatch, "doctor", what).with_path(home);
+            return Err(error.with_advice(Advice::FixPath).into());
+        }
         let dir = home.join(format!("engine-{}", stamp.epoch));
         return Ok(patient(stamp, dir));
     }

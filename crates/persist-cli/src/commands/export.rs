@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use persist::{Advice, BeatNo, BundleLimits, Error, ErrorKind, RealDisk, Store};
-use persist_store::HoldOptions;
+use persist_store::{HoldOptions, check_bundle_name};
 
 use crate::args::Global;
 use crate::commands::bundle::{BundleJson, check_file, unreadable};
@@ -48,6 +48,8 @@ impl FromStr for Since {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    // Before anything is opened or held for it.
+    check_bundle_name(&RealDisk, &args.file)?;
     let watch = Watch::new(global.quiet);
     let target = Target::of(global)?.with_memory(MEMORY_BYTES);
     let report = home::with_target(&target, &watch, |_, store| Ok(args.export(store, &watch)?))?;

@@ -34,7 +34,8 @@ pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
     let target = args.layers.ask(Target::of(global)?)?;
     let url = address(&target.url, args.engine.as_deref())?;
-    let opened = persist::open_with(&url, &target.options(OpenMode::MustCreate))?;
+    let opened = persist::open_with(&url, &target.options(OpenMode::MustCreate))
+        .map_err(|error| target.explain(error))?;
     let (_writer, store) = home::negotiate(&target, opened, &watch)?;
     let grant = store.grant();
     let json = InitJson {

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use persist::{Address, Error, ErrorKind, OpenMode, RealDisk, Stamp, StampState};
+use persist::{Error, ErrorKind, OpenMode, RealDisk, Stamp, StampState};
 use persist_io::{LOCK_FILE, absolute, read_file};
 use serde::Serialize;
 
@@ -56,10 +56,8 @@ pub(crate) fn run(period: Duration, global: &Global, out: &mut Out) -> Result<()
     // No bar: lines are the display.
     let _watch = Watch::new(true);
     let target = Target::of(global)?;
-    let options = target.options(OpenMode::MustExist);
-    let present: Vec<_> = options.drivers().iter().map(|driver| driver.scheme()).collect();
-    let home = Address::parse(&target.url, &present)?.path;
-    let home = if home.as_os_str().is_empty() { PathBuf::new() } else { absolute("stats", home)? };
+    let home = target.home()?;
+    let home = if home.as_os_str().is_empty() { home } else { absolute("stats", &home)? };
     let begin = Instant::now();
     let mut last: Option<Look> = None;
     loop {

@@ -6,7 +6,11 @@ mod status;
 use std::path::Path;
 use std::time::Duration;
 
-use persist::{Caps, Error, ErrorKind, OpenOptions, Store, SwapOptions, SwapReport, SwapState, SwapTarget};
+use persist::{
+    Caps, Error, ErrorKind, MovedTo, OpenOptions, RealDisk, Store, SwapOptions, SwapReport, SwapState,
+    SwapTarget,
+};
+use persist_io::absolute;
 
 use crate::args::{Global, knob};
 use crate::fail::{Result, with_context};
@@ -34,9 +38,15 @@ pub(crate) struct Args {
     /// Swap back to the engine before, which is still there
     #[arg(long, group = "what")]
     rollback: bool,
-    /// Remove the engine before: there is no way back then
+    /// Remove the engine before, in another directory all but the stamp that says where the store is: there is no way back then
     #[arg(long, group = "what")]
     finish: bool,
+    /// Make what a swap to another directory has kept here the store again, where that directory is lost
+    #[arg(long, group = "what")]
+    take_back: bool,
+    /// Give up what was committed after that swap
+    #[arg(long, conflicts_with_all = ["to", "resume", "abort", "rollback", "finish", "status"])]
+    accept_loss: bool,
     /// Say whether a swap is under way, and how far one is that was stopped
     #[arg(long, group = "what")]
     status: bool,
@@ -56,8 +66,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
     let watch = Watch::new(global.quiet);
+    if args.take_back {
+        take_back(args, global, out)?;
+    }
     let target = Target::of(global)?.stamped();
-    if args.status {
+    if args.take_back || args.status {
         return status::run(&target, &args.engine(), &watch, out);
     }
     let mut ended = None;
@@ -83,6 +96,32 @@ impl Args {
     fn engine(&self) -> OpenOptions {
         OpenOptions { knobs: self.to_knob.iter().cloned().collect(), ..OpenOptions::default() }
     }
+}
+
+/// Makes what is kept the store again, and says what was lost by that.
+fn take_back(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    let target = Target::of(global)?;
+    let home = absolute("take_back", &target.home()?)?;
+    let lost = MovedTo::read(&RealDisk, &home)?;
+    let taken = persist::take_back(&RealDisk, &home, args.accept_loss);
+    let stamp = taken.map_err(|error| match (&lost, error.kind()) {
+        (Some(lost), ErrorKind::Conflict) => {
+            let to = lost.home.display();
+            let context = format!("{}; `persist swap --rollback --store {to}` goes back", error.context());
+            with_context(error, context)
+        }
+        (Some(lost), ErrorKind::Invalid) if lost.kept && !args.accept_loss => {
+            let context = format!("{}: --accept-loss", error.context());
+            with_context(error, context)
+        }
+        _ => error,
+    })?;
+    if out.is_json() {
+        return Ok(());
+    }
+    let to = lost.map(|lost| lost.home.display().to_string()).unwrap_or_default();
+    let (home, engine) = (home.display(), stamp.engine);
+    out.line(format_args!("{home} ({engine}) is the store again, without what was committed in {to}"))
 }
 
 fn swap(args: &Args, store: &Store, watch: &Watch) -> Result<SwapReport> {

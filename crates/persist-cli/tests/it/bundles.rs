@@ -141,6 +141,16 @@ fn what_is_refused_leaves_everything_as_it_was() {
     let before = names(&place);
     place.run(&["export", "a.bundle"]).fails(14, "never written over");
     place.run(&["export", "store/a.bundle"]).fails(1, "inside the store");
+    // At once, whatever else is asked for.
+    for dir in ["out/", "out/.", "store", "store/", "./store/cas"] {
+        place.run(&["export", dir, "--hold", "copies"]).fails(1, "this names a directory").fails(1, dir);
+        place.run(&["export", dir, "--since", "missing"]).fails(1, "this names a directory");
+        place.run(&["export", dir, "--store", "nowhere"]).fails(1, "this names a directory");
+    }
+    place.run(&["export", ".."]).fails(1, "this names no file");
+    assert!(
+        place.run(&["stats"]).ok().text().lines().any(|line| line.split_whitespace().eq(["holds", "none"]))
+    );
     place.run(&["export", "missing/a.bundle"]).fails(1, "no such directory");
     place.run(&["export", "b.bundle", "--store", "nowhere"]).fails(1, "no store here");
     place.run(&["import", "text", "copy"]).fails(14, "no bundle");

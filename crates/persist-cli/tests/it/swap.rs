@@ -55,9 +55,30 @@ fn a_store_is_migrated_to_another_directory() {
     place.run(&["get", "key"]).fails(14, "lives in");
     assert_eq!(place.run(&["get", "key", "--store", "moved"]).ok().text(), "value\n");
     place.run(&["migrate", "moved", "lmdb:./moved/inside"]).fails(6, "finish it first");
-    place.run(&["swap", "--finish", "--store", "moved"]).ok();
+    let finished = place.run(&["swap", "--finish", "--store", "moved"]).ok();
+    let said = format!(
+        "removed sqlite ({}); the persist.stamp that is left there says where the store is\n",
+        place.path().join("store").display()
+    );
+    assert!(finished.text().starts_with(&said), "{}", finished.text());
     place.run(&["migrate", "moved", "lmdb:./moved/inside"]).fails(1, "own directory");
+    // Whoever asks there is told where it is, until that is no longer wanted.
+    let told = format!("lives in {} now", place.path().join("moved").display());
+    for verb in [
+        &["get", "key"][..],
+        &["init"],
+        &["stats"],
+        &["stats", "--watch"],
+        &["swap", "--status"],
+        &["doctor"],
+        &["doctor", "--repair"],
+    ] {
+        place.run(verb).fails(14, &told).fails(14, "choose another path");
+    }
+    place.run(&["get", "key"]).fails(14, "for a new store here, remove the file persist.stamp");
+    std::fs::remove_file(place.path().join("store/persist.stamp")).unwrap();
     place.run(&["get", "key"]).fails(1, "no store here");
+    place.run(&["init"]).ok();
 }
 
 #[test]
@@ -110,6 +131,25 @@ fn a_swap_says_what_to_change_in_the_configuration_and_its_verbs_work_before_tha
         elsewhere.display()
     );
     assert!(told.text().ends_with(&change), "{}", told.text());
+    // No store is made where it was, and the verbs of a swap find it as before.
+    for refused in [&["init"][..], &["put", "key", "lost"], &["maintain", "users"]] {
+        at(refused)
+            .fails(14, &format!("`path = {:?}` and `engine = \"sqlite\"`", elsewhere.to_str().unwrap()))
+            .fails(14, "for a new one here, remove the file persist.stamp");
+    }
+    let status = at(&["swap", "--status", "--json"]).ok().object(STATUS);
+    assert_eq!((&status["state"], &status["engine"]), (&json!("none"), &json!("sqlite")));
+    at(&["swap", "--to", "lmdb"]).ok();
+    at(&["maintain", "users"]).fails(14, "`engine = \"lmdb\"`");
+    at(&["swap", "--rollback"]).ok();
+    at(&["swap", "--finish"]).ok();
+    // Another store in its place is not taken for it.
+    let (there, away) = (place.path().join("elsewhere"), place.path().join("away"));
+    std::fs::rename(&there, &away).unwrap();
+    place.run(&["init", "--store", "sqlite:elsewhere"]).ok();
+    at(&["swap", "--to", "lmdb"]).fails(14, "a swap has moved the store that was here");
+    std::fs::remove_dir_all(&there).unwrap();
+    std::fs::rename(&away, &there).unwrap();
     // In the right engine's name and without a wrong knob it opens again.
     place.write("a.toml", b"[stores.users]\nengine = 'sqlite'\npath = '../elsewhere'\n");
     assert_eq!(at(&["get", "key"]).ok().text(), "value\n");
@@ -182,4 +222,69 @@ fn an_end_says_what_was_not_there() {
     let aborted = place.run(&["swap", "--abort", "--store", "moved"]).ok();
     let said = "gave up the swap to sqlite (here); what was copied there is removed\n";
     assert!(aborted.text().starts_with(said), "{}", aborted.text());
+}
+
+/// One that was stopped has removed the engine before, and left what says where the store is.
+#[test]
+fn an_end_that_is_repeated_says_that_nothing_was_there() {
+    let place = Place::with("flatfile");
+    place.run(&["migrate", "store", "lmdb:moved"]).ok();
+    let from = place.path().join("store");
+    std::fs::remove_dir_all(from.join("engine-1")).unwrap();
+    let finished = place.run(&["swap", "--finish", "--store", "moved"]).ok();
+    let said = format!("flatfile ({}) was not there; nothing was removed\n", from.display());
+    assert!(finished.text().starts_with(&said), "{}", finished.text());
+    place.run(&["get", "key"]).fails(14, "lives in").fails(14, "remove the file persist.stamp");
+}
+
+#[test]
+fn what_is_kept_is_taken_back_only_where_the_new_directory_is_lost() {
+    let place = Place::with("flatfile");
+    place.run(&["put", "key", "value"]).ok();
+    let (from, to, away) = (place.path().join("store"), place.path().join("new"), place.path().join("away"));
+    let take_back = |more: &[&str]| place.run(&[&["swap", "--take-back"], more].concat());
+    take_back(&[]).fails(1, "no swap has moved a store out of this home");
+    place.run(&["swap", "--to", "lmdb:new", "--follow-back"]).ok();
+    place.run(&["put", "later", "1", "--store", "new"]).ok();
+    place.run(&["get", "key"]).fails(14, "can be taken back if that place is lost");
+    let back = format!("`persist swap --rollback --store {}`", to.display());
+    for more in [&[][..], &["--accept-loss"]] {
+        take_back(more).fails(6, "can be read").fails(6, &back).fails(6, "change the call");
+    }
+    std::fs::rename(&to, &away).unwrap();
+    place.run(&["swap", "--status"]).fails(14, "lives in");
+    take_back(&[]).fails(1, "must be accepted: --accept-loss");
+    let taken = take_back(&["--accept-loss"]).ok();
+    let said = format!(
+        "{} (flatfile) is the store again, without what was committed in {}\nthe engine is flatfile; no swap is under way\n",
+        from.display(),
+        to.display()
+    );
+    assert_eq!(taken.text(), said);
+    assert_eq!(place.run(&["get", "key"]).ok().text(), "value\n");
+    place.run(&["get", "later"]).fails(8, "later");
+    assert!(
+        place.run(&["stats"]).ok().text().lines().any(|line| line.split_whitespace().eq(["holds", "none"]))
+    );
+    take_back(&["--accept-loss"]).fails(1, "no swap has moved");
+    assert_eq!(place.run(&["swap", "--abort", "--accept-loss"]).code, 2);
+
+    // By its name, and as an object.
+    place.run(&["swap", "--to", "lmdb:new"]).ok();
+    let file = format!("[stores.users]\nengine = 'flatfile'\npath = {:?}\n", from.to_str().unwrap());
+    place.write("a.toml", file.as_bytes());
+    std::fs::remove_dir_all(&to).unwrap();
+    let taken = place.run(&[
+        "swap",
+        "--take-back",
+        "--accept-loss",
+        "--config",
+        "a.toml",
+        "--store",
+        "@users",
+        "--json",
+    ]);
+    let taken = taken.ok().object(STATUS);
+    assert_eq!((&taken["state"], &taken["engine"]), (&json!("none"), &json!("flatfile")));
+    assert_eq!(taken["change_in_config"], json!([]));
 }

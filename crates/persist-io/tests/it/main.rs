@@ -13,8 +13,8 @@ use std::sync::Mutex;
 
 use persist_api::{Advice, Error, ErrorKind, Result};
 use persist_io::{
-    Call, Disk, DiskFile, FileMode, Intercept, Intercepted, PassOn, RealDisk, create_dir_durably, lock_dir,
-    read_file, remove_tree, replace, size_of_tree,
+    Call, Disk, DiskFile, FileMode, Intercept, Intercepted, PassOn, RealDisk, absolute, create_dir_durably,
+    lock_dir, read_file, remove_tree, replace, size_of_tree,
 };
 
 /// Notes the order of calls, which is what makes `replace` atomic and durable.
@@ -273,4 +273,14 @@ fn a_directory_that_is_there_gets_a_durable_name_too() {
     disk.create_dir("/home".as_ref()).unwrap();
     create_dir_durably(&disk, "/home".as_ref()).unwrap();
     assert!(disk.crash_image(&Crash::Nothing).list("/home".as_ref()).unwrap().is_some());
+}
+
+#[test]
+fn an_empty_path_is_the_callers_mistake() {
+    let error = absolute("open", Path::new("")).unwrap_err();
+    assert_eq!((error.kind(), error.op(), error.advice()), (ErrorKind::Invalid, "open", Advice::FixPath));
+    assert!(error.to_string().contains("empty"), "{error}");
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(absolute("open", Path::new(".")).unwrap(), here);
+    assert_eq!(absolute("open", Path::new("name")).unwrap(), here.join("name"));
 }

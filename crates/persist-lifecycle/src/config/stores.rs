@@ -4,7 +4,7 @@ use std::path::Path;
 
 use persist_api::{Advice, Error, ErrorKind, Limits, OpenOptions, Request};
 use persist_io::Disk;
-use persist_store::{CommitOptions, Stamp, StampState, SwapMark, SwapPlace, ViewOptions, standard_layers};
+use persist_store::{CommitOptions, MovedTo, STAMP_FILE, Stamp, ViewOptions, standard_layers};
 
 use super::{CommitConfig, Config, LimitsConfig, RequestConfig, StoreConfig};
 use crate::order::opening_order;
@@ -64,16 +64,17 @@ impl StoreConfig {
 
     /// Which keys to write for a store that a swap has moved from `home` to another one.
     fn moved(&self, disk: &dyn Disk, home: &Path) -> Option<String> {
-        let stamp =
-            Stamp::read(disk, home).ok().flatten().filter(|stamp| stamp.state == StampState::Moved)?;
-        let SwapMark { engine, place: SwapPlace::Home(to), .. } = stamp.swap? else { return None };
+        let MovedTo { home: to, engine, kept, .. } = MovedTo::read(disk, home).ok().flatten()?;
+        let before = Stamp::read(disk, home).ok().flatten()?.engine;
         let to = to.to_str()?;
         let named = self.engine.as_deref().is_some_and(|named| named != engine);
         let named = if named { format!(" and `engine = {engine:?}`") } else { String::new() };
-        let odd = !self.knobs.is_empty() && stamp.engine != engine;
+        let odd = !self.knobs.is_empty() && before != engine;
         let knobs = if odd { format!(", and of its `knobs` only those of {engine}") } else { String::new() };
+        let new =
+            if kept { String::new() } else { format!("; for a new one here, remove the file {STAMP_FILE}") };
         let context = format!(
-            "a swap has moved the store that was here; to open it where it is, write `path = {to:?}`{named}{knobs} in its configuration; nothing \
+            "a swap has moved the store that was here; to open it where it is, write `path = {to:?}`{named}{knobs} in its configuration{new}; nothing \
              was touched"
         );
         Some(context)

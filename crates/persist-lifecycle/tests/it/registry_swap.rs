@@ -51,7 +51,17 @@ fn after_a_swap_to_another_home_the_registry_says_which_keys_to_write() {
     for keys in ["", engine] {
         let said = refused(keys);
         assert!(said.contains(&format!("`{path}` in its")) && !said.contains("knobs"), "{said}");
+        assert!(!said.contains("persist.stamp"), "the engine before is kept: {said}");
     }
     let registry = open_all(&with(&format!("{path}\n{engine}")));
     assert!(registry.store("a").unwrap().view().unwrap().get(b"key").unwrap().is_some());
+    registry.store("a").unwrap().finish_swap().unwrap();
+    drop(registry);
+    // No store is made in its place, and it is still said where it is.
+    for keys in ["", engine, "engine = 'flatfile'", "engine = 'flatfile'\nmode = 'must_create'"] {
+        let said = refused(keys);
+        for part in [&path, "for a new one here, remove the file persist.stamp"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
 }

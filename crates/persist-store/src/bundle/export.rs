@@ -133,6 +133,32 @@ fn not_of_this_store(why: &str) -> Error {
     Error::new(ErrorKind::Conflict, "export", format!("the base is no state of this store: {why}"))
 }
 
+/// Checks that a path can be that of a bundle: it names a file and not a directory. Whether the name is free, and lies outside
+/// the store, [`Store::export`] looks at itself.
+///
+/// # Errors
+/// `Invalid` naming the path.
+pub fn check_bundle_name(disk: &dyn Disk, file: &Path) -> Result<()> {
+    let text = file.as_os_str().as_encoded_bytes();
+    if file.file_name().is_none() {
+        return refused(ErrorKind::Invalid, "this names no file", file);
+    }
+    // Only a rename would say so, when everything is written.
+    let is_dir = text.ends_with(b"/") || text.ends_with(b"/.") || matches!(disk.list(file), Ok(Some(_)));
+    if is_dir {
+        return refused(
+            ErrorKind::Invalid,
+            "this names a directory; name the file that the bundle shall be",
+            file,
+        );
+    }
+    Ok(())
+}
+
+fn refused<T>(kind: ErrorKind, what: &str, path: &Path) -> Result<T> {
+    Err(Error::new(kind, "export", what).with_path(path).with_advice(Advice::FixPath))
+}
+
 /// Where a bundle goes, and where it lies until it is whole.
 struct Target {
     file: PathBuf,
@@ -146,32 +172,27 @@ impl Target {
     /// # Errors
     /// `Invalid` inside the home, or where the path names no file; `Mismatch` when something has one of the names; `Io`.
     fn take(disk: &dyn Disk, file: &Path, home: Option<&Path>) -> Result<Self> {
-        let refuse = |kind, what: &str, path: &Path| {
-            let error = Error::new(kind, "export", what).with_path(path);
-            Err(error.with_advice(Advice::FixPath))
-        };
-        let Some(name) = file.file_name() else {
-            return refuse(ErrorKind::Invalid, "this names no file", file);
-        };
+        check_bundle_name(disk, file)?;
+        let name = file.file_name().unwrap_or_default();
         // The process may change its directory before the bundle is written.
         let file = absolute("export", file)?;
         if let Some(home) = home
             && lies_inside("export", &file, home)?
         {
-            return refuse(ErrorKind::Invalid, "a bundle cannot lie inside the store itself", &file);
+            return refused(ErrorKind::Invalid, "a bundle cannot lie inside the store itself", &file);
         }
         let parent = file.parent().unwrap_or(&file).to_path_buf();
         let mut beside = OsString::from(name);
         beside.push(".new");
         let temporary = parent.join(&beside);
         let Some(entries) = disk.list(&parent)? else {
-            return refuse(ErrorKind::Invalid, "there is no such directory", &parent);
+            return refused(ErrorKind::Invalid, "there is no such directory", &parent);
         };
         for (taken, path) in [(name, &file), (&beside, &temporary)] {
             if entries.iter().any(|entry| entry.name == *taken) {
                 let what =
                     "something has this name, and a bundle is never written over it; nothing was touched";
-                return refuse(ErrorKind::Mismatch, what, path);
+                return refused(ErrorKind::Mismatch, what, path);
             }
         }
         Ok(Self { file, parent, temporary })

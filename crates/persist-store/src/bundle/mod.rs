@@ -22,6 +22,7 @@ use persist_api::{Error, ErrorKind};
 
 pub use apply::ApplyReport;
 pub(crate) use base::base_at;
+pub use export::check_bundle_name;
 pub(crate) use export::export;
 pub use import::ImportReport;
 pub use manifest::{BundleBase, BundleManifest};

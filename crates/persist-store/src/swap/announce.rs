@@ -278,7 +278,7 @@ fn prepare_home(core: &Core, id: SwapId, plan: &Plan) -> Result<(Option<Stamp>, 
             {
                 return Ok((there, Some(lock)));
             }
-            if let Some(left) = preflight::left_behind(core, home)? {
+            if let Some(left) = preflight::left_behind(core, &active, home)? {
                 // Whoever filled it held the lock as long as he lived.
                 clear_left(disk, home, &[left.epoch])?;
             }

@@ -10,13 +10,14 @@ use super::announce::pending;
 use super::mark::{SwapId, SwapMark, SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapReport, SwapStatus, SwapTarget};
 use super::preflight::{self, Plan};
+use super::signpost::{left_of, put_up};
 use super::{Guard, HOLD_NAME, Swap, side};
 use crate::Store;
 use crate::cas::CAS_DIR;
-use crate::home::{STAMP_NEW, engine_dir};
+use crate::home::{STAMP_NEW, engine_dir, has_engine};
 use crate::observe::{SwapStep, told};
 use crate::shared::{Active, Core};
-use crate::stamp::{STAMP_FILE, Stamp, StampState};
+use crate::stamp::{STAMP_FILE, Stamp, StampState, StoreId};
 
 impl Swap {
     /// Gives the swap up: the target is removed, and the store is as if there had been none.
@@ -89,7 +90,9 @@ impl Store {
         unmark(&self.0, &active)
     }
 
-    /// Removes the source of a swap that was decided. There is no way back after that.
+    /// Removes the source of a swap that was decided. There is no way back after that. In another home the stamp stays, which
+    /// says where the store is ([`MovedTo`](super::MovedTo)), so that nobody makes a new one there by mistake; the same store may
+    /// be swapped there again.
     ///
     /// # Errors
     /// `Invalid` when there is none, `Busy` while a swap is at work or views of the source are open, `Locked` when somebody
@@ -110,7 +113,10 @@ impl Store {
         // It lies under the next number where a rollback was begun.
         let epochs = [mark.epoch, active.epoch.saturating_add(1)];
         let _lock = lock_elsewhere(&self.0, &mark.place)?;
-        clear(&self.0, &active, &mark.place, mark.id, &epochs)?;
+        match &mark.place {
+            SwapPlace::Home(home) => leave(&self.0, &active, home, mark.id, &epochs)?,
+            place => clear(&self.0, &active, place, mark.id, &epochs)?,
+        }
         self.release_swap_hold()?;
         unmark(&self.0, &active)
     }
@@ -166,7 +172,11 @@ impl Store {
         let kept = self.holds()?.into_iter().any(|hold| hold.name == HOLD_NAME && !hold.stale);
         let disk = self.0.setup.disk.as_ref();
         let is_there = match mark.place.as_home() {
-            Some(home) => left_of(disk, home, mark.id)?.is_some(),
+            // A finish that was stopped may have removed it.
+            Some(home) => {
+                left_of(disk, home, mark.id, store_of(&self.0.active()))?.is_some()
+                    && has_engine(&disk.list(home)?.unwrap_or_default())
+            }
             None => true,
         };
         Ok(kept && is_there)
@@ -218,7 +228,7 @@ fn turn_back(core: &Core, active: &Active, mark: &SwapMark, plan: &Plan, follow_
 
 /// Makes the home that a store has left one that a swap from `own` is filling.
 fn arrive(disk: &dyn Disk, there: &Path, own: &Path, stamp: &Stamp, swap: &SwapMark) -> Result<()> {
-    let left = left_of(disk, there, swap.id)?.ok_or_else(super::gone)?;
+    let left = left_of(disk, there, swap.id, Some(stamp.store))?.ok_or_else(super::gone)?;
     let source = SwapMark {
         engine: stamp.engine.clone(),
         engine_format: stamp.engine_format,
@@ -247,30 +257,12 @@ fn clear(core: &Core, active: &Active, place: &SwapPlace, id: SwapId, epochs: &[
             }
             disk.sync_dir(home)
         }
-        (SwapPlace::Home(home), _) => match left_of(disk, home, id)? {
+        (SwapPlace::Home(home), _) => match left_of(disk, home, id, store_of(active))? {
             Some(_) => clear_left(disk, home, epochs),
             None => clear_stamp_new(disk, home),
         },
         (SwapPlace::Here | SwapPlace::Nowhere, _) => Ok(()),
     }
-}
-
-/// The stamp of a home that a swap is filling or has left; `None` where there is none.
-///
-/// # Errors
-/// `Mismatch` for a home that is a store, or of something else; `Corrupt`, `Io`.
-pub(super) fn left_of(disk: &dyn Disk, home: &Path, id: SwapId) -> Result<Option<Stamp>> {
-    let Some(stamp) = disk.list(home)?.map(|_| Stamp::read(disk, home)).transpose()?.flatten() else {
-        return Ok(None);
-    };
-    let refuse = |what| Err(Error::new(ErrorKind::Mismatch, "swap", what).with_path(home));
-    if !matches!(stamp.state, StampState::Importing | StampState::Moved) {
-        return refuse("this home is a store now; nothing was removed");
-    }
-    if stamp.swap.as_ref().is_none_or(|mark| mark.id != id) {
-        return refuse("this home belongs to something else than this swap now; nothing was removed");
-    }
-    Ok(Some(stamp))
 }
 
 /// Removes a stamp that was not put in its place: all that a swap has in a home without one.
@@ -283,14 +275,36 @@ fn clear_stamp_new(disk: &dyn Disk, home: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes engines, the blobs and, after them, the stamp.
-pub(super) fn clear_left(disk: &dyn Disk, home: &Path, epochs: &[u64]) -> Result<()> {
+/// Removes what is kept in a home that the store has left: all but the stamp, which says from then on where the store is.
+fn leave(core: &Core, active: &Active, home: &Path, id: SwapId, epochs: &[u64]) -> Result<()> {
+    let disk = core.setup.disk.as_ref();
+    match left_of(disk, home, id, store_of(active))? {
+        Some(left) => {
+            clear_content(disk, home, epochs)?;
+            put_up(disk, home, &left, active)
+        }
+        None => clear_stamp_new(disk, home),
+    }
+}
+
+/// The name of a store; one that lies nowhere on disk has none.
+pub(super) fn store_of(active: &Active) -> Option<StoreId> {
+    active.stamp().map(|stamp| stamp.store)
+}
+
+/// Removes engines and the blobs.
+fn clear_content(disk: &dyn Disk, home: &Path, epochs: &[u64]) -> Result<()> {
     for epoch in epochs {
         remove_tree(disk, &engine_dir(home, *epoch))?;
     }
     remove_tree(disk, &home.join(CAS_DIR))?;
     clear_stamp_new(disk, home)?;
-    disk.sync_dir(home)?;
+    disk.sync_dir(home)
+}
+
+/// Removes engines, the blobs and, after them, the stamp.
+pub(super) fn clear_left(disk: &dyn Disk, home: &Path, epochs: &[u64]) -> Result<()> {
+    clear_content(disk, home, epochs)?;
     disk.remove_file(&home.join(STAMP_FILE))?;
     disk.sync_dir(home)
 }

@@ -22,6 +22,8 @@ mod options;
 mod pinned;
 mod preflight;
 mod progress;
+mod signpost;
+mod take_back;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -35,8 +37,11 @@ use persist_api::{BeatHeader, CommitNo, Error, ErrorKind, Observer, Result};
 pub use mark::{SwapId, SwapMark, SwapPlace, SwapState};
 pub use options::{SwapFigures, SwapOptions, SwapReport, SwapSide, SwapStatus, SwapTarget};
 pub use progress::SwapProgress;
+pub use signpost::MovedTo;
+pub use take_back::take_back;
 
 pub(crate) use pinned::Pinned;
+pub(crate) use signpost::moved;
 
 use crate::feed::Hold;
 use crate::observe::SwapStep;

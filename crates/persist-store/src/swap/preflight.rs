@@ -11,10 +11,13 @@ use persist_api::{
 use persist_io::{absolute, size_of_tree};
 
 use super::HOLD_NAME;
-use super::end::left_of;
+use super::end::store_of;
 use super::mark::{SwapMark, SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapTarget};
-use crate::home::{Found, check_clearable, engine_dir, find_driver, lies_inside, strangers, survey};
+use super::signpost::{is_own_signpost, left_of};
+use crate::home::{
+    Found, check_clearable, engine_dir, find_driver, lies_inside, not_ours, strangers, survey,
+};
 use crate::log::{Op, check_op};
 use crate::opened::grant_new;
 use crate::shared::{Active, Core};
@@ -132,18 +135,14 @@ fn check_records(core: &Core, active: &Active, plan: &Plan, seen: &dyn Observer)
 /// Checks that the home of before is free once what is ours there is gone.
 fn check_left(core: &Core, active: &Active, home: &Path, mark: &SwapMark) -> Result<()> {
     let disk = core.setup.disk.as_ref();
-    if left_of(disk, home, mark.id)?.is_none() {
+    if left_of(disk, home, mark.id, store_of(active))?.is_none() {
         return check_elsewhere(core, active, home).map(drop);
     }
     match strangers(&disk.list(home)?.unwrap_or_default(), &[mark.epoch, active.epoch.saturating_add(1)])
         .first()
     {
         None => Ok(()),
-        Some(stranger) => {
-            let context = format!("{} is not ours; nothing was touched", stranger.display());
-            let error = Error::new(ErrorKind::Mismatch, "swap", context).with_path(home);
-            Err(error.with_advice(Advice::FixPath))
-        }
+        Some(stranger) => Err(not_ours("swap", home, stranger)),
     }
 }
 
@@ -263,16 +262,19 @@ fn check_elsewhere(core: &Core, active: &Active, home: &Path) -> Result<Option<S
         let context = "a store cannot move into its own directory";
         return Err(Error::new(ErrorKind::Invalid, "swap", context).with_path(home));
     }
-    left_behind(core, home)
+    left_behind(core, active, home)
 }
 
 /// The stamp of what a swap has left in a home whose source lay in a process: with that it is gone, and nobody will go on
-/// with it. `None` for a home that is free.
+/// with it. `None` for a home that is free: also for one that says that this very store has left it.
 ///
 /// # Errors
 /// `Mismatch` when anything else lies there; `Io`.
-pub(super) fn left_behind(core: &Core, home: &Path) -> Result<Option<Stamp>> {
+pub(super) fn left_behind(core: &Core, active: &Active, home: &Path) -> Result<Option<Stamp>> {
     let disk = core.setup.disk.as_ref();
+    if is_own_signpost(disk, home, store_of(active))? {
+        return Ok(None);
+    }
     let survey = survey(disk, home)?;
     match &survey.found {
         Found::Nothing => Ok(None),

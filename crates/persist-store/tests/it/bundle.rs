@@ -226,7 +226,7 @@ fn a_name_that_is_taken_and_a_place_that_cannot_be_are_refused() {
     for (name, kind, what) in [
         ("taken", ErrorKind::Mismatch, "this name"),
         ("free", ErrorKind::Mismatch, "this name"),
-        ("home", ErrorKind::Invalid, "inside the store"),
+        ("home", ErrorKind::Invalid, "names a directory"),
         ("missing/bundle", ErrorKind::Invalid, "no such directory"),
         ("home/bundle", ErrorKind::Invalid, "inside the store"),
         ("home/cas/bundle", ErrorKind::Invalid, "inside the store"),

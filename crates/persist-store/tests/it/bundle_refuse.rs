@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use persist_api::{ErrorKind, Limits, OpenMode, OpenOptions, Progress, Quiet};
 use persist_io::{RealDisk, lock_dir, replace};
-use persist_store::{BundleLimits, STAMP_FILE, Stamp, StampState, default_request};
+use persist_store::{BundleLimits, STAMP_FILE, Stamp, StampState, check_bundle_name, default_request};
 
 use crate::bundle::{export, fill, import};
 use crate::bundle_forge::Forge;
@@ -41,6 +41,29 @@ fn a_home_that_holds_anything_is_left_alone() {
     let before = files(&other);
     fails(import(&toy(), &file, &other), ErrorKind::Mismatch, &["not ours"]);
     assert_eq!(files(&other), before);
+}
+
+/// Before anything is written: a rename would refuse it when everything is.
+#[test]
+fn a_directory_is_no_bundle() {
+    let place = place();
+    let (_writer, store) = open_default(&place.home);
+    let parent = place.home.parent().unwrap();
+    std::fs::create_dir(parent.join("there")).unwrap();
+    std::os::unix::fs::symlink(parent.join("there"), parent.join("link")).unwrap();
+    let before = files(parent);
+    for name in ["out/", "out/.", "there", "there/", "link", "link/"] {
+        let file = parent.join(name);
+        let seen = |_: Progress| -> ControlFlow<()> { panic!("{name}: something was read") };
+        let error = fails(store.export(&file, &seen), ErrorKind::Invalid, &["this names a directory"]);
+        assert_eq!(error.path(), Some(file.as_path()));
+        fails(check_bundle_name(&RealDisk, &file), ErrorKind::Invalid, &["this names a directory"]);
+    }
+    for name in ["", "..", "/"] {
+        fails(check_bundle_name(&RealDisk, name.as_ref()), ErrorKind::Invalid, &["this names no file"]);
+    }
+    check_bundle_name(&RealDisk, &parent.join("out")).unwrap();
+    assert_eq!(files(parent), before);
 }
 
 #[test]

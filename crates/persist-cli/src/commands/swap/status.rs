@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use persist::{ErrorKind, OpenMode, OpenOptions, RealDisk, Stamp, Store, SwapPlace, SwapProgress, SwapState};
+use persist::{
+    ErrorKind, MovedTo, OpenMode, OpenOptions, RealDisk, STAMP_FILE, Stamp, Store, SwapPlace, SwapProgress,
+    SwapState,
+};
 use serde::Serialize;
 
 use crate::fail::{Failure, Result};
@@ -55,15 +58,21 @@ pub(super) fn end(finish: bool, store: &Store) -> Result<Option<String>> {
             let dir = format!("engine-{}", status.epoch);
             status.active.home.as_ref().is_some_and(|home| home.join(dir).exists())
         }
-        // One that is damaged is told by the end itself.
-        SwapPlace::Home(home) => Stamp::read(&RealDisk, home).map_or(true, |stamp| stamp.is_some()),
+        // One that is damaged is told by the end itself. What only says where the store is was there before.
+        SwapPlace::Home(home) => Stamp::read(&RealDisk, home).map_or(true, |stamp| {
+            let says_where = || MovedTo::read(&RealDisk, home).is_ok_and(|to| to.is_some_and(|to| !to.kept));
+            stamp.is_some() && !says_where()
+        }),
         SwapPlace::Nowhere => false,
     });
     if finish { store.finish_swap() } else { store.abort_swap() }?;
     Ok(before.map(|status| {
         let other = format!("{} ({})", status.engine, place_name(&status.place));
         match (finish, was_there) {
-            (true, true) => format!("removed {other}"),
+            (true, true) if status.place == SwapPlace::Here => format!("removed {other}"),
+            (true, true) => {
+                format!("removed {other}; the {STAMP_FILE} that is left there says where the store is")
+            }
             (true, false) => format!("{other} was not there; nothing was removed"),
             (false, true) => format!("gave up the swap to {other}; what was copied there is removed"),
             (false, false) => {

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use persist_api::{Durability, ErrorKind, OpenMode, Quiet};
 use persist_io::sim::{Code, Crash, CutPoint, Fault, SimDisk, When};
-use persist_store::{StampState, Store, Swap, SwapOptions, SwapState, SwapTarget, Writer};
+use persist_store::{StampState, Store, Swap, SwapOptions, SwapPlace, SwapState, SwapTarget, Writer};
 
 use super::plain::target;
-use super::stand::{HOME, OTHER, Stand, all, elsewhere, log, names, options_of, put, swap_options};
+use super::stand::{
+    HOME, OTHER, Stand, all, elsewhere, is_signpost, log, names, options_of, put, swap_options,
+};
 use crate::kit::Content;
 
 /// What was committed, and when each state was acknowledged.
@@ -87,6 +89,23 @@ fn workload(stand: &Stand, from: &str, to: &SwapTarget, durability: Durability, 
     flipped
 }
 
+/// Swaps to another home, finishes, and swaps back into the home that was left. Gives 0: the store is on disk all the time.
+fn there_and_home_again(stand: &Stand, from: &str, to: &SwapTarget, told: &RefCell<Told>) -> u64 {
+    let (_writer, store) = begin(stand, from, told);
+    let step = |key| step(stand, &store, told, key, Durability::Durable);
+    store.swap(to, &swap_options(), &Quiet).unwrap();
+    step("new1");
+    store.finish_swap().unwrap();
+    step("new2");
+    let home = SwapTarget::at(from, HOME).options(options_of(from));
+    store.swap(&home, &swap_options(), &Quiet).unwrap();
+    step("new3");
+    store.finish_swap().unwrap();
+    step("new4");
+    store.close().unwrap();
+    0
+}
+
 /// Swaps and goes back, with what was committed since. Gives the operations at which the first flip had returned.
 fn there_and_back(stand: &Stand, from: &str, to: &SwapTarget, told: &RefCell<Told>) -> u64 {
     let (_writer, store) = begin(stand, from, told);
@@ -162,11 +181,11 @@ fn judge(disk: SimDisk, from: &str, may_be: &[(u64, Content)], must_be_there: bo
             let resumed = store.resume_swap(&options_of(&to), &swap_options(), &Quiet);
             resumed.unwrap().run(&Quiet).unwrap();
             assert_ne!((store.engine_name(), store.stamp().unwrap().epoch), (engine, 1));
-            if way.is_multiple_of(3) {
-                store.finish_swap().unwrap();
+            if way.is_multiple_of(2) {
+                finish(&stand, &store);
             }
         }
-        Some((SwapState::Flipped, _)) if way.is_multiple_of(2) => store.finish_swap().unwrap(),
+        Some((SwapState::Flipped, _)) if way.is_multiple_of(2) => finish(&stand, &store),
         Some((SwapState::Flipped, back)) => {
             store.rollback_swap(&options_of(&back), &swap_options(), &Quiet).unwrap();
         }
@@ -174,6 +193,12 @@ fn judge(disk: SimDisk, from: &str, may_be: &[(u64, Content)], must_be_there: bo
     assert_eq!(all(&store), expected);
     if store.swap_status().is_none() {
         assert_eq!(engines(&stand.disk).len(), 1, "{:?}", engines(&stand.disk));
+        let home = store.home().unwrap();
+        let other = if home == Path::new(HOME) { OTHER } else { HOME };
+        // Nothing but our lock, or what says where the store is.
+        if names(&stand.disk).iter().any(|name| name.starts_with(other) && !name.ends_with("lock")) {
+            is_signpost(&stand, other, home.to_str().unwrap());
+        }
     }
     put(&store, "at last", "1");
     let expected = all(&store);
@@ -182,6 +207,15 @@ fn judge(disk: SimDisk, from: &str, may_be: &[(u64, Content)], must_be_there: bo
     // Opening twice changes nothing the second time.
     let (_writer, store) = reopen(&stand, from).unwrap();
     assert_eq!(all(&store), expected);
+}
+
+/// Ends a swap that was decided. The home that the store has left says where it is.
+fn finish(stand: &Stand, store: &Store) {
+    let place = store.swap_status().unwrap().place;
+    store.finish_swap().unwrap();
+    if let SwapPlace::Home(left) = place {
+        is_signpost(stand, left.to_str().unwrap(), store.home().unwrap().to_str().unwrap());
+    }
 }
 
 /// The directories of engines that have files.
@@ -393,5 +427,12 @@ fn swp_05_crash_at_every_operation_of_a_way_back() {
 fn swp_05_crash_at_every_operation_of_a_way_back_from_home_to_home() {
     for (from, to) in BACK {
         every_cut_in(from, &|stand, told| there_and_back(stand, from, &elsewhere(to), told));
+    }
+}
+
+#[test]
+fn swp_05_crash_at_every_operation_of_a_swap_into_the_home_that_was_left() {
+    for (from, to) in BACK {
+        every_cut_in(from, &|stand, told| there_and_home_again(stand, from, &elsewhere(to), told));
     }
 }

@@ -9,6 +9,8 @@ mod plain;
 mod progress;
 mod refused;
 mod room;
+mod signpost;
 mod stand;
 mod steps;
+mod take_back;
 mod volatile;

@@ -9,7 +9,10 @@ use persist_flatfile::FlatfileDriver;
 use persist_io::Disk;
 use persist_io::sim::SimDisk;
 use persist_memory::MemoryDriver;
-use persist_store::{BeatLog, Opened, Store, SwapOptions, SwapTarget, Writer, open_with, volatile_request};
+use persist_store::{
+    BeatLog, Opened, Stamp, StampState, Store, SwapOptions, SwapPlace, SwapTarget, Writer, open_with,
+    volatile_request,
+};
 
 use crate::kit::{Content, Drivers, content};
 use crate::toy::Toy;
@@ -137,6 +140,17 @@ pub fn no_trace(stand: &Stand, store: &persist_store::Store, stamp: &[u8]) {
     assert!(names(&stand.disk).iter().all(|name| !name.starts_with(format!("{HOME}/engine-2"))));
     assert!(store.holds().unwrap().is_empty() && store.swap_status().is_none());
     is_clean(store);
+}
+
+/// Asserts that a home says where the store is, and that nothing else lies there but our lock.
+#[track_caller]
+pub fn is_signpost(stand: &Stand, home: &str, store_home: &str) {
+    let stamp = Stamp::read(&stand.disk, home.as_ref()).unwrap().unwrap();
+    assert_eq!(stamp.state, StampState::Moved);
+    assert_eq!(stamp.swap.unwrap().place, SwapPlace::Home(store_home.into()));
+    let names = names(&stand.disk);
+    let there: Vec<_> = names.iter().filter_map(|name| name.strip_prefix(home).ok()).collect();
+    assert_eq!(there, [Path::new("lock"), Path::new("persist.stamp")]);
 }
 
 /// Asserts that nothing is damaged and that everything has a reason to be there.
