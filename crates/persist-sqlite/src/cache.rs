@@ -56,7 +56,13 @@ fn used_bytes(conn: &Connection) -> u64 {
     // that outlive the call.
     #[allow(unsafe_code, reason = "SQLite tells what its cache takes by this call only; see SAFETY")]
     let told = unsafe {
-        ffi::sqlite3_db_status(conn.handle(), ffi::SQLITE_DBSTATUS_CACHE_USED, &mut used, &mut highest, 0)
+        ffi::sqlite3_db_status(
+            conn.handle(),
+            ffi::SQLITE_DBSTATUS_CACHE_USED,
+            &raw mut used,
+            &raw mut highest,
+            0,
+        )
     };
     if told == ffi::SQLITE_OK { u64::try_from(used).unwrap_or(0) } else { 0 }
 }

@@ -73,7 +73,7 @@ pub(crate) fn of_view(view: &StoreView, seen: &dyn Observer) -> Result<StoreDige
 
 /// The digest of users' records in a view of an engine under its layers.
 pub(crate) fn of_engine(view: &dyn View, seen: &dyn Observer) -> Result<StoreDigest> {
-    let scan = user_scan(&Scan::all().without_fill_cache());
+    let scan = user_scan(Scan::all().without_fill_cache());
     of_rows(seen, ("digest", "digest"), |visit| {
         view.scan(scan, &mut |key, value| visit(logical_key(key), value))
     })

@@ -62,7 +62,7 @@ impl StoreView {
     /// # Errors
     /// `Unsupported` unless granted; `Corrupt` naming the key (rows visited before it were right), `Io`, `Stale`.
     pub fn scan(&self, scan: Scan<'_>, mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<()> {
-        told(self.terms.need("scan", Caps::ORDERED).and_then(|()| self.scan_granted(&scan, &mut visit)))
+        told(self.terms.need("scan", Caps::ORDERED).and_then(|()| self.scan_granted(scan, &mut visit)))
     }
 
     /// Visits the records whose keys begin with `prefix`, ascending (PREFIX_SCAN).
@@ -75,12 +75,12 @@ impl StoreView {
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
         let granted = self.terms.need("scan_prefix", Caps::PREFIX_SCAN);
-        told(granted.and_then(|()| self.scan_granted(&Scan::prefix(prefix), &mut visit)))
+        told(granted.and_then(|()| self.scan_granted(Scan::prefix(prefix), &mut visit)))
     }
 
     fn scan_granted(
         &self,
-        scan: &Scan<'_>,
+        scan: Scan<'_>,
         visit: &mut impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
         if scan.range.is_empty() {
@@ -100,7 +100,7 @@ impl StoreView {
     pub fn cursor(&self, scan: Scan<'_>) -> Result<StoreCursor<'_>> {
         let keys_only = scan.keys_only;
         let granted = self.terms.need("cursor", Caps::ORDERED);
-        let cursor = told(granted.and_then(|()| self.hold.cursor(user_scan(&scan))))?;
+        let cursor = told(granted.and_then(|()| self.hold.cursor(user_scan(scan))))?;
         Ok(StoreCursor::new(cursor, keys_only))
     }
 

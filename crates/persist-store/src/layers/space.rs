@@ -66,8 +66,9 @@ pub(crate) fn user_range(range: &KeyRange<'_>) -> KeyRange<'static> {
 }
 
 /// The engine's form of a user's scan.
-pub(crate) fn user_scan(scan: &Scan<'_>) -> Scan<'static> {
-    Scan { range: user_range(&scan.range), ..*scan }
+pub(crate) fn user_scan(scan: Scan<'_>) -> Scan<'static> {
+    let Scan { range, direction, limit, keys_only, fill_cache } = scan;
+    Scan { range: user_range(&range), direction, limit, keys_only, fill_cache }
 }
 
 /// The granted limits with LONG_KEYS taken into account: without it, keys stay below its length even where the engine

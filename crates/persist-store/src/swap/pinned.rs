@@ -48,11 +48,11 @@ impl Pinned {
         scan: &Scan<'_>,
         mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.view.scan(user_scan(scan), &mut |key, value| visit(logical_key(key), value))
+        self.view.scan(user_scan(scan.clone()), &mut |key, value| visit(logical_key(key), value))
     }
 
     pub(super) fn cursor(&self, scan: &Scan<'_>) -> Result<StoreCursor<'_>> {
-        let cursor: Box<dyn Cursor + '_> = self.view.cursor(user_scan(scan))?;
+        let cursor: Box<dyn Cursor + '_> = self.view.cursor(user_scan(scan.clone()))?;
         Ok(StoreCursor::new(cursor, false))
     }
 }
