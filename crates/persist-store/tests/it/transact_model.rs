@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         |(range, reverse, limit, keys_only, stop)| {
             let direction = if reverse { Direction::Reverse } else { Direction::Forward };
             let limit = if limit == 7 { u64::MAX } else { limit };
-            Step::Scan(Scan { range, direction, limit, keys_only }, stop)
+            Step::Scan(Scan { range, direction, limit, keys_only, ..Scan::all() }, stop)
         },
     );
     prop_oneof![
