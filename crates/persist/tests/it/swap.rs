@@ -106,12 +106,20 @@ fn swp_04_every_pair_of_engines() {
 }
 
 const CHILD_HOME: &str = "PERSIST_SWAP_CHILD_HOME";
-const CHILD_TO: &str = "PERSIST_SWAP_CHILD_TO";
+/// The two engines between which it swaps.
+const CHILD_ENGINES: &str = "PERSIST_SWAP_CHILD_ENGINES";
 
-/// What the killed process does; nothing unless it was started as one.
+const RECORDS: u32 = 3000;
+
+fn record(n: u32) -> (Vec<u8>, Vec<u8>) {
+    (format!("record{n:06}").into_bytes(), n.to_be_bytes().repeat(20))
+}
+
+/// What the killed process does: it swaps from one engine to the other and back, for ever. Nothing unless it was started as one.
 #[test]
 fn child_of_the_killing() {
-    let (Ok(home), Ok(to)) = (std::env::var(CHILD_HOME), std::env::var(CHILD_TO)) else { return };
+    let (Ok(home), Ok(engines)) = (std::env::var(CHILD_HOME), std::env::var(CHILD_ENGINES)) else { return };
+    let (one, two) = engines.split_once(' ').unwrap();
     let options = persist::Options::default();
     let (_writer, store) =
         persist::open_with(&home, &options).unwrap().negotiate(&persist::default_request()).unwrap();
@@ -124,32 +132,25 @@ fn child_of_the_killing() {
             println!("counted {at}");
         }
     });
-    if let Some(status) = store.swap_status() {
-        match status.state {
-            SwapState::Copying => {
-                store
-                    .resume_swap(&persist::OpenOptions::default(), &self::options(), &Quiet)
-                    .unwrap()
-                    .run(&Quiet)
-                    .unwrap();
-            }
-            SwapState::Flipped => {}
-        }
-        store.finish_swap().unwrap();
-    } else {
-        store.swap(&SwapTarget::here(&to), &self::options(), &Quiet).unwrap();
-        store.finish_swap().unwrap();
+    if store.swap_status().is_some_and(|status| status.state == SwapState::Copying) {
+        let resumed = store.resume_swap(&persist::OpenOptions::default(), &self::options(), &Quiet);
+        resumed.unwrap().run(&Quiet).unwrap();
     }
-    println!("swapped");
     loop {
-        thread::park();
+        if store.swap_status().is_some() {
+            store.finish_swap().unwrap();
+            println!("swapped");
+        }
+        let to = if store.engine_name() == one { two } else { one };
+        store.swap(&SwapTarget::here(to), &self::options(), &Quiet).unwrap();
     }
 }
 
-/// Kills a process that swaps, after so many lines; gives the last count that it told.
-fn kill_after(child: &mut Child, lines: usize) -> u64 {
+/// Kills a process that swaps, after so many lines; gives the last count that it told, or the one before.
+fn kill_after(child: &mut Child, lines: usize, before: u64) -> u64 {
     use std::io::{BufRead, BufReader};
-    let mut told = 0;
+    use std::os::unix::process::ExitStatusExt;
+    let mut told = before;
     let mut read = BufReader::new(child.stdout.take().unwrap()).lines();
     for line in read.by_ref().take(lines) {
         let line = line.unwrap();
@@ -160,8 +161,17 @@ fn kill_after(child: &mut Child, lines: usize) -> u64 {
     for line in read.map_while(Result::ok) {
         told = line.strip_prefix("counted ").and_then(|count| count.parse().ok()).unwrap_or(told);
     }
-    child.wait().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9), "it ended by itself");
     told
+}
+
+/// All that must be there once so much was counted.
+fn counted(count: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut rows: Vec<_> = (0..RECORDS).map(record).collect();
+    rows.extend((0..count).map(|at| (format!("n/{at:08}").into_bytes(), vec![7; 100])));
+    rows.extend((count > 0).then(|| (b"n".to_vec(), count.to_be_bytes().to_vec())));
+    rows.sort();
+    rows
 }
 
 /// `PERSIST_SWAP_KILLS` makes it longer; by default each pair of engines is killed twice.
@@ -171,43 +181,47 @@ fn swp_05_killed_at_any_moment() {
         std::env::var("PERSIST_SWAP_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(2);
     let schemes: Vec<_> =
         places().iter().map(|place| place.scheme).filter(|scheme| *scheme != "memory").collect();
-    let mut swapped = 0;
+    // Kills that found no swap, a copy under way, and one that was decided and not finished.
+    let mut found = [0_u64; 3];
     for from in crate::kit::durable_places() {
         for to in schemes.iter().filter(|to| **to != from.scheme) {
             let dir = tempfile::tempdir().unwrap();
             let place = Place { dir, scheme: from.scheme, options: from.options.clone() };
             let (mut writer, store) = place.open().unwrap();
             let mut log = BeatLog::new();
-            for n in 0..3000_u32 {
-                log.put(format!("record{n:06}").as_bytes(), &n.to_be_bytes().repeat(20)).unwrap();
+            for (key, value) in (0..RECORDS).map(record) {
+                log.put(&key, &value).unwrap();
             }
             writer.commit(&log, LEVEL).unwrap();
             store.close().unwrap();
             drop((writer, store));
+            let mut there = 0;
             for kill in 0..kills {
                 let mut child = Command::new(std::env::current_exe().unwrap())
                     .args(["swap::child_of_the_killing", "--exact", "--nocapture"])
                     .env(CHILD_HOME, place.path())
-                    .env(CHILD_TO, to)
+                    .env(CHILD_ENGINES, format!("{} {to}", from.scheme))
                     .stdout(Stdio::piped())
                     .stderr(Stdio::null())
                     .spawn()
                     .unwrap();
-                let told = kill_after(&mut child, 4 + kill * 7 % 40);
+                let told = kill_after(&mut child, 4 + kill * 7 % 40, there);
                 let opened = persist::open_with(&place.path(), &place.options).unwrap();
                 let (_writer, store) = opened.negotiate(&place.request()).unwrap();
-                let there = number(store.view().unwrap().get(b"n").unwrap().as_deref());
-                assert!(
-                    there == told || there == told + 1,
-                    "{} -> {to}: {there}, {told} was told",
-                    from.scheme
-                );
-                let records = rows(&store).iter().filter(|(key, _)| key.starts_with(b"record")).count();
-                assert_eq!(records, 3000, "{} -> {to}", from.scheme);
-                swapped += u64::from(store.stamp().unwrap().epoch > 1);
+                there = number(store.view().unwrap().get(b"n").unwrap().as_deref());
+                let pair = format!("{} and {to}, kill {kill}", from.scheme);
+                assert!(there == told || there == told + 1, "{pair}: {there}, {told} was told");
+                assert!(rows(&store) == counted(there), "{pair}: not the records of {there}");
+                found[store.swap_status().map_or(0, |status| match status.state {
+                    SwapState::Copying => 1,
+                    SwapState::Flipped => 2,
+                })] += 1;
                 store.close().unwrap();
             }
         }
     }
-    eprintln!("{swapped} kills came after a flip");
+    let [none, copying, flipped] = found;
+    eprintln!("{copying} kills while a swap copied, {flipped} after one was decided, {none} between two");
+    assert!(copying + flipped > none, "{found:?}");
+    assert!(kills < 20 || flipped > 0, "{found:?}");
 }
