@@ -48,6 +48,20 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// The same about a store that is named as an argument of the command.
+    ///
+    /// # Errors
+    /// Usage, when it is named twice.
+    pub(crate) fn about(&self, store: Option<&str>) -> Result<Self, Failure> {
+        match store {
+            Some(_) if self.is_store_typed() => {
+                Err(Failure::Usage("the store is named twice: as an argument and with --store".to_owned()))
+            }
+            Some(store) => Ok(Self { store: Some(store.to_owned()), ..self.clone() }),
+            None => Ok(self.clone()),
+        }
+    }
+
     /// True if `--store` was typed. The variable is meant for whatever command has a use for it.
     pub(crate) fn is_store_typed(&self) -> bool {
         self.store

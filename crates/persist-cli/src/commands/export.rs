@@ -19,7 +19,11 @@ const MEMORY_BYTES: u64 = 32 << 20;
 
 /// Where to.
 #[derive(Debug, clap::Args)]
+#[command(allow_missing_positional = true)]
 pub(crate) struct Args {
+    /// The store, as with --store
+    #[arg(value_name = "STORE")]
+    store: Option<String>,
     /// The bundle; it must not exist, nor FILE.new beside it
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -48,6 +52,7 @@ impl FromStr for Since {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    let global = &global.about(args.store.as_deref())?;
     // Before anything is opened or held for it.
     check_bundle_name(&RealDisk, &args.file)?;
     let watch = Watch::new(global.quiet);

@@ -26,6 +26,9 @@ pub(super) use report::tell;
 #[command(group = clap::ArgGroup::new("what").required(true))]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
+    /// The store, as with --store
+    #[arg(value_name = "STORE")]
+    store: Option<String>,
     /// Swap to this engine, in the same directory or in another one, which must be empty
     #[arg(long, group = "what", value_name = "ENGINE[:DIR]")]
     to: Option<String>,
@@ -65,6 +68,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
+    let global = &global.about(args.store.as_deref())?;
     let watch = Watch::new(global.quiet);
     if args.take_back {
         take_back(args, global, out)?;

@@ -47,6 +47,23 @@ fn engines_are_swapped_finished_and_rolled_back() {
 }
 
 #[test]
+fn the_store_of_a_swap_and_of_an_export_can_be_an_argument() {
+    let place = Place::with("sqlite");
+    place.run(&["put", "key", "value"]).ok();
+    place.run(&["migrate", "./store", "flatfile:./moved"]).ok();
+    place.run(&["swap", "moved", "--finish"]).ok();
+    let swapped = place.run(&["swap", "moved", "--to", "lmdb"]).ok().text().to_owned();
+    assert!(swapped.contains("flatfile -> lmdb") && swapped.contains("records a second"), "{swapped}");
+    place.run(&["export", "moved", "a.bundle"]).ok();
+    place.run(&["export", "b.bundle", "--store", "moved"]).ok();
+    let read = |name| std::fs::read(place.path().join(name)).unwrap();
+    assert_eq!(read("a.bundle"), read("b.bundle"));
+    place.run(&["export", "moved", "c.bundle", "--store", "moved"]).fails(2, "named twice");
+    place.run(&["swap", "moved", "--store", "store", "--status"]).fails(2, "named twice");
+    place.run(&["export"]).fails(2, "FILE");
+}
+
+#[test]
 fn a_store_is_migrated_to_another_directory() {
     let place = Place::with("sqlite");
     place.run(&["put", "key", "value"]).ok();

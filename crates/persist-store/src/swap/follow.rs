@@ -33,11 +33,11 @@ impl Swap {
         let mut no_nearer = 0_u32;
         let mut nearest = u64::MAX;
         loop {
-            let progress =
-                Progress { phase: "follow", done: self.figures.followed, total: None, unit: "commits" };
-            let check = || seen.step("swap", progress);
-            check()?;
             let lag = self.lag();
+            let done = self.figures.followed;
+            let total = Some(done.saturating_add(lag));
+            let check = || seen.step("swap", Progress { phase: "follow", done, total, unit: "commits" });
+            check()?;
             self.shared.active().meters.swap.lag(lag);
             if lag <= self.options.lag_max {
                 return Ok(());

@@ -74,7 +74,9 @@ pub(crate) fn tell(report: &SwapReport, configured: Option<&Configured>, out: &m
         json.beat,
         json.to_home.clone().unwrap_or_default()
     ))?;
+    let rate = u128::from(json.records_now) * 1_000_000 / u128::from(json.copy_us.max(1));
     out.field("copied", format_args!("{} records, {}", json.records, size(json.bytes)))?;
+    out.field("rate", format_args!("{rate} records a second"))?;
     out.field("digest", format_args!("{} on both sides", json.digest))?;
     out.field("writers waited", format_args!("{:.1} ms", report.pause.as_secs_f64() * 1000.0))?;
     out.line(format_args!(
