@@ -15,6 +15,7 @@ use crate::kit::{Place, durable_places};
 
 /// The promise.
 const MEMORY_BYTES_MAX: u64 = 64 << 20;
+/// 0.27 GB; `PERSIST_BUNDLE_RECORDS=70000` makes it 1.05.
 const RECORDS: u64 = 18_000;
 const VALUE_BYTES: usize = 15_000;
 /// What a child is to do: verb, address, bundle.
@@ -45,11 +46,15 @@ impl Observer for Peak {
     }
 }
 
+fn records() -> u64 {
+    std::env::var("PERSIST_BUNDLE_RECORDS").ok().and_then(|records| records.parse().ok()).unwrap_or(RECORDS)
+}
+
 /// A store that was closed, larger by far than what may be taken of memory.
 fn fill(url: &str) {
     let (mut writer, store) = persist::open(url).unwrap().negotiate(&default_request()).unwrap();
     let mut value = vec![0; VALUE_BYTES];
-    for first in (0..RECORDS).step_by(100) {
+    for first in (0..records()).step_by(100) {
         let mut beat = writer.begin(Durability::Buffered).unwrap();
         for n in first..first + 100 {
             blake3::Hasher::new().update(&n.to_le_bytes()).finalize_xof().fill(&mut value);

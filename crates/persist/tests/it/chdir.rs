@@ -108,7 +108,7 @@ fn open(place: &Place, scheme: &str, home: &Path) -> (persist::Writer, Store) {
 }
 
 #[test]
-fn swp_05_a_swap_to_a_relative_home_stays_where_it_was_begun() {
+fn a_swap_to_a_relative_home_stays_where_it_was_begun() {
     if let Ok(asked) = std::env::var(ASKED) {
         let (address, to) = asked.split_once(' ').unwrap();
         return swap_and_wander(address, to);
@@ -127,7 +127,7 @@ fn swp_05_a_swap_to_a_relative_home_stays_where_it_was_begun() {
             let before = listing(&victim).unwrap();
             let home = if place.scheme == "memory" { "" } else { "home" };
             let asked = format!("{}:{home} {to}", place.scheme);
-            child("swp_05_a_swap_to_a_relative_home_stays_where_it_was_begun", &there, &asked);
+            child("a_swap_to_a_relative_home_stays_where_it_was_begun", &there, &asked);
             assert!(listing(&victim).unwrap() == before, "{asked}: another store was changed");
             let (_writer, store) = open(&place, to, &there.join("moved"));
             let view = store.view().unwrap();

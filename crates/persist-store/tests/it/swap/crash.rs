@@ -274,12 +274,14 @@ fn swp_05_power_cut_at_every_operation_of_a_swap_with_buffered_commits() {
     }
 }
 
-/// Crashes once, and again at every operation of what follows.
+/// Crashes once, and again at every operation of what follows. The first crash is at one in `stride` operations, or at each with
+/// `PERSIST_SWAP_EVERY`.
 fn every_second_cut(from: &str, to: &SwapTarget, stride: usize) {
     every_second_cut_in(from, stride, &|stand, told| workload(stand, from, to, Durability::Durable, told));
 }
 
 fn every_second_cut_in(from: &str, stride: usize, run: Run<'_>) {
+    let stride = if std::env::var_os("PERSIST_SWAP_EVERY").is_some() { 1 } else { stride };
     let stand = Stand::new();
     let told = RefCell::default();
     let flipped = run(&stand, &told);

@@ -117,7 +117,7 @@ fn a_swap_is_not_finished_under_a_backup() {
 
 /// What a stamp has left that was not put in its place goes with the swap.
 #[test]
-fn swp_12_no_new_stamp_stays_in_the_other_home() {
+fn no_new_stamp_stays_in_the_other_home() {
     let mut met = 0;
     for n in 1.. {
         let stand = Stand::new();

@@ -85,7 +85,7 @@ fn swp_21_a_rollback_of_a_session_without_views_keeps_the_engine() {
 }
 
 #[test]
-fn swp_15_a_swap_without_room_for_its_hold_is_not_announced() {
+fn a_swap_without_room_for_its_hold_is_not_announced() {
     for to in [target("flatfile", "toy"), elsewhere("toy")] {
         let stand = Stand::new();
         let (writer, store) = stand.store("flatfile");
@@ -113,7 +113,7 @@ fn swp_15_a_swap_without_room_for_its_hold_is_not_announced() {
 
 /// Until it is known who holds, nobody is added to them.
 #[test]
-fn swp_15_a_swap_whose_holds_are_not_known_is_not_announced() {
+fn a_swap_whose_holds_are_not_known_is_not_announced() {
     let stand = Stand::new();
     let (writer, store) = stand.store("toy");
     let _hold = store.hold("h", HoldOptions::default()).unwrap();
