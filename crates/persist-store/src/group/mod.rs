@@ -1,10 +1,11 @@
 //! Group commit: commits from any thread, folded into beats.
 //!
 //! A commit is queued and gets a handle, [`Pending`]. One thread at a time has the *lane*, that is the store's only
-//! [`Seat`]: it takes what waits and makes one beat of it. There is no thread for that: a thread that blocks on its commit
+//! [`Seat`]: it takes what waits and makes one beat of it. A thread that blocks on its commit
 //! leads when the lane is free, so a lone writer never hands anything over, and whoever leads commits for all that wait.
 //! When a beat is done, its leader wakes the next one. Commits that nobody blocks on, because they are polled as futures or
-//! their handle is gone or only held, are led by a helper thread.
+//! their handle is gone or only held, are led by a helper thread. It is there from the first commit that somebody might only hold,
+//! sleeps, and looks every second whether one was left.
 //!
 //! The [`Writer`](crate::Writer) takes the same lane for its explicit beats, in the order of arrival.
 //!
