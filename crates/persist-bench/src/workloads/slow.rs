@@ -9,6 +9,8 @@ use crate::rows::{VALUE_BYTES, fresh};
 use crate::session::Session;
 
 const PUTS: usize = 400;
+/// The runtime over our own engine takes its disk from us too.
+const RUNTIME: &str = "store";
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let settings = Settings { slow_disk: true, ..Settings::USUAL };
@@ -17,7 +19,7 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
     let mut entrants = Vec::new();
     let mut stores = std::collections::BTreeMap::new();
     for entrant in session.durable() {
-        if !entrant.ours {
+        if !entrant.ours && !entrant.name.starts_with(RUNTIME) {
             println!("slow-disk: not available for {}, which takes no disk from us", entrant.name);
             continue;
         }

@@ -19,12 +19,14 @@ use crate::rounds::{Case, good, judge, require};
 use crate::rows::{Data, KEY_BYTES, Row, VALUE_BYTES};
 use crate::session::Session;
 
-/// One store goes round: every two neighbours are a swap, and the last is the first again.
+/// One store goes round: every two neighbours are a swap, each pair of engines is there once, and the last is the first again.
 #[cfg(not(feature = "rocksdb"))]
 const CYCLE: [&str; 7] = ["flatfile", "sqlite", "lmdb", "flatfile", "lmdb", "sqlite", "flatfile"];
 #[cfg(feature = "rocksdb")]
-const CYCLE: [&str; 9] =
-    ["flatfile", "sqlite", "lmdb", "flatfile", "lmdb", "sqlite", "flatfile", "rocksdb", "flatfile"];
+const CYCLE: [&str; 13] = [
+    "flatfile", "sqlite", "lmdb", "flatfile", "lmdb", "sqlite", "rocksdb", "lmdb", "rocksdb", "sqlite",
+    "flatfile", "rocksdb", "flatfile",
+];
 
 pub(crate) const PAUSE: &str = "pause";
 pub(crate) const LONGEST: &str = "longest commit";
