@@ -30,7 +30,7 @@ cargo xtask VERB
                        committed scoreboard is a failure. --check writes nothing
   liars                the suite against its deliberately broken engines
   crash [--rounds N]   kill -9 and power-cut classes on every engine; N kills and images each
-  fuzz [--rounds N]    bounded fuzzing of everything that parses, and random histories against the model
+  fuzz [--rounds N]    bounded fuzzing of parsers (tests named `never_panic`), and random histories against the model
   bench [--quick|--full] [--only P1,P7] [--peers]
                        workloads side by side, with --peers against the rivals; samples, tables and plots go to
                        docs/bench (with --quick to target/bench); docs/bench/README.md has all options

@@ -141,7 +141,7 @@ fn crash_and_outside(pace: Pace) -> Outcome {
     outside::run(pace.of(BLOCK_MOMENTS))
 }
 
-/// Bounded fuzzing of everything that parses, then random histories on every engine against the model.
+/// Bounded fuzzing of what parses, then random histories on every engine against the model.
 pub(crate) fn fuzz(rounds: u32) -> Outcome {
     let mut parsers = cargo(&["test"]);
     parsers.args(MIX).args(["--", "never_panic"]).env("PERSIST_FUZZ_ROUNDS", rounds.to_string());
