@@ -33,11 +33,12 @@ impl Swap {
         let mut no_nearer = 0_u32;
         let mut nearest = u64::MAX;
         loop {
-            let lag = self.lag();
             let done = self.figures.followed;
-            let total = Some(done.saturating_add(lag));
+            let total = Some(done.saturating_add(self.lag()));
             let check = || seen.step("swap", Progress { phase: "follow", done, total, unit: "commits" });
             check()?;
+            // What was committed while that was told counts too.
+            let lag = self.lag();
             self.shared.active().meters.swap.lag(lag);
             if lag <= self.options.lag_max {
                 return Ok(());
