@@ -23,7 +23,7 @@ const MEMORY_BYTES: u64 = 32 << 20;
 pub(crate) struct Args {
     /// The store, as with --store
     #[arg(value_name = "STORE")]
-    store: Option<String>,
+    which: Option<String>,
     /// The bundle; it must not exist, nor FILE.new beside it
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -52,7 +52,7 @@ impl FromStr for Since {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
-    let global = &global.about(args.store.as_deref())?;
+    let global = &global.about(args.which.as_deref())?;
     // Before anything is opened or held for it.
     check_bundle_name(&RealDisk, &args.file)?;
     let watch = Watch::new(global.quiet);

@@ -28,7 +28,7 @@ pub(super) use report::tell;
 pub(crate) struct Args {
     /// The store, as with --store
     #[arg(value_name = "STORE")]
-    store: Option<String>,
+    which: Option<String>,
     /// Swap to this engine, in the same directory or in another one, which must be empty
     #[arg(long, group = "what", value_name = "ENGINE[:DIR]")]
     to: Option<String>,
@@ -68,7 +68,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global, out: &mut Out) -> Result<()> {
-    let global = &global.about(args.store.as_deref())?;
+    let global = &global.about(args.which.as_deref())?;
     let watch = Watch::new(global.quiet);
     if args.take_back {
         take_back(args, global, out)?;
