@@ -26,7 +26,7 @@ use crate::{CaseResult, Failure, Fixture};
 /// How many sequences a run tries unless `PERSIST_MODEL_ROUNDS` says otherwise.
 pub const ROUNDS: u64 = 20;
 /// How many steps a sequence has.
-pub const STEPS: usize = 150;
+pub const STEPS: usize = 200;
 
 /// A sequence on which the engine and the reference differ.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! R9: what changes no record changes no record, wherever it comes; and a full disk is no broken one.
 
+use std::collections::VecDeque;
+
 use persist_api::{BeatHeader, CompactScope, Durability, ErrorKind, OpenOptions, Quiet};
 use persist_io::sim::explore::Workload;
 use persist_io::sim::{Rng, SimDisk};
@@ -62,6 +64,48 @@ fn several_beats_and_one_of_all_their_records_leave_the_same() {
         let one = in_beats_of(rows.len());
         let size = 1 + usize::try_from(rng.below(9)).unwrap();
         assert_eq!(in_beats_of(size), one, "beats of {size}");
+    }
+}
+
+/// Operations on different keys may come in any order, within a beat and over beats; those on one key keep theirs.
+#[test]
+fn independent_operations_in_another_order_leave_the_same() {
+    let mut rng = Rng::new(seed());
+    for _ in 0..rounds(500, 250) {
+        let below = |rng: &mut Rng, most: usize| usize::try_from(rng.below(most as u64)).unwrap();
+        let rows: Vec<(u8, usize)> =
+            (0..40).map(|_| (u8::try_from(rng.below(12)).unwrap(), below(&mut rng, 600))).collect();
+        // Each key's operations in their order, the keys dealt anew.
+        let mut queues: Vec<VecDeque<(usize, u8, usize)>> = vec![VecDeque::new(); 12];
+        for (n, (key, len)) in rows.iter().enumerate() {
+            queues[usize::from(*key)].push_back((n, *key, *len));
+        }
+        let straight: Vec<_> = rows.iter().enumerate().map(|(n, (key, len))| (n, *key, *len)).collect();
+        let mut other = Vec::new();
+        while other.len() < rows.len() {
+            let at = below(&mut rng, queues.len());
+            other.extend(queues[at].pop_front());
+        }
+        assert_ne!(straight, other);
+        let end_of = |rows: &[(usize, u8, usize)], rng: &mut Rng| {
+            let engine = open_at(SimDisk::new(1), HOME).unwrap();
+            let (mut last, mut rest) = (BeatHeader::default(), rows);
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(rest.len().min(1 + below(rng, 9)));
+                last = last.next(1, Durability::Durable, None).unwrap();
+                let mut beat = engine.begin_beat(last).unwrap();
+                for (n, key, len) in now {
+                    match len % 7 {
+                        0 => beat.delete_record(&[*key]).unwrap(),
+                        _ => beat.put_record(&[*key], &vec![u8::try_from(*n).unwrap(); *len]).unwrap(),
+                    }
+                }
+                beat.commit_beat().unwrap();
+                rest = later;
+            }
+            read_all(&*engine.view().unwrap()).unwrap()
+        };
+        assert_eq!(end_of(&straight, &mut rng), end_of(&other, &mut rng), "{rows:?}");
     }
 }
 
