@@ -38,7 +38,7 @@ cargo xtask VERB
   bench render         tables and plots of docs/bench again, from its samples
   bench overhead       our interface beside the raw libraries; [--gate] checks instruction counts only
   flips [--trials N]   one flipped bit in a closed store, for each engine and its rivals: who notices; writes docs/bench/flips.md
-  sabotage [--all | NAME...]
+  sabotage [--all | --quick | NAME...]
                        breaks the storage engine's own source, one patch at a time, in a copy of the tree: some test must see
                        each. Without arguments one of them, as a sample
   outside [--block] [--moments N]

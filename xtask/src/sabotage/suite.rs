@@ -25,20 +25,27 @@ struct Program {
     package: &'static str,
     which: &'static [&'static str],
     filter: &'static str,
+    /// It takes seconds.
+    is_quick: bool,
 }
 
 /// Those of flatfile, the quick ones first.
 static FLATFILE: [Program; 6] = [
-    Program { package: "persist-flatfile", which: &["--lib"], filter: "" },
-    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "full" },
-    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "sim::headless" },
-    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "simulated::" },
-    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "sim::" },
-    Program { package: "persist-flatfile", which: &["--test", "reader"], filter: "" },
+    Program { package: "persist-flatfile", which: &["--lib"], filter: "", is_quick: true },
+    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "full", is_quick: true },
+    Program {
+        package: "persist-flatfile",
+        which: &["--test", "it"],
+        filter: "sim::headless",
+        is_quick: true,
+    },
+    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "simulated::", is_quick: false },
+    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "sim::", is_quick: false },
+    Program { package: "persist-flatfile", which: &["--test", "reader"], filter: "", is_quick: false },
 ];
 static IO: [Program; 2] = [
-    Program { package: "persist-io", which: &["--lib"], filter: "" },
-    Program { package: "persist-io", which: &["--test", "it"], filter: "" },
+    Program { package: "persist-io", which: &["--lib"], filter: "", is_quick: true },
+    Program { package: "persist-io", which: &["--test", "it"], filter: "", is_quick: false },
 ];
 
 /// The built programs of a suite, in the order in which they are asked.
@@ -52,14 +59,19 @@ struct Ready {
 }
 
 impl Suite {
-    /// Builds the tests in a tree.
-    pub(super) fn build(self, tree: &Tree) -> Result<Built, String> {
+    /// Builds the tests in a tree: all, or those that are quick.
+    pub(super) fn build(self, tree: &Tree, quick: bool) -> Result<Built, String> {
         let programs: &'static [Program] = match self {
             Self::Flatfile => &FLATFILE,
             Self::Io => &IO,
         };
         let ready = |program| Ok(Ready { program, path: program.build(tree)?, patience: LONGEST });
-        programs.iter().map(ready).collect::<Result<_, String>>().map(Built)
+        programs
+            .iter()
+            .filter(|program| program.is_quick || !quick)
+            .map(ready)
+            .collect::<Result<_, String>>()
+            .map(Built)
     }
 }
 
