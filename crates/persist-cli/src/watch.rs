@@ -1,6 +1,7 @@
 //! Progress bars on a terminal, and the way to stop: Ctrl-C asks the running verb to end, a second one ends the process.
 
 use std::cell::Cell;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use persist_api::{Error, ErrorKind, Observer, Progress};
 
 use crate::fail::exit_code;
@@ -22,6 +23,8 @@ pub(crate) struct Watch {
     bar: ProgressBar,
     phase: Cell<&'static str>,
     total: Cell<Option<u64>>,
+    /// There is a second line.
+    noted: Cell<bool>,
 }
 
 impl Watch {
@@ -37,7 +40,7 @@ impl Watch {
             None,
             if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() },
         );
-        Self { bar, phase: Cell::new(""), total: Cell::new(None) }
+        Self { bar, phase: Cell::new(""), total: Cell::new(None), noted: Cell::new(false) }
     }
 
     /// Fails when the user asked to stop.
@@ -51,6 +54,14 @@ impl Watch {
         if self.phase.get().is_empty() { write() } else { self.bar.suspend(write) }
     }
 
+    /// Shows a second line below the bar, from the next report on.
+    pub(crate) fn note(&self, line: impl FnOnce() -> String) {
+        if !self.bar.is_hidden() {
+            self.noted.set(true);
+            self.bar.set_prefix(line());
+        }
+    }
+
     fn show(&self, progress: Progress) {
         let new_phase = self.phase.replace(progress.phase) != progress.phase;
         let new_total = self.total.replace(progress.total) != progress.total;
@@ -61,11 +72,15 @@ impl Watch {
         }
         if new_phase || new_total {
             let template = match progress.total {
-                Some(_) => "{spinner} {msg} [{bar:30}] {human_pos}/{human_len}, {eta} left",
+                Some(_) => "{spinner} {msg} [{bar:30}] {human_pos}/{human_len}, {rate}, {eta} left",
                 None => "{spinner} {msg} {human_pos}",
             };
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                self.bar.set_style(style.progress_chars("=> "));
+            let note = if self.noted.get() { "\n  {prefix}" } else { "" };
+            if let Ok(style) = ProgressStyle::with_template(&format!("{template}{note}")) {
+                let rate = |state: &ProgressState, into: &mut dyn fmt::Write| {
+                    let _ = write!(into, "{:.0} a second", state.per_sec());
+                };
+                self.bar.set_style(style.progress_chars("=> ").with_key("rate", rate));
             }
             self.bar.set_length(progress.total.unwrap_or_default());
         }

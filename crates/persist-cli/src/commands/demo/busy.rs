@@ -46,6 +46,21 @@ impl Seen {
         Duration::from_micros(self.longest_wait.swap(0, Ordering::AcqRel))
     }
 
+    /// What it came to so far, in one line.
+    pub(super) fn line(&self) -> String {
+        let now = |count: &AtomicU64| count.load(Ordering::Acquire);
+        let errors = now(&self.reader_errors) + now(&self.writer_errors);
+        let longest = Duration::from_micros(now(&self.longest_wait)).as_secs_f64() * 1000.0;
+        format!(
+            "{} commits, {} reads, {errors} errors; {} followed, {} gaps, {} repeats; longest commit {longest:.1} ms",
+            now(&self.commits),
+            now(&self.reads),
+            now(&self.followed),
+            now(&self.feed_gaps),
+            now(&self.feed_repeats)
+        )
+    }
+
     /// The first thing that went wrong.
     pub(super) fn first_error(&self) -> Option<String> {
         self.first_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -262,5 +277,31 @@ fn follow(store: &Store, seen: &Seen, start: CommitNo) {
     })();
     if let Err(error) = followed {
         seen.wrong(&seen.feed_gaps, &error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_the_live_view_tells_everything_that_could_go_wrong() {
+        let seen = Seen::default();
+        seen.commits.store(1200, Ordering::Release);
+        seen.reads.store(3400, Ordering::Release);
+        seen.followed.store(1199, Ordering::Release);
+        seen.longest_wait.store(2500, Ordering::Release);
+        let well =
+            "1200 commits, 3400 reads, 0 errors; 1199 followed, 0 gaps, 0 repeats; longest commit 2.5 ms";
+        assert_eq!(seen.line(), well);
+        for (count, told) in [
+            (&seen.reader_errors, "1 errors"),
+            (&seen.writer_errors, "2 errors"),
+            (&seen.feed_gaps, "1 gaps"),
+            (&seen.feed_repeats, "1 repeats"),
+        ] {
+            seen.wrong(count, &"wrong");
+            assert!(seen.line().contains(told), "{}", seen.line());
+        }
     }
 }

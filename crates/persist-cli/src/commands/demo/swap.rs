@@ -1,5 +1,6 @@
 //! `persist demo --swap`: engines change under a subsystem that does not notice.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -155,6 +156,20 @@ fn fill(writer: &mut Writer, store: &Store, records: u64, watch: &Watch) -> Resu
     Ok(())
 }
 
+/// What the terminal shows: how far the swap is, and below that what the subsystem does meanwhile.
+struct Live<'l> {
+    watch: &'l Watch,
+    store: &'l Store,
+    seen: &'l Seen,
+}
+
+impl Observer for Live<'_> {
+    fn progress(&self, progress: Progress) -> ControlFlow<()> {
+        self.watch.note(|| format!("{}: {}", self.store.engine_name(), self.seen.line()));
+        self.watch.progress(progress)
+    }
+}
+
 fn swap_all(
     (engines, dir): (&[String], &str),
     store: &Store,
@@ -164,7 +179,8 @@ fn swap_all(
 ) -> Result<Vec<SwapJson>> {
     let options = SwapOptions { may_lose: Caps::all(), ..SwapOptions::default() };
     let mut swaps = Vec::new();
-    work_on(seen, watch)?;
+    let live = Live { watch, store, seen };
+    work_on(&live)?;
     // What the store has already is where it begins.
     let begins = engines.first().is_some_and(|engine| engine == store.engine_name());
     for engine in engines.iter().skip(usize::from(begins)) {
@@ -175,28 +191,28 @@ fn swap_all(
             None => SwapTarget::at(engine, dir),
         };
         let command = format!("persist --store {dir} swap");
-        let report = store.swap(&target, &options, watch);
+        let report = store.swap(&target, &options, &live);
         let report = report.map_err(|error| unfinished(error, store, &command))?;
-        finish(store, watch)?;
+        finish(&live)?;
         let swap = figures(&report, seen, before);
         if !out.is_json() {
             watch.aside(|| print(&swap, out))?;
             out.flush()?;
         }
         swaps.push(swap);
-        work_on(seen, watch)?;
+        work_on(&live)?;
     }
     Ok(swaps)
 }
 
 /// Removes the engine before, once the views that were open on it are gone.
-fn finish(store: &Store, watch: &Watch) -> Result<()> {
+fn finish(live: &Live<'_>) -> Result<()> {
     let begun = Instant::now();
     // Of memory nothing is left.
-    while store.swap_status().is_some() {
-        match store.finish_swap() {
+    while live.store.swap_status().is_some() {
+        match live.store.finish_swap() {
             Err(error) if error.kind() == ErrorKind::Busy && begun.elapsed() < FINISH => {
-                (watch as &dyn Observer)
+                (live as &dyn Observer)
                     .step("demo", Progress { phase: "finish", done: 0, total: None, unit: "" })?;
                 thread::sleep(Duration::from_millis(5));
             }
@@ -207,11 +223,11 @@ fn finish(store: &Store, watch: &Watch) -> Result<()> {
 }
 
 /// Lets the subsystem work a while, and shows that it does.
-fn work_on(seen: &Seen, watch: &Watch) -> Result<()> {
+fn work_on(live: &Live<'_>) -> Result<()> {
     let begun = Instant::now();
     while begun.elapsed() < WORK {
-        let done = seen.commits.load(Ordering::Acquire);
-        (watch as &dyn Observer)
+        let done = live.seen.commits.load(Ordering::Acquire);
+        (live as &dyn Observer)
             .step("demo", Progress { phase: "work", done, total: None, unit: "commits" })?;
         thread::sleep(Duration::from_millis(20));
     }
