@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use persist_api::{Durability, ErrorKind, OpenMode, Quiet};
-use persist_io::sim::{Code, Crash, CutPoint, Fault, Forgot, SimDisk, When};
+use persist_io::sim::{Crash, CutPoint, SimDisk};
 use persist_store::{StampState, Store, Swap, SwapOptions, SwapPlace, SwapState, SwapTarget, Writer};
 
 use super::plain::target;
@@ -131,7 +131,7 @@ fn crashes(units: usize) -> Vec<Crash> {
 }
 
 /// Opens what a crash has left. `None` when there is no store, which a store that lay nowhere on disk may leave.
-fn reopen(stand: &Stand, from: &str) -> Option<(Writer, Store)> {
+pub(super) fn reopen(stand: &Stand, from: &str) -> Option<(Writer, Store)> {
     let stamp_of = |home: &str| persist_store::Stamp::read(&stand.disk, home.as_ref()).unwrap();
     // Where it is, if it moved: what is no store while it arrives says where that is, and so does what is none any more.
     let ready = |home: &str| stamp_of(home).is_some_and(|stamp| stamp.state == StampState::Ready);
@@ -341,77 +341,6 @@ fn swp_06_crash_during_recovery_of_a_way_back() {
             every_second_cut_in(from, 17, &|stand, told| there_and_back(stand, from, &to, told));
         }
     }
-}
-
-/// How an operation of a swap may fail.
-const FAILURES: [Fault; 8] = [
-    Fault::Error { code: Code::Io, applied: false },
-    Fault::Error { code: Code::Io, applied: true },
-    Fault::Error { code: Code::NoSpace, applied: false },
-    Fault::Error { code: Code::Interrupted, applied: false },
-    Fault::ShortWrite { bytes: 1, then: Some(Code::Io) },
-    Fault::ShortWrite { bytes: 9, then: Some(Code::NoSpace) },
-    Fault::ShortWrite { bytes: 7, then: None },
-    Fault::SyncForgets(Forgot::All),
-];
-
-/// Every operation of a swap fails, in every way, once and from then on. With an error of the medium each is tried; with the others one in
-/// three, or each with `PERSIST_SWAP_EVERY`.
-#[test]
-fn swp_05_every_operation_fails() {
-    let every = std::env::var_os("PERSIST_SWAP_EVERY").is_some();
-    for (from, to) in [("flatfile", "toy"), ("toy", "flatfile"), ("memory", "toy")] {
-        for (kind, fault) in (0..).zip(FAILURES) {
-            let (first, step) = if every || kind < 2 { (1, 1) } else { (1 + kind % 3, 3) };
-            for when in [When::At, When::From] {
-                let failed =
-                    (first..).step_by(step).map_while(|n| fails_at(from, to, n, when, fault)).sum::<u64>();
-                let seldom = matches!(
-                    fault,
-                    Fault::Error { code: Code::Interrupted, .. } | Fault::ShortWrite { then: None, .. }
-                );
-                assert!(seldom || failed > 0, "{from} to {to}: {fault:?} failed {failed} times");
-            }
-        }
-    }
-}
-
-/// Whether a swap fails (1 or 0) by a fault at its operation number `n`; `None` when it has no such operation. Whatever comes of it, the store goes
-/// on, and a power cut after that loses nothing.
-fn fails_at(from: &str, to: &str, n: u64, when: fn(u64) -> When, fault: Fault) -> Option<u64> {
-    let stand = Stand::new();
-    let (writer, store) = stand.store(from);
-    let start = stand.disk.operations();
-    stand.disk.plan(when(start + n), fault);
-    let options = SwapOptions { chunk_bytes: 500, ..swap_options() };
-    let swapped = store.swap(&target(from, to), &options, &Quiet);
-    if stand.disk.met().is_empty() && stand.disk.operations() < start + n {
-        swapped.unwrap();
-        return None;
-    }
-    stand.disk.unplan();
-    let failed = u64::from(swapped.is_err());
-    let before = store.view().map(|view| crate::kit::content(&view)).ok();
-    let more =
-        store.commit(log("more", "1"), Durability::Durable).and_then(persist_store::Pending::wait).is_ok();
-    drop((writer, swapped));
-    let after = store.view().map(|view| crate::kit::content(&view)).ok();
-    drop(store);
-    let there = Stand::on(stand.disk.crash_image(&Crash::Nothing));
-    let Some((_writer, reopened)) = reopen(&there, from) else { return Some(failed) };
-    let found = all(&reopened);
-    if from == "memory" && after.is_some() && reopened.swap_status().is_none() && before.is_none() {
-        return Some(failed);
-    }
-    let place = format!("{from} to {to}, operation {n}, {fault:?}");
-    if more {
-        assert_eq!(Some(found), after, "{place}");
-    } else if let Some(before) = before {
-        assert!(found == before || Some(&found) == after.as_ref(), "{place}");
-    } else {
-        assert_eq!(found.len(), 41, "{place}");
-    }
-    Some(failed)
 }
 
 #[test]

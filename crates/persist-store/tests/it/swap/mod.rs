@@ -2,6 +2,7 @@
 
 mod back;
 mod crash;
+mod fails;
 mod holds;
 mod homes;
 mod load;
