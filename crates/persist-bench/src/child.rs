@@ -9,7 +9,7 @@ use crate::contender::{Entrant, Result, text};
 use crate::entrants::find;
 use crate::flips;
 use crate::valgrind;
-use crate::workloads::{bulk_child, commits_child, tail_child};
+use crate::workloads::{bulk_child, commits_child, rest_child, tail_child};
 
 /// The command that does `verb` with this program.
 ///
@@ -55,6 +55,7 @@ pub(crate) fn main(entrants: &[Entrant], words: &[&str]) -> Result<()> {
         ("commits", [rows, times]) => commits_child(entrant, &home, rows, times),
         ("tail", [beats, rows, first]) => tail_child(entrant, &home, beats, rows, first),
         ("bulk", [rows, order, then]) => bulk_child(entrant, &home, rows, order, then),
+        ("rest", [rows]) => rest_child(entrant, &home, rows),
         ("look", [rows]) => flips::look_child(entrant, &home, rows),
         ("probe", [step, count, like_ours]) => valgrind::probe(entrant, &home, step, count, like_ours),
         _ => Err(format!("child: unknown work: {}", words.join(" "))),

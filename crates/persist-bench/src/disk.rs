@@ -1,6 +1,7 @@
 //! Files from outside: how many blocks they hold, and making the system forget their pages.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -30,6 +31,19 @@ pub(crate) fn forget(dir: &Path) -> Result<()> {
         let file = File::open(path).map_err(text)?;
         file.sync_all().map_err(text)?;
         fadvise(&file, 0, None, Advice::DontNeed).map_err(text)
+    })
+}
+
+/// Reads all files below `dir` from their beginnings to their ends.
+///
+/// # Errors
+/// A sentence of the system.
+pub(crate) fn read_all(dir: &Path) -> Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    each_file(dir, &mut |path| {
+        let mut file = File::open(path).map_err(text)?;
+        while file.read(&mut buffer).map_err(text)? > 0 {}
+        Ok(())
     })
 }
 

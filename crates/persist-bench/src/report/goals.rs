@@ -2,6 +2,7 @@
 
 use super::summary::{Summary, ends, find, paired};
 use crate::record::{Record, Samples};
+use crate::rows::{KEY_BYTES, VALUE_BYTES};
 use crate::stats::Spread;
 use crate::workloads::{COPY_OVER_BOTH, COPY_OVER_BULK, LONGEST, PAUSE, Workload};
 
@@ -127,13 +128,16 @@ fn commits(records: &[Record]) -> Vec<Goal> {
 /// What a median hides.
 fn tails(records: &[Record]) -> Vec<Goal> {
     let single = |value: f64| Spread { median: value, min: value, max: value };
-    let summary = find(records, "N=1", OURS);
-    let mean = summary.as_ref().and_then(|it| it.mean_ratio);
-    let p99 = summary.and_then(|it| Some(single(it.p99? / it.raw_p99?)));
-    vec![
-        goal("durable commit, mean ÷ raw mean, N=1", Bound::AtMost(1.3), "", mean),
-        goal("durable commit, p99 ÷ raw p99, N=1", Bound::AtMost(1.5), "", p99),
-    ]
+    let lines = ["N=1", "N=10", "N=100", "N=1000"].map(|case| {
+        let summary = find(records, case, OURS);
+        let mean = summary.as_ref().and_then(|it| it.mean_ratio);
+        let p99 = summary.and_then(|it| Some(single(it.p99? / it.raw_p99?)));
+        [
+            goal(format!("durable commit, mean ÷ raw mean, {case}"), Bound::AtMost(1.3), "", mean),
+            goal(format!("durable commit, p99 ÷ raw p99, {case}"), Bound::AtMost(1.5), "", p99),
+        ]
+    });
+    lines.concat()
 }
 
 /// Recovery without a checkpoint, and checking all bytes.
@@ -144,10 +148,28 @@ fn checks(open: &[Record], verify: &[Record]) -> Vec<Goal> {
         let speed = |milliseconds: f64| rows / milliseconds / 1e3;
         Some(Spread { median: speed(time.median), min: speed(time.max), max: speed(time.min) })
     };
+    #[allow(clippy::cast_precision_loss, reason = "116")]
+    let row = (KEY_BYTES + VALUE_BYTES) as f64;
+    let bytes = |it: Spread| {
+        let [median, min, max] = [it.median, it.min, it.max].map(|millions| millions * row / 1e3);
+        Spread { median, min, max }
+    };
     vec![
         goal("recovery of beats of 100 rows", Bound::AtLeast(12.0), "M rows/s", speed(2_000, 100)),
+        goal(
+            "recovery of beats of 100 rows, payload",
+            Bound::AtLeast(2.0),
+            "GB/s",
+            speed(2_000, 100).map(bytes),
+        ),
         goal("recovery of beats of 1 row", Bound::AtLeast(5.0), "M rows/s", speed(50_000, 1)),
         goal("verify, warm", Bound::AtLeast(8.0), "GB/s", value(verify, "warm", OURS)),
+        goal(
+            "verify, cold ÷ reading the same files, time",
+            Bound::AtMost(1.05),
+            "",
+            ratio(verify, "cold", OURS),
+        ),
     ]
 }
 
@@ -232,10 +254,12 @@ fn opens(open: &[Record], growth: &[Record]) -> Vec<Goal> {
     with_tail.peer = best(open, |name| value(open, tail, name));
     let mut closed = goal("open, closed well", Bound::AtMost(10.0), "ms", value(open, clean, OURS));
     closed.peer = best(open, |name| value(open, clean, name));
-    let at = |rows: &str| (format!("{rows} rows, open, closed well"), OURS);
-    let (large, small) = (at("10000000"), at("1000000"));
-    let growth = paired(growth, (&large.0, large.1), (&small.0, small.1));
-    vec![with_tail, closed, goal("open of 10 M rows ÷ 1 M rows, closed well", Bound::AtMost(1.5), "", growth)]
+    let grown = |what: &str| {
+        let at = |rows: &str| format!("{rows} rows, open, {what}");
+        let growth = paired(growth, (&at("10000000"), OURS), (&at("1000000"), OURS));
+        goal(format!("open of 10 M rows ÷ 1 M rows, {what}"), Bound::AtMost(1.5), "", growth)
+    };
+    vec![with_tail, closed, grown(clean), grown("tail of 1000 beats")]
 }
 
 fn sizes(bulk: &[Record], growth: &[Record]) -> Vec<Goal> {
@@ -250,7 +274,9 @@ fn sizes(bulk: &[Record], growth: &[Record]) -> Vec<Goal> {
     let memory = value(growth, "10000000 rows, peak memory", OURS);
     let mut peak = goal("peak RssAnon of a load of 10 M rows", Bound::AtMost(256.0), "MiB", memory);
     peak.peer = best(growth, |name| value(growth, "10000000 rows, peak memory", name));
-    vec![kept, peak]
+    let memory = value(growth, "1000000 rows, memory at rest", OURS);
+    let rest = goal("RssAnon of an open store of 1 M rows, after gets", Bound::AtMost(48.0), "MiB", memory);
+    vec![kept, peak, rest]
 }
 
 /// Each figure is of the pair of engines whose median is the worst, and names it.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::open;
 use crate::child;
 use crate::contender::{Ack, Contender, Entrant, Result, Settings, text};
 use crate::disk::allocated;
@@ -14,10 +15,14 @@ use crate::record::{Raw, Record, Sample};
 use crate::rounds::{Case, interleave};
 use crate::rows::{Data, KEY_BYTES, Random, VALUE_BYTES, fresh};
 use crate::session::{Session, fill};
+use crate::stats::median;
 
 /// Most bytes of the raw row: a million rows' payload.
 const RAW_BYTES_MAX: u64 = 116_000_000;
 
+/// Openings of a loaded store, and those with a tail: medians.
+const OPENS: usize = 9;
+const TAILS: usize = 3;
 /// Commits of each size after a load.
 const COMMITS: usize = 100;
 
@@ -55,7 +60,11 @@ pub(crate) struct After {
     pub(crate) commit_1_raw: Raw,
     pub(crate) commit_100: f64,
     pub(crate) commit_100_raw: Raw,
+    /// Milliseconds to open and read one row: closed well, and with a tail of beats behind a checkpoint.
     pub(crate) open: f64,
+    pub(crate) open_tail: f64,
+    /// Bytes of anonymous memory that the open store takes in a fresh process, after gets.
+    pub(crate) at_rest: f64,
 }
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
@@ -85,7 +94,7 @@ pub(super) fn load(
     let then = if after { "read" } else { "end" };
     let words = [rows.to_string(), order.to_owned(), then.to_owned()];
     let loaded = child::run("bulk", entrant.name, &home, &words);
-    super::open::remove(&home)?;
+    open::remove(&home)?;
     loaded
 }
 
@@ -173,10 +182,10 @@ fn after(entrant: &Entrant, home: &Path, data: Data, raw: &mut RawSegment) -> Re
     let store = (entrant.open)(home, &Settings::USUAL)?;
     store.settle()?;
     store.close()?;
-    let clock = Instant::now();
+    let opens = (0..OPENS).map(|_| Ok(open::opened(entrant, home)?.value)).collect::<Result<Vec<_>>>();
+    let open = median(&mut opens?);
+    let at_rest = child::run("rest", entrant.name, home, &[data.rows.to_string()])?;
     let store = (entrant.open)(home, &Settings::USUAL)?;
-    store.reader()?.value(&data.key(0))?;
-    let open = nanoseconds(clock.elapsed());
     let mut times: [Vec<f64>; 5] = Default::default();
     for _ in 0..TURNS {
         let hits = data.uniform_keys(&mut random, 20_000);
@@ -196,10 +205,15 @@ fn after(entrant: &Entrant, home: &Path, data: Data, raw: &mut RawSegment) -> Re
         reader.prefixes(&prefixes)?;
         times[4].push(nanoseconds(clock.elapsed()) / prefixes.len() as f64);
     }
-    let [get, miss, skewed, scan_row, prefix] = times.map(|mut times| crate::stats::median(&mut times));
+    let [get, miss, skewed, scan_row, prefix] = times.map(|mut times| median(&mut times));
     let (commit_1, commit_1_raw) = commits(&*store, raw, &mut random, 1)?;
     let (commit_100, commit_100_raw) = commits(&*store, raw, &mut random, 100)?;
     store.close()?;
+    let tails = (0..TAILS).map(|seed| {
+        open::tail(entrant, home, open::TAIL_BEATS, 1, &format!("checkpoint-{seed}"))?;
+        Ok(open::opened(entrant, home)?.value)
+    });
+    let open_tail = median(&mut tails.collect::<Result<Vec<_>>>()?);
     Ok(After {
         get,
         miss,
@@ -211,7 +225,21 @@ fn after(entrant: &Entrant, home: &Path, data: Data, raw: &mut RawSegment) -> Re
         commit_100,
         commit_100_raw,
         open,
+        open_tail,
+        at_rest,
     })
+}
+
+/// The side of a child that opens a loaded store and reads of it; prints how many bytes of memory that took.
+#[allow(clippy::cast_precision_loss, reason = "bytes of a process")]
+pub(crate) fn rest_child(entrant: &Entrant, home: &Path, rows: &str) -> Result<()> {
+    let data = Data { rows: rows.parse().map_err(text)? };
+    let keys = data.uniform_keys(&mut Random(12), 20_000);
+    let before = anonymous();
+    let store = (entrant.open)(home, &Settings::USUAL)?;
+    store.reader()?.gets(&keys)?;
+    println!("{}", anonymous().saturating_sub(before) as f64);
+    store.close()
 }
 
 fn commits(

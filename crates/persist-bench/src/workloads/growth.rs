@@ -44,7 +44,9 @@ fn figures(case: &Case, entrant: &Entrant, round: u32, pressure: Pressure, after
         ("prefix of 100 rows", Sample::bare("ns", after.prefix)),
         ("commit of 1", Sample::beside("ns", after.commit_1, after.commit_1_raw)),
         ("commit of 100", Sample::beside("ns", after.commit_100, after.commit_100_raw)),
-        ("open, closed well", Sample::bare("ms", after.open / 1e6)),
+        ("open, closed well", Sample::bare("ms", after.open)),
+        ("open, tail of 1000 beats", Sample::bare("ms", after.open_tail)),
+        ("memory at rest", Sample::bare("MiB RssAnon", after.at_rest / f64::from(1 << 20))),
     ];
     let record = |(name, sample): (&str, Sample)| Record {
         workload: case.workload.to_owned(),

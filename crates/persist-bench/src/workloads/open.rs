@@ -13,7 +13,7 @@ use crate::rows::{Data, Random, VALUE_BYTES, fresh};
 use crate::session::{Session, load};
 
 /// Beats behind the checkpoint.
-const TAIL_BEATS: usize = 1_000;
+pub(super) const TAIL_BEATS: usize = 1_000;
 /// Beats of the killed loads, and rows of each.
 const KILLED: [(usize, usize); 2] = [(2_000, 100), (50_000, 1)];
 
@@ -57,7 +57,7 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
 }
 
 /// Lets a child write beats and die.
-fn tail(entrant: &Entrant, home: &Path, beats: usize, rows: usize, first: &str) -> Result<()> {
+pub(super) fn tail(entrant: &Entrant, home: &Path, beats: usize, rows: usize, first: &str) -> Result<()> {
     let words = [beats.to_string(), rows.to_string(), first.to_owned()];
     let done: usize = child::run("tail", entrant.name, home, &words)?;
     if done == beats { Ok(()) } else { Err(format!("{done} beats instead of {beats}")) }
@@ -88,7 +88,7 @@ pub(crate) fn child(entrant: &Entrant, home: &Path, beats: &str, rows: &str, fir
 }
 
 /// Milliseconds to open and read one row; closes afterwards.
-fn opened(entrant: &Entrant, home: &Path) -> Result<Sample> {
+pub(super) fn opened(entrant: &Entrant, home: &Path) -> Result<Sample> {
     let clock = Instant::now();
     let store = (entrant.open)(home, &Settings::USUAL)?;
     store.reader()?.value(&[0; 16])?;
