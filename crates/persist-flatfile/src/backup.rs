@@ -125,7 +125,7 @@ impl Copy<'_> {
             }
             done += 1;
             let stored = match &row.stored {
-                Stored::Large(payload) => Stored::Large(values.stage(&self.reader.large(payload)?)?),
+                Stored::Large(payload) => Stored::Large(values.stage(&self.reader.large(row.key, payload)?)?),
                 stored => *stored,
             };
             run.add(row.key, beat, &stored)?;

@@ -101,7 +101,8 @@ fn hand_out(core: &Core, frame: &FeedFrame<'_>, visit: &mut FeedVisit<'_>) -> Re
         let item = match op {
             Op::Put { key, value } => FeedItem::Put { key, value },
             Op::PutLarge { key, payload } => {
-                value = large(core, frame.segment, &payload)?;
+                let read = large(core, frame.segment, &payload);
+                value = read.map_err(|error| error.with_beat(frame.footer.header.beat))?;
                 FeedItem::Put { key, value: &value }
             }
             Op::Delete { key } => FeedItem::Delete { key },

@@ -10,8 +10,9 @@ use crate::lost::Lost;
 use crate::memtable::{Found, Memtable, Sight};
 use crate::merge::{Rows, readable};
 use crate::payload::Payload;
+use crate::payload_ref::PayloadRef;
 use crate::run::{Run, Stored, hash};
-use crate::state::{Published, State};
+use crate::state::{LiveRun, Published, State};
 
 /// A beat of a state.
 pub(crate) struct Reader {
@@ -111,7 +112,7 @@ impl Reader {
         for (table, sight) in self.tables() {
             match table.get(key, hash, sight) {
                 Found::Nothing => {}
-                Found::Record(stored) => return self.value(&stored),
+                Found::Record(stored) => return self.value(key, &stored),
                 Found::Covered => return Ok(None),
                 Found::Damaged(lost) => return Err(lost.error(op)),
             }
@@ -131,26 +132,40 @@ impl Reader {
                 }
             }
             if let Some(version) = version {
-                return self.value(&version.stored);
+                return self.value(key, &version.stored);
             }
         }
         Ok(None)
     }
 
-    fn value<'v>(&'v self, stored: &Stored<'v>) -> Result<Option<Value<'v>>> {
+    fn value<'v>(&'v self, key: &[u8], stored: &Stored<'v>) -> Result<Option<Value<'v>>> {
         Ok(match stored {
             Stored::Inline(value) => Some(Value::borrowed(value)),
-            Stored::Large(payload) => Some(Value::shared(self.state.payloads.read(payload)?)),
+            Stored::Large(payload) => Some(Value::shared(self.large(key, payload)?)),
             Stored::Deleted => None,
         })
     }
 
-    /// Reads a large value.
+    /// Reads the large value of a key.
     ///
     /// # Errors
-    /// `Corrupt`, `Io`.
-    pub(crate) fn large(&self, payload: &crate::payload_ref::PayloadRef) -> Result<Payload> {
-        self.state.payloads.read(payload)
+    /// `Corrupt` and `Io`, naming the beat that wrote it.
+    pub(crate) fn large(&self, key: &[u8], payload: &PayloadRef) -> Result<Payload> {
+        self.state.payloads.read(payload).map_err(|error| match self.beat_of(key) {
+            Some(beat) => error.with_beat(beat),
+            None => error,
+        })
+    }
+
+    /// The beat that wrote the newest version of a key, where it can be read.
+    #[cold]
+    fn beat_of(&self, key: &[u8]) -> Option<BeatNo> {
+        let (hash, at) = (hash(key), self.header.beat);
+        let in_runs = || {
+            let beat = |run: &Arc<LiveRun>| Some(run.run.get(key, hash, at).ok()??.beat);
+            self.state.runs.iter().find_map(beat)
+        };
+        self.tables().find_map(|(table, sight)| table.beat_of(key, hash, sight)).or_else(in_runs)
     }
 
     /// The run that holds all records, where there is nothing else to look at.

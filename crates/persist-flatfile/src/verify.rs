@@ -74,7 +74,11 @@ fn read_rows(
     match done {
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             stat.damaged += 1;
-            let place = error.path().map_or_else(|| "records".to_owned(), |path| path.display().to_string());
+            let mut place =
+                error.path().map_or_else(|| "records".to_owned(), |path| path.display().to_string());
+            if let Some(beat) = error.beat() {
+                place = format!("{place}, beat {beat}");
+            }
             found(Finding {
                 severity: Severity::Damage,
                 code: FindingCode::Record,

@@ -92,7 +92,7 @@ fn scan_run(
             Stored::Deleted => return ControlFlow::Continue(()),
             _ if keys_only => visit(key, &[]),
             Stored::Inline(value) => visit(key, value),
-            Stored::Large(payload) => match reader.large(&payload) {
+            Stored::Large(payload) => match reader.large(key, &payload) {
                 Ok(value) => visit(key, value.as_ref()),
                 Err(error) => {
                     failed = Err(error);
@@ -122,7 +122,7 @@ fn scan_merged(
         let flow = match row.stored {
             _ if scan.keys_only => visit(row.key, &[]),
             Stored::Inline(value) => visit(row.key, value),
-            Stored::Large(payload) => visit(row.key, reader.large(&payload)?.as_ref()),
+            Stored::Large(payload) => visit(row.key, reader.large(row.key, &payload)?.as_ref()),
             Stored::Deleted => continue,
         };
         *left -= 1;
@@ -199,7 +199,7 @@ impl<'v> FlatfileCursor<'v> {
         let value = match row.stored {
             _ if self.scan.keys_only => CursorValue::None,
             Stored::Inline(value) => CursorValue::Inline(value),
-            Stored::Large(payload) => CursorValue::Large(self.reader.large(&payload)?),
+            Stored::Large(payload) => CursorValue::Large(self.reader.large(row.key, &payload)?),
             Stored::Deleted => CursorValue::None,
         };
         self.left -= 1;

@@ -334,21 +334,32 @@ impl Memtable {
 
     /// Looks a key up.
     pub(crate) fn get(&self, key: &[u8], hash: u64, sight: Sight) -> Found<'_> {
-        self.index_upto(sight.slot_count());
-        let record = self.index.find(hash, |place| {
-            if place.0 >= sight.below {
-                return None;
-            }
-            let (found, _, stored) = self.record_at(place)?;
-            (found == key).then_some((place, stored))
-        });
+        let record = self.newest(key, hash, sight);
         if self.marks.len() > 0
             && let Some(mark) = self.newest_mark(key, sight)
-            && record.as_ref().is_none_or(|(place, _)| place.0 < mark.order)
+            && record.as_ref().is_none_or(|(place, ..)| place.0 < mark.order)
         {
             return mark.lost.map_or(Found::Covered, Found::Damaged);
         }
-        record.map_or(Found::Nothing, |(_, stored)| Found::Record(stored))
+        record.map_or(Found::Nothing, |(.., stored)| Found::Record(stored))
+    }
+
+    /// The newest record of a key, whatever lies over it.
+    #[inline]
+    fn newest(&self, key: &[u8], hash: u64, sight: Sight) -> Option<(Place, BeatNo, Stored<'_>)> {
+        self.index_upto(sight.slot_count());
+        self.index.find(hash, |place| {
+            if place.0 >= sight.below {
+                return None;
+            }
+            let (found, beat, stored) = self.record_at(place)?;
+            (found == key).then_some((place, beat, stored))
+        })
+    }
+
+    /// The beat that wrote the newest record of a key.
+    pub(crate) fn beat_of(&self, key: &[u8], hash: u64, sight: Sight) -> Option<BeatNo> {
+        self.newest(key, hash, sight).map(|(_, beat, _)| beat)
     }
 
     /// The newest mark over a key.

@@ -9,6 +9,7 @@ mod full;
 mod full_open;
 mod sim;
 mod simulated;
+mod values;
 
 use std::sync::LazyLock;
 
