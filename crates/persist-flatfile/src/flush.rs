@@ -113,7 +113,7 @@ fn flush(core: &Core, upto: u64) -> Result<Option<u64>> {
     core.due.finished();
     // The run is durable, whatever becomes of the head.
     core.write_head(false)?;
-    core.log.lock().timeline.retire(span.upto)?;
+    let _without_the_lock = core.log.lock().timeline.retire(span.upto)?;
     Ok(Some(bytes))
 }
 

@@ -225,7 +225,7 @@ impl Start<'_> {
             head.write(log.head(&published, self.store, !had_head))?;
         }
         // What has no room for a copy of what is torn stays among the segments that are in use: every head says where it ends.
-        log.timeline.retire(self.in_runs)?;
+        let _ = log.timeline.retire(self.in_runs)?;
         Ok(Parts { store: self.store, published, log, head, next_run: self.next_run, recovered })
     }
 }

@@ -7,11 +7,11 @@
 
 mod feed_segments;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{BeatHeader, BeatNo, Error, ErrorKind, Result};
-use persist_io::{Disk, FileMode};
+use persist_io::{Disk, DiskFile, FileMode};
 
 use super::ahead::{Ahead, AheadOptions, Shared};
 use super::aside::{ClearUp, copy_rest, move_aside, remove};
@@ -306,7 +306,7 @@ impl Timeline {
     ///
     /// # Errors
     /// As [`retire`](Self::retire).
-    pub(crate) fn release(&mut self, upto: u64) -> Result<usize> {
+    pub(crate) fn release(&mut self, upto: u64) -> Result<Retired> {
         self.held = self.held.saturating_sub(1);
         self.retire(upto)
     }
@@ -317,16 +317,17 @@ impl Timeline {
     }
 
     /// Forgets closed segments whose frames are all in durable runs, that is up to and with frame `upto`: they are removed, or
-    /// moved to `damaged/` when part of them does not verify. Answers how many. The current segment stays,
+    /// moved to `damaged/` when part of them does not verify. The current segment stays,
     /// and so do all while they are [held](Self::hold), and each of which something is to be kept for which there is no room.
     ///
     /// # Errors
     /// `Io`; what is still listed is tried again next time.
-    pub(crate) fn retire(&mut self, upto: u64) -> Result<usize> {
-        let (mut done, mut stay) = (0, 0);
+    pub(crate) fn retire(&mut self, upto: u64) -> Result<Retired> {
+        let (mut retired, mut stay) = (Retired::default(), 0);
         let is_done = |closed: &ClosedSegment| closed.frames.upto <= upto;
         let free = self.held == 0 && unless_full(self.settle().map(|()| true))?;
         while let Some(oldest) = self.closed.get(stay).copied().filter(is_done).filter(|_| free) {
+            let file = self.shared.disk.open(&self.path_of(oldest.segment), FileMode::Read);
             if !unless_full(self.put_away(&oldest))? {
                 if self.kept.wants_any() {
                     // The feed takes them over in their order.
@@ -337,20 +338,25 @@ impl Timeline {
             }
             self.closed.remove(stay);
             self.unsynced.retain(|segment| segment.number() != oldest.segment);
-            done += 1;
+            retired.count += 1;
+            retired.files.extend(file);
         }
         self.durable = self.durable.max(upto.min(self.written));
-        if done > 0 && self.kept.wants_any() {
+        if retired.count > 0 && self.kept.wants_any() {
             self.trim_kept()?;
         }
-        Ok(done)
+        Ok(retired)
+    }
+
+    fn path_of(&self, segment: u32) -> PathBuf {
+        self.shared.dir.join(Kind::Timeline.name(segment))
     }
 
     /// Takes a segment out of the way; false when there is no room for what is to be kept of it.
     fn put_away(&mut self, closed: &ClosedSegment) -> Result<bool> {
         let (disk, dir) = (&*self.shared.disk, &*self.shared.dir);
         let &ClosedSegment { segment, end, .. } = closed;
-        let path = dir.join(Kind::Timeline.name(segment));
+        let path = self.path_of(segment);
         if closed.damaged {
             move_aside(disk, dir, &path).map(|_| true)
         } else if self.kept.wants_any() && closed.frames.upto > self.unwanted {
@@ -379,7 +385,7 @@ impl Timeline {
         if !self.kept.wants_any() {
             // Nobody wanted these: the large values that they refer to may be gone, although they themselves are still here.
             self.unwanted = self.unwanted.max(in_runs);
-            self.retire(in_runs)?;
+            let _ = self.retire(in_runs)?;
             if keep != Keep::Nothing {
                 // A run of the others may be on its way. Whoever makes it has seen that nobody wants them and not synced them.
                 self.sync()?;
@@ -401,6 +407,16 @@ impl Timeline {
             self.feed_beats()?.into_iter().nth(self.kept.iter().count()).and_then(|(_, first)| first);
         self.kept.trim(&*self.shared.disk, &self.shared.dir, following)
     }
+}
+
+/// Segments that the timeline has forgotten. Their files are open still, so that removing them took away their names only: for the
+/// many blocks of a file the system needs milliseconds, in which no commit should have to wait for the timeline.
+#[derive(Default)]
+#[must_use = "to be dropped when the timeline is free for others again"]
+pub(crate) struct Retired {
+    /// How many.
+    pub(crate) count: usize,
+    files: Vec<Box<dyn DiskFile>>,
 }
 
 /// What could not be done for want of room is not done, and no error.

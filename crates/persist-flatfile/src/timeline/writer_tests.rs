@@ -225,10 +225,10 @@ fn retired_segments_are_removed_oldest_first_and_the_current_one_stays() {
         rig.append(1).unwrap();
     }
     assert_eq!((rig.timeline.oldest_segment(), rig.timeline.ends().len()), (1, 2));
-    assert_eq!(rig.timeline.retire(2).unwrap(), 0);
+    assert_eq!(rig.timeline.retire(2).unwrap().count, 0);
     assert_eq!(rig.timeline.durable(), 2, "runs hold them");
     rig.disk.take_done();
-    assert_eq!(rig.timeline.retire(9).unwrap(), 2);
+    assert_eq!(rig.timeline.retire(9).unwrap().count, 2);
     assert_eq!(rig.disk.take_done(), [Done::Remove(segment(1)), Done::Remove(segment(2))]);
     assert_eq!(rig.timeline.oldest_segment(), 3);
     rig.commit(1);
@@ -251,7 +251,7 @@ fn what_runs_held_while_nobody_wanted_it_is_not_served_when_somebody_does() {
     assert_eq!(rig.timeline.oldest_segment(), 3);
     // From here on somebody does.
     rig.timeline.keep(Keep::After(BeatNo(0)), BeatNo(3), 3).unwrap();
-    rig.timeline.retire(3).unwrap();
+    let _ = rig.timeline.retire(3).unwrap();
     assert_eq!(rig.timeline.kept().iter().collect::<Vec<_>>(), [(3, Some(BeatNo(3)))]);
 }
 
@@ -264,15 +264,15 @@ fn segments_that_are_held_stay_and_those_that_nobody_wants_are_not_kept_afterwar
     }
     rig.timeline.hold();
     rig.disk.take_done();
-    assert_eq!(rig.timeline.retire(2).unwrap(), 0);
+    assert_eq!(rig.timeline.retire(2).unwrap().count, 0);
     assert_eq!((rig.timeline.durable(), rig.disk.take_done()), (2, vec![]));
     // Somebody wants what follows: the two are still here, and not for that.
     let oldest = rig.timeline.keep(Keep::After(BeatNo(0)), BeatNo(3), 2).unwrap();
     assert_eq!((oldest, rig.timeline.oldest_segment()), (Some(BeatNo(3)), 1));
     rig.disk.take_done();
-    assert_eq!(rig.timeline.release(2).unwrap(), 2);
+    assert_eq!(rig.timeline.release(2).unwrap().count, 2);
     assert_eq!(rig.disk.take_done(), [Done::Remove(segment(1)), Done::Remove(segment(2))]);
-    rig.timeline.retire(3).unwrap();
+    let _ = rig.timeline.retire(3).unwrap();
     assert_eq!(rig.timeline.kept().iter().collect::<Vec<_>>(), [(3, Some(BeatNo(3)))]);
 }
 

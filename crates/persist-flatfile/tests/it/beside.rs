@@ -68,3 +68,41 @@ fn runs_take_their_places_in_the_order_of_their_frames() {
     let engine = FlatfileDriver::default().open(dir.path(), &options, &Quiet).unwrap();
     check(&*engine);
 }
+
+/// Notes of each timeline segment that is removed whether somebody has it open.
+#[derive(Default)]
+struct Removed(Mutex<Vec<bool>>);
+
+impl Intercept for Removed {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        pass_on()?;
+        let name = path.file_name().unwrap().to_string_lossy();
+        if matches!(call, Call::RemoveFile) && name.starts_with("branch.idx.") {
+            let gone = format!("{} (deleted)", path.display());
+            let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+            let mut open = open.filter_map(|file| std::fs::read_link(file.path()).ok());
+            self.0.lock().push(open.any(|file| file.to_string_lossy() == gone));
+        }
+        Ok(())
+    }
+}
+
+/// While the timeline removes a segment, commits wait for it. The name of a file is gone in a moment; its blocks take the system
+/// tens of milliseconds, but only with the last handle.
+#[test]
+fn a_segment_is_removed_while_it_is_open_so_that_its_blocks_go_when_commits_can_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Intercepted::new(RealDisk, Removed::default()));
+    let engine = FlatfileDriver::new(disk.clone()).open(dir.path(), &OpenOptions::default(), &Quiet).unwrap();
+    let mut last = BeatHeader::default();
+    for n in 0..2_u8 {
+        last = last.next(1, Durability::Durable, None).unwrap();
+        let mut beat = engine.begin_beat(last).unwrap();
+        beat.put_record(b"key", &[n]).unwrap();
+        beat.commit_beat().unwrap();
+        engine.checkpoint().unwrap();
+    }
+    engine.close().map_err(|(_, error)| error).unwrap();
+    let removed = disk.intercept().0.lock();
+    assert!(!removed.is_empty() && removed.iter().all(|open| *open), "{removed:?}");
+}
