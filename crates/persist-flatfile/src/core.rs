@@ -20,6 +20,7 @@ use crate::log::{HeadKeeper, Log, Recovered};
 use crate::maintain::{Due, Job};
 use crate::memtable::Memtable;
 use crate::options::Settings;
+use crate::pace::Owed;
 use crate::payload::{Payload, Payloads};
 use crate::payload_ref::PayloadRef;
 use crate::pins::Pins;
@@ -63,6 +64,7 @@ pub(crate) struct Core {
     pub(crate) pins: Pins,
     /// The frame at which room was last looked for in vain.
     full_at: AtomicU64,
+    pub(crate) owed: Owed,
     /// Runs for which the disk had no room.
     pub(crate) shortage: Shortage,
     pub(crate) recovered: Recovered,
@@ -111,6 +113,7 @@ impl Core {
             next_run: AtomicU32::new(parts.next_run),
             pins: Pins::new(settings.memtable_bytes),
             full_at: AtomicU64::new(u64::MAX),
+            owed: Owed::default(),
             shortage: Shortage::default(),
             recovered: parts.recovered,
             feed_places: Mutex::default(),
@@ -198,7 +201,7 @@ impl Core {
     /// written. `Io`, `Full` for the frame itself: the engine is then poisoned. `Poisoned`.
     pub(crate) fn commit(&self, staged: &mut Staged) -> Result<BeatReceipt> {
         self.health.check("commit_beat")?;
-        self.catch_up()?;
+        let slow = self.catch_up()?;
         let reserve = if staged.has_puts { self.settings.reserve() } else { 0 };
         self.admit("commit_beat", staged.frame.frame_len(), reserve)?;
         self.mark_open()?;
@@ -219,6 +222,9 @@ impl Core {
         };
         if wanted {
             self.due.ask(Job::Ahead);
+        }
+        if let Some(began) = slow {
+            self.give_time(began);
         }
         Ok(BeatReceipt { header: staged.header, reached: durability })
     }

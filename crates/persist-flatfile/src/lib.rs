@@ -48,6 +48,7 @@ mod names;
 mod newrun;
 mod options;
 mod own;
+mod pace;
 mod payload;
 mod payload_ref;
 mod pins;

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use persist_api::{Error, ErrorKind, Result};
@@ -105,6 +106,14 @@ impl Due {
         }
     }
 
+    /// Waits for so long, or until some job is finished.
+    pub(crate) fn for_a_while(&self, long: Duration) {
+        let end = Instant::now() + long;
+        let mut state = self.state.lock();
+        let seen = state.finished;
+        while state.finished == seen && !self.changed.wait_until(&mut state, end).timed_out() {}
+    }
+
     /// Waits for a job; false when there will be none.
     fn wait(&self, job: Job) -> bool {
         let mut state = self.state.lock();
@@ -170,6 +179,20 @@ fn start_all<W>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_gives_time_goes_on_when_a_job_is_finished() {
+        let due = Due::default();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| due.for_a_while(Duration::from_secs(3600)));
+            while !waits.is_finished() {
+                due.ask(Job::Ahead);
+                due.finished();
+                std::thread::yield_now();
+            }
+        });
+        due.for_a_while(Duration::from_micros(1));
+    }
 
     #[test]
     fn where_one_thread_cannot_be_started_none_stays() {

@@ -1,19 +1,24 @@
 //! The work behind the commits: full memtables become runs, runs are merged, room is made ahead of the beats.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use persist_api::{CheckpointStat, Result};
 
 use crate::core::Core;
 use crate::maintain::Job;
 use crate::options::Upkeep;
+use crate::pace::FROZEN_SLOW;
 
 /// So many full memtables may wait for their runs; then commits wait.
 const FROZEN_MAX: usize = 3;
+
 impl Core {
-    /// Waits while too many memtables are full; where nobody else does it, does what is due.
-    pub(crate) fn catch_up(&self) -> Result<()> {
-        let room = || self.published.lock().state.frozen.len() < FROZEN_MAX;
+    /// Waits while too many memtables are full; where nobody else does it, does what is due. Answers when the commit begins, if
+    /// it is one of those that [`give_time`](Self::give_time) to others.
+    pub(crate) fn catch_up(&self) -> Result<Option<Instant>> {
+        let full = || self.published.lock().state.frozen.len();
+        let room = || full() < FROZEN_MAX;
         let before = self.shortage.count();
         if !room() {
             // Asked for already, unless there was no room on the disk the last time.
@@ -26,12 +31,21 @@ impl Core {
             self.due.until(|| (room() || self.health.is_poisoned() || is_stuck()).then_some(()));
         }
         self.health.check("commit_beat")?;
-        if room() {
-            return Ok(());
+        let full = full();
+        if full < FROZEN_MAX {
+            let is_slow = full == FROZEN_SLOW && self.settings.upkeep == Upkeep::Threads;
+            return Ok(is_slow.then(Instant::now));
         }
         let refusal = self.shortage.refusal("commit_beat");
         let what = format!("memtables are full, and there is no room for their runs: {}", refusal.context());
         Err(refusal.reworded(what))
+    }
+
+    /// Waits as long as a commit took that began then, unless a run is finished before.
+    pub(crate) fn give_time(&self, began: Instant) {
+        if let Some(wait) = self.owed.add(began.elapsed()) {
+            self.due.for_a_while(wait);
+        }
     }
 
     /// Does what is due, in a fixed order.

@@ -1,0 +1,55 @@
+//! How long durable commits take one after another, without a pause: the quantiles show what runs and merges cost them.
+//!
+//! `cargo run --release -p persist-flatfile --example stalls -- [rows a commit] [commits] [dir]`
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, clippy::cast_precision_loss)]
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use persist_api::{BeatHeader, Driver, Durability, OpenOptions, Quiet};
+use persist_flatfile::FlatfileDriver;
+
+/// A key that looks random, the same in every run.
+fn key(n: u64) -> [u8; 16] {
+    let mixed = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&mixed.to_be_bytes());
+    key[8..].copy_from_slice(&n.to_be_bytes());
+    key
+}
+
+/// Microseconds of each commit.
+fn commits(home: &Path, rows: u64, commits: u64) -> Vec<f64> {
+    let engine = FlatfileDriver::default().open(home, &OpenOptions::default(), &Quiet).unwrap();
+    let mut last = BeatHeader::default();
+    let mut times = Vec::new();
+    for at in 0..commits {
+        let clock = Instant::now();
+        last = last.next(1, Durability::Durable, None).unwrap();
+        let mut beat = engine.begin_beat(last).unwrap();
+        for n in 0..rows {
+            beat.put_record(&key(at * rows + n), &[0x5a; 100]).unwrap();
+        }
+        beat.commit_beat().unwrap();
+        times.push(clock.elapsed().as_secs_f64() * 1e6);
+    }
+    engine.close().map_err(|(_, error)| error).unwrap();
+    times
+}
+
+fn main() {
+    let mut words = std::env::args().skip(1);
+    let mut number = |usual: u64| words.next().map_or(usual, |word| word.parse().unwrap());
+    let (rows, count) = (number(1000), number(3000));
+    let dir = words.next().map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let dir = tempfile::tempdir_in(dir).unwrap();
+    let mut times = commits(&dir.path().join("store"), rows, count);
+    let mean = times.iter().sum::<f64>() / times.len() as f64;
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    print!("{count} commits of {rows} rows, in microseconds: mean {mean:.0}");
+    for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("most", 1.0)] {
+        print!(", {name} {:.0}", at(share));
+    }
+    println!();
+}
