@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use persist_api::{BeatNo, Engine, Error, ErrorKind, Quiet, Scan, Severity};
+use persist_io::{Disk, FileMode, RealDisk};
 use tempfile::TempDir;
 
 use crate::feed::{opened, put};
@@ -12,10 +13,10 @@ fn damage(dir: &TempDir, value: u8) {
     let mut found = 0;
     for entry in std::fs::read_dir(dir.path().join("home")).unwrap() {
         let path = entry.unwrap().path();
-        let Ok(mut bytes) = std::fs::read(&path) else { continue };
+        let Ok(bytes) = std::fs::read(&path) else { continue };
         if let Some(at) = bytes.windows(1000).position(|part| part == [value; 1000]) {
-            bytes[at + 500] ^= 1;
-            std::fs::write(&path, bytes).unwrap();
+            let file = RealDisk.open(&path, FileMode::Write).unwrap();
+            file.write_at(at as u64 + 500, &[value ^ 1]).unwrap();
             found += 1;
         }
     }
