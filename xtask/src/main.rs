@@ -38,15 +38,15 @@ cargo xtask VERB
   bench render         tables and plots of docs/bench again, from its samples
   bench overhead       our interface beside the raw libraries; [--gate] checks instruction counts only
   flips [--trials N]   one flipped bit in a closed store, for each engine and its rivals: who notices; writes docs/bench/flips.md
-  sabotage [--all | --quick | NAME...]
-                       breaks the storage engine's own source, one patch at a time, in a copy of the tree: some test must see
-                       each. Without arguments one of them, as a sample
+  sabotage [--any] [NAME...]
+                       breaks the storage engine's own source, one patch at a time, in a copy of the tree: a test must see
+                       each, the one that the table names, or any with --any; without a name, all patches; part of `test`
   outside [--block] [--moments N]
                        faults from outside of the program: says which tools are there, has strace fail and kill every
                        system call of the command that writes, and cuts the power of a real ext4 at N of its writes, with
                        each engine on it; --block: only that; part of `test`
-  sanitize             the storage engine's unit tests under the address sanitizer, where nightly is installed; says what
-                       is missing for the others
+  sanitize             the storage engine's tests under Miri, the thread and the address sanitizer, where nightly is installed;
+                       says what is missing; a few of them are part of `test`
   setup                only the installing part of `test`
 ";
 
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         ["outside", "--block", rest @ ..] => setup::run().and_then(|()| outside::cut(moments(rest)?)),
         ["outside", rest @ ..] => setup::run().and_then(|()| outside::run(moments(rest)?)),
         ["sabotage", rest @ ..] => sabotage::run(rest),
-        ["sanitize"] => sanitize::run(),
+        ["sanitize"] => sanitize::run(true),
         ["setup"] => setup::run(),
         [] | ["help"] => {
             print!("{HELP}");

@@ -1,5 +1,6 @@
-//! `cargo xtask sanitize`: the tests of the storage engine under the address sanitizer, and what else this machine lacks
-//! (R11 of `docs/testing.md`).
+//! `cargo xtask sanitize`: what watches the tests of the storage engine from below (R11 of `docs/testing.md`): sanitizers of
+//! memory and of threads, and Miri. They need a nightly toolchain, two of them a component of it as well; what is missing is
+//! installed where that is allowed, and told where it is not.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,44 +9,112 @@ use crate::shell::{Outcome, root, run as shown};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Runs what can be run, and says what cannot and why.
-pub(crate) fn run() -> Outcome {
-    let has = |arguments: &[&str]| {
-        let mut ask = Command::new("rustup");
-        ask.args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
-        ask.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-    };
-    if !has(&["toolchain", "list"]).contains("nightly") {
-        println!("R11: nothing is run: no nightly toolchain is installed (rustup toolchain install nightly)");
+/// One that watches.
+struct Watch {
+    name: &'static str,
+    /// The component of nightly that it needs.
+    component: Option<&'static str>,
+    environment: (&'static str, &'static str),
+    /// The command of cargo, and what it is told.
+    command: &'static [&'static str],
+    /// What it watches: packages and targets.
+    tests: &'static [&'static [&'static str]],
+    /// The tests among the first of those for which there is always time.
+    few: &'static [&'static str],
+}
+
+const FLATFILE: &[&str] = &["--package", "persist-flatfile", "--lib"];
+const IO: &[&str] = &["--package", "persist-io", "--lib"];
+/// The suite with tiny tables and threads of upkeep.
+const BUSY: &[&str] = &["--package", "persist-flatfile", "--test", "it", "--", "busy::", "beside::"];
+const STORE: &[&str] = &["--package", "persist-store", "--lib"];
+
+const WATCHES: [Watch; 3] = [
+    Watch {
+        name: "Miri: what the language forbids",
+        component: Some("miri"),
+        environment: ("MIRIFLAGS", "-Zmiri-disable-isolation"),
+        command: &["miri", "test"],
+        // It cannot do what touches real files, and takes hundreds of times as long.
+        tests: &[&[
+            "--package",
+            "persist-flatfile",
+            "--lib",
+            "--",
+            "memtable::",
+            "coding::",
+            "pins::",
+            "cover::",
+        ]],
+        few: &["memtable::appended", "memtable::index", "coding::"],
+    },
+    Watch {
+        name: "the thread sanitizer, in a standard library of its own",
+        component: Some("rust-src"),
+        environment: ("RUSTFLAGS", "-Zsanitizer=thread"),
+        command: &["test", "-Zbuild-std", "--target", TARGET],
+        tests: &[FLATFILE, IO, BUSY, STORE],
+        few: &["memtable::", "maintain::", "tables_tests::", "timeline::writer"],
+    },
+    Watch {
+        name: "the address and leak sanitizers",
+        component: None,
+        environment: ("RUSTFLAGS", "-Zsanitizer=address"),
+        command: &["test", "--target", TARGET],
+        tests: &[FLATFILE, IO],
+        few: &["run::", "payload::", "memtable::"],
+    },
+];
+
+/// All of it, or a few tests for each.
+pub(crate) fn run(all: bool) -> Outcome {
+    if !asked(&["toolchain", "list"]).contains("nightly") {
+        println!("R11: absent: no nightly toolchain is installed (rustup toolchain install nightly)");
         return Ok(());
     }
-    let components = has(&["component", "list", "--toolchain", "nightly", "--installed"]);
-    for (component, what) in
-        [("miri", "Miri"), ("rust-src", "the thread and memory sanitizers, which need a std of their own")]
-    {
-        let state = if components.lines().any(|line| line.starts_with(component)) {
-            "installed, and no check is built on it: these crates map files and call the system"
-        } else {
-            "not installed for nightly"
-        };
-        println!("R11: not run: {what} (component {component}: {state})");
+    for watch in &WATCHES {
+        if let Some(component) = watch.component.filter(|component| !has(component)) {
+            println!("R11: absent: {} (rustup component add {component} --toolchain nightly)", watch.name);
+            continue;
+        }
+        let few = [FLATFILE, &["--"], watch.few].concat();
+        let tests = if all { watch.tests } else { &[few.as_slice()] };
+        for tests in tests {
+            println!("R11: {}: {}", watch.name, tests.join(" "));
+            watch.run(tests)?;
+        }
     }
-    println!("R11: run: the address and leak sanitizers, unit tests of persist-io and persist-flatfile");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    // Not the cargo that runs this: it would keep its own toolchain.
-    let mut test = Command::new("cargo");
-    test.args([
-        "+nightly",
-        "test",
-        "-p",
-        "persist-flatfile",
-        "-p",
-        "persist-io",
-        "--target",
-        TARGET,
-        "--lib",
-    ]);
-    test.current_dir(root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTC");
-    test.env("CARGO_TARGET_DIR", target.join("sanitize")).env("RUSTFLAGS", "-Zsanitizer=address");
-    shown(&mut test)
+    Ok(())
+}
+
+impl Watch {
+    fn run(&self, tests: &[&str]) -> Outcome {
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+        // Not the cargo that runs this: it would keep its own toolchain.
+        let mut test = Command::new("cargo");
+        test.arg("+nightly").args(self.command).args(tests).current_dir(root());
+        test.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTC");
+        test.env("CARGO_TARGET_DIR", target.join("sanitize")).env(self.environment.0, self.environment.1);
+        shown(&mut test)
+    }
+}
+
+/// Whether nightly has a component, installing it where that is allowed.
+fn has(component: &str) -> bool {
+    let installed = || {
+        let all = asked(&["component", "list", "--toolchain", "nightly", "--installed"]);
+        all.lines().any(|line| line.starts_with(component))
+    };
+    if !installed() {
+        asked(&["component", "add", component, "--toolchain", "nightly"]);
+    }
+    installed()
+}
+
+/// What rustup answers; nothing where it cannot.
+fn asked(arguments: &[&str]) -> String {
+    let mut ask = Command::new("rustup");
+    ask.args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
+    ask.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }

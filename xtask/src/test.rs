@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shell::{Outcome, cargo, run};
-use crate::{bench, generate, outside, rocks, scoreboard, setup, tidy};
+use crate::{bench, generate, outside, rocks, sabotage, sanitize, scoreboard, setup, tidy};
 
 /// One feature mix for clippy, tests and docs, so that nothing is compiled twice.
 const MIX: [&str; 2] = ["--workspace", "--all-features"];
@@ -16,13 +16,15 @@ struct Class {
     run: fn(Pace) -> Outcome,
 }
 
-const CLASSES: [Class; 6] = [
-    Class { name: "build", budget_minutes: 25, run: |_| build() },
+const CLASSES: [Class; 8] = [
+    Class { name: "build", budget_minutes: 20, run: |_| build() },
     Class { name: "checks", budget_minutes: 3, run: |_| checks() },
-    Class { name: "tests", budget_minutes: 5, run: |_| tests() },
-    Class { name: "conformance", budget_minutes: 5, run: |_| conformance() },
-    Class { name: "crash", budget_minutes: 5, run: crash_and_outside },
-    Class { name: "fuzz", budget_minutes: 3, run: |pace| fuzz(pace.of(FUZZ_ROUNDS)) },
+    Class { name: "tests", budget_minutes: 7, run: |_| tests() },
+    Class { name: "conformance", budget_minutes: 6, run: |_| conformance() },
+    Class { name: "crash", budget_minutes: 1, run: crash_and_outside },
+    Class { name: "fuzz", budget_minutes: 2, run: |pace| fuzz(pace.of(FUZZ_ROUNDS)) },
+    Class { name: "sabotage", budget_minutes: 4, run: |_| sabotage::run(&[]) },
+    Class { name: "sanitize", budget_minutes: 3, run: |_| sanitize::run(false) },
 ];
 
 /// What is left of the time goes to the searches of the simulated disk: after all else, for they take whatever they get.
@@ -194,6 +196,6 @@ mod tests {
 
     #[test]
     fn budgets_are_those_that_were_promised() {
-        assert_eq!(minutes(&CLASSES), min(25 + 3 + 5 + 5 + 5 + 3));
+        assert_eq!(minutes(&CLASSES), min(20 + 3 + 7 + 6 + 1 + 2 + 4 + 3));
     }
 }

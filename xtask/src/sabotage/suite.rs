@@ -1,11 +1,12 @@
 //! The tests that must see a sabotage.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{SWITCH, Tree};
+use super::{SWITCH, Sabotage, Tree};
 use crate::shell::{cargo, output_of};
 
 /// No program of tests takes longer while nothing is broken.
@@ -20,86 +21,117 @@ pub(super) enum Suite {
     Io,
 }
 
-/// One program of tests.
-struct Program {
+/// Who has to see a sabotage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The test that the table names.
+    Name,
+    /// Any test, the quick ones first.
+    Any,
+}
+
+/// Some tests of a program.
+struct Part {
     package: &'static str,
     which: &'static [&'static str],
     filter: &'static str,
-    /// It takes seconds.
-    is_quick: bool,
 }
 
-/// Those of flatfile, the quick ones first.
-static FLATFILE: [Program; 6] = [
-    Program { package: "persist-flatfile", which: &["--lib"], filter: "", is_quick: true },
-    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "full", is_quick: true },
-    Program {
-        package: "persist-flatfile",
-        which: &["--test", "it"],
-        filter: "sim::headless",
-        is_quick: true,
-    },
-    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "simulated::", is_quick: false },
-    Program { package: "persist-flatfile", which: &["--test", "it"], filter: "sim::", is_quick: false },
-    Program { package: "persist-flatfile", which: &["--test", "reader"], filter: "", is_quick: false },
-];
-static IO: [Program; 2] = [
-    Program { package: "persist-io", which: &["--lib"], filter: "", is_quick: true },
-    Program { package: "persist-io", which: &["--test", "it"], filter: "", is_quick: false },
-];
+const fn flatfile(which: &'static [&'static str], filter: &'static str) -> Part {
+    Part { package: "persist-flatfile", which, filter }
+}
 
-/// The built programs of a suite, in the order in which they are asked.
-pub(super) struct Built(Vec<Ready>);
+const fn io(which: &'static [&'static str]) -> Part {
+    Part { package: "persist-io", which, filter: "" }
+}
+
+static FLATFILE: [Part; 3] =
+    [flatfile(&["--lib"], ""), flatfile(&["--test", "it"], ""), flatfile(&["--test", "reader"], "")];
+/// The same, the quick ones first.
+static FLATFILE_IN_ORDER: [Part; 6] = [
+    flatfile(&["--lib"], ""),
+    flatfile(&["--test", "it"], "full"),
+    flatfile(&["--test", "it"], "sim::headless"),
+    flatfile(&["--test", "it"], "simulated::"),
+    flatfile(&["--test", "it"], "sim::"),
+    flatfile(&["--test", "reader"], ""),
+];
+static IO: [Part; 2] = [io(&["--lib"]), io(&["--test", "it"])];
+
+/// The built tests of a suite, in the order in which they are asked.
+pub(super) struct Built {
+    by: By,
+    parts: Vec<Ready>,
+}
 
 struct Ready {
-    program: &'static Program,
+    part: &'static Part,
     path: PathBuf,
     /// How long it may take.
     patience: Duration,
 }
 
+/// What running tests came to.
+#[derive(Default)]
+struct Ran {
+    passed: BTreeSet<String>,
+    failed: Option<String>,
+}
+
 impl Suite {
-    /// Builds the tests in a tree: all, or those that are quick.
-    pub(super) fn build(self, tree: &Tree, quick: bool) -> Result<Built, String> {
-        let programs: &'static [Program] = match self {
-            Self::Flatfile => &FLATFILE,
-            Self::Io => &IO,
+    /// Builds the tests in a tree.
+    pub(super) fn build(self, tree: &Tree, by: By) -> Result<Built, String> {
+        let parts: &'static [Part] = match (self, by) {
+            (Self::Flatfile, By::Name) => &FLATFILE,
+            (Self::Flatfile, By::Any) => &FLATFILE_IN_ORDER,
+            (Self::Io, _) => &IO,
         };
-        let ready = |program| Ok(Ready { program, path: program.build(tree)?, patience: LONGEST });
-        programs
-            .iter()
-            .filter(|program| program.is_quick || !quick)
-            .map(ready)
-            .collect::<Result<_, String>>()
-            .map(Built)
+        let ready = |part: &'static Part| Ok(Ready { part, path: part.build(tree)?, patience: LONGEST });
+        Ok(Built { by, parts: parts.iter().map(ready).collect::<Result<_, String>>()? })
     }
 }
 
 impl Built {
-    /// Runs the tests with nothing switched on, and learns how long they take.
-    pub(super) fn healthy(&mut self, tree: &Tree) -> Result<(), String> {
-        for ready in &mut self.0 {
+    /// Runs the tests with nothing switched on, of those that `sabotages` name each, and learns how long they take.
+    pub(super) fn healthy(&mut self, tree: &Tree, sabotages: &[&Sabotage]) -> Result<(), String> {
+        let named = sabotages.iter().map(|sabotage| sabotage.seen_by).filter(|_| self.by == By::Name);
+        let mut names: BTreeSet<&str> = named.collect();
+        for ready in &mut self.parts {
             let start = Instant::now();
-            if let Some(test) = ready.run(tree, None)? {
+            let asked: Vec<&str> = match self.by {
+                By::Name => std::iter::once("--exact").chain(names.iter().copied()).collect(),
+                By::Any => vec![ready.part.filter],
+            };
+            let ran = ready.run(tree, &asked, None)?;
+            if let Some(test) = ran.failed {
                 return Err(format!("{test} fails without any sabotage"));
             }
+            names.retain(|name| !ran.passed.contains(*name));
             ready.patience = start.elapsed() * PATIENCE + Duration::from_secs(60);
         }
-        Ok(())
+        match names.first() {
+            Some(name) => Err(format!("the table names a test that there is not: {name}")),
+            None => Ok(()),
+        }
     }
 
-    /// The first test that fails with one sabotage switched on.
-    pub(super) fn failing(&self, tree: &Tree, name: &str) -> Result<Option<String>, String> {
-        for ready in &self.0 {
-            if let Some(test) = ready.run(tree, Some(name))? {
-                return Ok(Some(test));
+    /// The first test that fails with a sabotage switched on.
+    pub(super) fn failing(&self, tree: &Tree, sabotage: &Sabotage) -> Result<Option<String>, String> {
+        for ready in &self.parts {
+            let asked = match self.by {
+                By::Name => &["--exact", sabotage.seen_by][..],
+                By::Any => &[ready.part.filter],
+            };
+            let ran = ready.run(tree, asked, Some(sabotage.name))?;
+            if ran.failed.is_some() {
+                return Ok(ran.failed);
             }
         }
         Ok(None)
     }
 }
 
-impl Program {
+impl Part {
     fn build(&self, tree: &Tree) -> Result<PathBuf, String> {
         let mut build =
             cargo(&["test", "--no-run", "--quiet", "--message-format=json", "--package", self.package]);
@@ -124,12 +156,12 @@ impl Program {
 }
 
 impl Ready {
-    /// The name of the first test that fails, if one does; the others are not waited for.
-    fn run(&self, tree: &Tree, on: Option<&str>) -> Result<Option<String>, String> {
-        let Self { program, path, patience } = self;
+    /// Runs what is asked for until a test fails; the others are not waited for.
+    fn run(&self, tree: &Tree, asked: &[&str], on: Option<&str>) -> Result<Ran, String> {
+        let Self { part, path, patience } = self;
         let mut run = Command::new(path);
-        let dir = tree.dir.join("crates").join(program.package);
-        run.arg(program.filter).current_dir(&dir).env("CARGO_MANIFEST_DIR", &dir).env_remove(SWITCH);
+        let dir = tree.dir.join("crates").join(part.package);
+        run.args(asked).current_dir(&dir).env("CARGO_MANIFEST_DIR", &dir).env_remove(SWITCH);
         if let Some(on) = on {
             run.env(SWITCH, on);
         }
@@ -139,28 +171,38 @@ impl Ready {
         let (tell, told) = std::sync::mpsc::channel();
         let reading = std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                let failed = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED"));
-                if let Some(test) = failed {
-                    let _ = tell.send(test.to_owned());
-                    return;
+                let Some(line) = line.strip_prefix("test ") else { continue };
+                let ended = [(" ... ok", true), (" ... FAILED", false)];
+                for (test, passed) in
+                    ended.into_iter().filter_map(|(end, ok)| Some((line.strip_suffix(end)?, ok)))
+                {
+                    // Nobody listens any more once one has failed.
+                    let _ = tell.send((test.to_owned(), passed));
                 }
             }
         });
-        let failed = match told.recv_timeout(*patience) {
-            Ok(test) => Some(test),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                Some(format!("{}, which did not end in {} s", program.which.join(" "), patience.as_secs()))
+        let mut ran = Ran::default();
+        let end = Instant::now() + *patience;
+        while ran.failed.is_none() {
+            match told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok((test, true)) => _ = ran.passed.insert(test),
+                Ok((test, false)) => ran.failed = Some(test),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                    let seconds = patience.as_secs();
+                    ran.failed = Some(format!("{}, which did not end in {seconds} s", part.which.join(" ")));
+                }
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
             }
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => None,
-        };
-        if failed.is_some() {
+        }
+        if ran.failed.is_some() {
             // It may have ended by itself.
             let _ = child.kill();
         }
         let ended = child.wait().map_err(|error| format!("cannot wait for {}: {error}", path.display()))?;
         let _ = reading.join();
-        let crashed =
-            (!ended.success()).then(|| format!("{}, which ended with {ended}", program.which.join(" ")));
-        Ok(failed.or(crashed))
+        if ran.failed.is_none() && !ended.success() {
+            ran.failed = Some(format!("{}, which ended with {ended}", part.which.join(" ")));
+        }
+        Ok(ran)
     }
 }

@@ -13,7 +13,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "    let mut done = 0;\n    while let Some(rest) = bytes.get(done..)",
             "    let mut done = 0;\n    while let Some(rest) = bytes.get(if {on} && done > 0 { bytes.len() } else { done }..)",
         ),
-        Io,
+        (Io, "explore::a_journal_that_is_right_passes_everything"),
     ),
     sabotage(
         "replacement-not-synced",
@@ -23,7 +23,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "    file.sync_data()?;\n    drop(file);",
             "    if !{on} {\n        file.sync_data()?;\n    }\n    drop(file);",
         ),
-        Io,
+        (Io, "explore::a_journal_that_is_right_passes_everything"),
     ),
     sabotage(
         "replacement-name-not-synced",
@@ -33,7 +33,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "    disk.rename(&temporary, path)?;\n",
             "    disk.rename(&temporary, path)?;\n    if {on} {\n        return Ok(());\n    }\n",
         ),
-        Io,
+        (Io, "replace_syncs_before_and_after_the_rename"),
     ),
     sabotage(
         "directory-name-not-synced",
@@ -43,6 +43,6 @@ pub(super) const TABLE: &[Sabotage] = &[
             "    disk.create_dir(path)?;\n",
             "    disk.create_dir(path)?;\n    if {on} {\n        return Ok(());\n    }\n",
         ),
-        Io,
+        (Io, "explore::a_journal_that_is_right_passes_everything"),
     ),
 ];

@@ -15,7 +15,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "            self.timeline.sync()?;\n",
             "            if !{on} {\n                self.timeline.sync()?;\n            }\n",
         ),
-        Flatfile,
+        (Flatfile, "sim::defects::cps_s4_a_beat_is_reported_as_failed_exactly_when_it_is_not_shown"),
     ),
     sabotage(
         "values-not-synced",
@@ -25,7 +25,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "            self.payload.sync()?;\n",
             "            if !{on} {\n                self.payload.sync()?;\n            }\n",
         ),
-        Flatfile,
+        (Flatfile, "doctor::crash_tests::a_repair_that_is_cut_short_is_repeated"),
     ),
     sabotage(
         "older-segment-not-synced",
@@ -35,7 +35,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "            self.shared.poison(segment.sync())?;\n",
             "            if !{on} {\n                self.shared.poison(segment.sync())?;\n            }\n",
         ),
-        Flatfile,
+        (Flatfile, "timeline::crash_tests::buffered_beats_over_rolls_form_a_prefix_after_every_cut"),
     ),
     sabotage(
         "failed-sync-retried",
@@ -45,7 +45,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        self.file.sync_data()\n    }\n\n    /// True when",
             "        self.file.sync_data().or_else(|error| if {on} { self.file.sync_data() } else { Err(error) })\n    }\n\n    /// True when",
         ),
-        Flatfile,
+        (Flatfile, "sim::faults::every_call_may_fail_in_every_way"),
     ),
     sabotage(
         "failed-commit-forgiven",
@@ -55,7 +55,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "let frame = appended.inspect_err(|error| self.health.poison_by(error))?;",
             "let frame = appended.inspect_err(|error| if !{on} { self.health.poison_by(error) })?;",
         ),
-        Flatfile,
+        (Flatfile, "sim::liars::on_an_honest_disk_there_is_nothing_to_notice"),
     ),
     sabotage(
         "failed-timeline-forgiven",
@@ -65,7 +65,10 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        if done.is_err() {\n            self.failed",
             "        if done.is_err() && !{on} {\n            self.failed",
         ),
-        Flatfile,
+        (
+            Flatfile,
+            "timeline::writer::tests::a_failed_sync_of_the_filler_poisons_the_writer_and_a_failed_zero_does_not",
+        ),
     ),
     sabotage(
         "segment-name-not-synced",
@@ -75,7 +78,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        disk.sync_dir(dir).map_err(FillError::Sync)?;\n",
             "        if !{on} {\n            disk.sync_dir(dir).map_err(FillError::Sync)?;\n        }\n",
         ),
-        Flatfile,
+        (Flatfile, "timeline::crash_tests::a_head_written_in_between_promises_what_was_durable"),
     ),
     sabotage(
         "value-file-name-not-synced",
@@ -85,7 +88,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        self.disk.sync_dir(&self.dir)?;\n",
             "        if !{on} {\n            self.disk.sync_dir(&self.dir)?;\n        }\n",
         ),
-        Flatfile,
+        (Flatfile, "payload::tests::a_value_costs_one_write_and_a_beat_one_sync"),
     ),
     sabotage(
         "run-not-synced",
@@ -95,7 +98,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        self.file.write_at(0, &block)?;\n        self.file.sync_data()\n",
             "        self.file.write_at(0, &block)?;\n        if {on} { Ok(()) } else { self.file.sync_data() }\n",
         ),
-        Flatfile,
+        (Flatfile, "doctor::crash_tests::a_repair_that_is_cut_short_is_repeated"),
     ),
     sabotage(
         "run-name-not-synced",
@@ -105,7 +108,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        writer.disk.sync_dir(&writer.dir)?;\n",
             "        if !{on} {\n            writer.disk.sync_dir(&writer.dir)?;\n        }\n",
         ),
-        Flatfile,
+        (Flatfile, "doctor::crash_tests::a_repair_that_is_cut_short_is_repeated"),
     ),
     sabotage(
         "segments-go-first",
@@ -115,14 +118,14 @@ pub(super) const TABLE: &[Sabotage] = &[
             "    nameless.give_name()?;\n",
             "    if {on} {\n        core.log.lock().timeline.retire(table.span().upto)?;\n    }\n    nameless.give_name()?;\n",
         ),
-        Flatfile,
+        (Flatfile, "doctor::crash_tests::a_repair_that_is_cut_short_is_repeated"),
     ),
     sabotage(
         "merged-run-not-named-first",
         "merged runs are removed before the head names the one in their place",
         MERGING,
         ("    core.write_head(false)?;\n", "    if !{on} {\n        core.write_head(false)?;\n    }\n"),
-        Flatfile,
+        (Flatfile, "doctor::merged_tests::a_head_names_the_merged_run_before_the_first_of_the_others_goes"),
     ),
     sabotage(
         "store-not-marked-open",
@@ -132,7 +135,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        self.judge_strictly(self.write_head(false))?;\n",
             "        if !{on} {\n            self.judge_strictly(self.write_head(false))?;\n        }\n",
         ),
-        Flatfile,
+        (Flatfile, "doctor::tests::a_torn_tail_is_a_note_and_left_to_the_opening"),
     ),
     sabotage(
         "head-in-one-slot",
@@ -142,7 +145,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "self.file.write_at(sequence % 2 * SLOT_BYTES",
             "self.file.write_at(if {on} { 0 } else { sequence % 2 } * SLOT_BYTES",
         ),
-        Flatfile,
+        (Flatfile, "timeline::head::tests::slots_alternate_and_the_newest_counts"),
     ),
     sabotage(
         "head-not-synced",
@@ -152,7 +155,10 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        self.file.sync_data()?;\n",
             "        if !{on} {\n            self.file.sync_data()?;\n        }\n",
         ),
-        Flatfile,
+        (
+            Flatfile,
+            "timeline::head::tests::a_head_outlives_a_power_cut_and_both_slots_say_what_was_written_to_both",
+        ),
     ),
     sabotage(
         "found-head-believed",
@@ -162,7 +168,10 @@ pub(super) const TABLE: &[Sabotage] = &[
             "if let Some(found) = &self.found {",
             "if let Some(found) = self.found.as_ref().filter(|_| !{on}) {",
         ),
-        Flatfile,
+        (
+            Flatfile,
+            "timeline::head::tests::a_head_that_a_failed_sync_left_is_made_durable_before_the_other_is_written_over",
+        ),
     ),
     sabotage(
         "head-written-once",
@@ -172,6 +181,9 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        self.write(head)?;\n        self.write(head)\n",
             "        self.write(head)?;\n        if {on} { Ok(()) } else { self.write(head) }\n",
         ),
-        Flatfile,
+        (
+            Flatfile,
+            "timeline::head::tests::a_head_outlives_a_power_cut_and_both_slots_say_what_was_written_to_both",
+        ),
     ),
 ];

@@ -18,9 +18,9 @@ const fn sabotage(
     breaks: &'static str,
     file: &'static str,
     (text, instead): (&'static str, &'static str),
-    suite: Suite,
+    (suite, seen_by): (Suite, &'static str),
 ) -> Sabotage {
-    Sabotage { name, breaks, file, text, instead, suite }
+    Sabotage { name, breaks, file, text, instead, suite, seen_by }
 }
 
 const LOG: &str = "crates/persist-flatfile/src/log.rs";

@@ -13,7 +13,10 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        if known >= needed {\n            self.damage(",
             "        if known >= needed || {on} {\n            self.damage(",
         ),
-        Flatfile,
+        (
+            Flatfile,
+            "timeline::replay::tests::a_torn_tail_is_moved_aside_and_the_next_segment_says_where_the_old_one_ends",
+        ),
     ),
     sabotage(
         "damage-is-a-torn-tail",
@@ -23,7 +26,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        self.durable = known;\n",
             "        if {on} {\n            known = 0;\n        }\n        self.durable = known;\n",
         ),
-        Flatfile,
+        (Flatfile, "timeline::replay::tests::a_missing_segment_is_named"),
     ),
     sabotage(
         "later-frames-not-asked",
@@ -33,7 +36,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "            known = known.max(through);\n",
             "            known = known.max(if {on} { 0 } else { through });\n",
         ),
-        Flatfile,
+        (Flatfile, "timeline::replay::tests::damage_at_the_end_is_known_from_the_head_and_stays_known"),
     ),
     sabotage(
         "head-not-asked",
@@ -43,21 +46,21 @@ pub(super) const TABLE: &[Sabotage] = &[
             "head.map_or(0, |head| head.durable_frame).max(from.after)",
             "head.map_or(0, |head| if {on} { 0 } else { head.durable_frame }).max(from.after)",
         ),
-        Flatfile,
+        (Flatfile, "timeline::replay::tests::a_missing_segment_is_named"),
     ),
     sabotage(
         "torn-bytes-not-kept",
         "a segment with torn bytes behind its end is removed though there was no room to copy them",
         ASIDE,
         ("    if copied {\n", "    if copied || {on} {\n"),
-        Flatfile,
+        (Flatfile, "full_open::without_room_for_a_copy_of_torn_bytes_the_store_goes_on_and_they_stay"),
     ),
     sabotage(
         "unreadable-run-not-missed",
         "without a head, older data is shown for what a run held of which nothing can be read",
         WALK,
         ("durable.max(from.durable);", "durable.max(if {on} { 0 } else { from.durable });"),
-        Flatfile,
+        (Flatfile, "doctor::headless_tests::a_lost_run_is_lost_before_and_after_an_opening_and_a_repair"),
     ),
     sabotage(
         "torn-segment-goes-on",
@@ -67,7 +70,10 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        self.go_on_in = false;\n        self.leave_unused(at, Some(scan));\n        let beat",
             "        self.go_on_in &= {on};\n        self.leave_unused(at, Some(scan));\n        let beat",
         ),
-        Flatfile,
+        (
+            Flatfile,
+            "timeline::replay::tests::a_torn_tail_is_moved_aside_and_the_next_segment_says_where_the_old_one_ends",
+        ),
     ),
     sabotage(
         "lost-beats-not-marked",
@@ -77,14 +83,14 @@ pub(super) const TABLE: &[Sabotage] = &[
             "            self.active.push_lost(Arc::new(lost), damage.frames.upto);\n",
             "            if !{on} {\n                self.active.push_lost(Arc::new(lost), damage.frames.upto);\n            }\n",
         ),
-        Flatfile,
+        (Flatfile, "doctor::tests::cut_and_missing_files_are_told_and_repaired"),
     ),
     sabotage(
         "gap-of-runs-not-marked",
         "a missing run leaves no mark",
         RUNS,
         ("            if span.after > upto {\n", "            if span.after > upto && !{on} {\n"),
-        Flatfile,
+        (Flatfile, "doctor::tests::cut_and_missing_files_are_told_and_repaired"),
     ),
     sabotage(
         "merged-run-not-read",
@@ -94,7 +100,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "run.losses() <= known && run.verifies(seen)?",
             "run.losses() <= known && ({on} || run.verifies(seen)?)",
         ),
-        Flatfile,
+        (Flatfile, "doctor::merged_tests::a_damaged_merged_run_gives_way_to_the_runs_it_was_made_of"),
     ),
     sabotage(
         "replayed-frames-not-synced",
@@ -104,21 +110,24 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        let filled = file.len()?;\n        file.sync_data()?;\n",
             "        let filled = file.len()?;\n        if !{on} {\n            file.sync_data()?;\n        }\n",
         ),
-        Flatfile,
+        (Flatfile, "timeline::writer::tests::what_was_replayed_is_durable_before_anything_is_built_on_it"),
     ),
     sabotage(
         "lost-beats-used-again",
         "the numbers of durable beats that are lost are given out again",
         RECOVER,
         ("        if durable > last.beat {\n", "        if durable > last.beat && !{on} {\n"),
-        Flatfile,
+        (Flatfile, "sim::defects::numbers_of_lost_beats_are_not_used_again"),
     ),
     sabotage(
         "half-head-believed",
         "a head beside a damaged slot counts as the newest, though the store was not closed",
         HEAD,
         ("(head.clean || self.damaged.is_empty())", "({on} || head.clean || self.damaged.is_empty())"),
-        Flatfile,
+        (
+            Flatfile,
+            "doctor::headless_tests::a_run_that_half_a_head_does_not_name_is_lost_before_and_after_an_opening_and_a_repair",
+        ),
     ),
     sabotage(
         "older-head-believed",
@@ -128,21 +137,24 @@ pub(super) const TABLE: &[Sabotage] = &[
             "head.durable_frame >= in_runs.max(1)",
             "head.durable_frame >= if {on} { 1 } else { in_runs.max(1) }",
         ),
-        Flatfile,
+        (Flatfile, "sim::headless::a_head_that_knows_less_than_the_runs_does_not_know_all_of_them"),
     ),
     sabotage(
         "newest-run-by-number",
         "of a run of which nothing can be read the number alone tells whether it held the newest frames",
         MISSED,
         ("(left().count() > gaps || is_newest)", "(left().count() > gaps && !{on} || is_newest)"),
-        Flatfile,
+        (Flatfile, "missed::tests::a_run_counts_by_its_place_and_not_by_its_number"),
     ),
     sabotage(
         "unnamed-run-retires",
         "an opening removes segments for a run that no head names",
         RECOVER,
         ("!had_head || !runs.iter().all(", "!had_head || !{on} && !runs.iter().all("),
-        Flatfile,
+        (
+            Flatfile,
+            "sim::headless::a_killed_opening_leaves_no_run_that_nobody_named_in_place_of_its_segments",
+        ),
     ),
     sabotage(
         "loss-not-kept",
@@ -152,6 +164,6 @@ pub(super) const TABLE: &[Sabotage] = &[
             "    HeadWriter::open(disk, dir, &found)?.write_both(&head)?;\n",
             "    if {on} {\n        return Ok(found);\n    }\n    HeadWriter::open(disk, dir, &found)?.write_both(&head)?;\n",
         ),
-        Flatfile,
+        (Flatfile, "sim::headless::what_only_dropped_frames_know_of_stays_lost"),
     ),
 ];
