@@ -9,6 +9,7 @@ mod load;
 mod plain;
 mod progress;
 mod refused;
+mod relied;
 mod room;
 mod signpost;
 mod stand;
