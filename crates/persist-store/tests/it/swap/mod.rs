@@ -1,7 +1,9 @@
 //! Swapping the engine: SWP-1 to SWP-26 of the protocol.
 
+mod abort;
 mod back;
 mod crash;
+mod example;
 mod fails;
 mod holds;
 mod homes;
@@ -15,4 +17,5 @@ mod signpost;
 mod stand;
 mod steps;
 mod take_back;
+mod upkeep;
 mod volatile;
