@@ -19,7 +19,7 @@ use crate::kit::{Content, fails};
 
 /// A clock on which a look takes a second, once it is told to.
 #[derive(Default)]
-pub struct Ticking {
+struct Ticking {
     seconds: AtomicU64,
     looks: AtomicU64,
 }

@@ -8,6 +8,7 @@ mod fails;
 mod holds;
 mod homes;
 mod load;
+mod migrate;
 mod plain;
 mod progress;
 mod refused;
