@@ -114,10 +114,20 @@ impl Opened {
     }
 
     fn reopen(&self, stamp: Stamp, grant: Grant, lock: Arc<DirLock>, seen: &dyn Observer) -> Result<Place> {
+        let disk = self.disk.as_ref();
+        // Whoever put the stamp there may have died before its name was durable. With that a power cut would take back what
+        // relies on it: everything that is committed from now on.
+        disk.sync_dir(&self.home)?;
+        let decided_elsewhere = match &stamp.swap {
+            Some(swap) if Stamp::read(disk, &self.home)?.as_ref() != Some(&stamp) => {
+                swap.place.as_home().map_or(Ok(()), |source| disk.sync_dir(source))?;
+                true
+            }
+            _ => false,
+        };
         let options = OpenOptions { mode: OpenMode::MustExist, ..self.options.clone() };
         let engine = self.driver.open(&engine_dir(&self.home, stamp.epoch), &options, seen)?;
-        let disk = self.disk.as_ref();
-        if stamp.swap.is_some() && Stamp::read(disk, &self.home)?.as_ref() != Some(&stamp) {
+        if decided_elsewhere {
             // The home that the store came from has decided a swap, and it ended there.
             stamp.write(disk, &self.home)?;
         }

@@ -21,7 +21,7 @@ pub(super) fn open(sim: &SimDisk, mode: OpenMode) -> Box<dyn persist_api::Engine
 }
 
 /// A closed store, and its records.
-fn store() -> (SimDisk, Records) {
+pub(super) fn store() -> (SimDisk, Records) {
     let sim = SimDisk::new(1);
     let engine = open(&sim, OpenMode::default());
     let mut header = BeatHeader::default();
@@ -34,7 +34,7 @@ fn store() -> (SimDisk, Records) {
 }
 
 /// Flips a bit in the middle of the first file of each kind that is named; answers the damaged bytes by name.
-fn damage(sim: &SimDisk, kinds: &[(&str, usize, usize)]) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn damage(sim: &SimDisk, kinds: &[(&str, usize, usize)]) -> BTreeMap<String, Vec<u8>> {
     let mut damaged = BTreeMap::new();
     for (stem, part, of) in kinds {
         let stem = format!("{HOME}/{stem}");
@@ -49,7 +49,7 @@ fn damage(sim: &SimDisk, kinds: &[(&str, usize, usize)]) -> BTreeMap<String, Vec
     damaged
 }
 
-fn records(sim: &SimDisk) -> Records {
+pub(super) fn records(sim: &SimDisk) -> Records {
     let engine = open(sim, OpenMode::MustExist);
     let mut told = Vec::new();
     let stat = engine.verify(&mut |finding| told.push(finding), &Quiet).unwrap();

@@ -11,6 +11,8 @@
 mod crash_tests;
 mod dry;
 mod examine;
+#[cfg(test)]
+mod fault_tests;
 mod give_up;
 #[cfg(test)]
 mod headless_tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use persist_api::{
     BeatHeader, Driver as _, Durability, Engine, Error, ErrorKind, Observer, OpenMode, OpenOptions, Result,
 };
-use persist_io::{Disk, FileMode, absolute, lock_dir};
+use persist_io::{Disk, FileMode, absolute, lock_dir, renew};
 
 use super::examine::{Exam, OP, look};
 use super::give_up::{concerns, is_loss, rewrite};
@@ -16,7 +16,7 @@ use super::values::payloads;
 use crate::driver::FlatfileDriver;
 use crate::error::SCHEME;
 use crate::names::{HEAD, Kind};
-use crate::payload::header;
+use crate::payload::{PAYLOAD_HEADER, header};
 use crate::run::{Run, rebuild};
 use crate::timeline::head::{Head, HeadWriter, read_head};
 
@@ -55,7 +55,8 @@ pub struct Repaired {
 /// Lost records that the caller knows all the same (`known`, key and value) are written again, in the newest beat.
 ///
 /// Every file that is not as it should be is first copied to `damaged/<n>/`, durably. A store without damage is left as it is,
-/// byte for byte. A crash in between leaves a store that can be examined and repaired again.
+/// byte for byte. A crash in between leaves a store that can be examined and repaired again; what it has changed by then is made
+/// durable by the repair that follows.
 ///
 /// # Errors
 /// As [`examine`](super::examine()); `Corrupt` when nothing can be saved (nothing is then changed), `Full`.
@@ -86,6 +87,7 @@ fn try_repair(
                     was changed";
         return Err(Error::new(ErrorKind::Corrupt, OP, what).with_path(home));
     }
+    make_sure(&exam)?;
     if !has_work(&before, losses != Losses::Keep) {
         let after = before.clone();
         let (kept, rebuilt, given_up) = (Vec::new(), Vec::new(), Vec::new());
@@ -118,6 +120,22 @@ fn try_repair(
     let kept = kept.into_names();
     let after = look(&**disk, home, seen)?.diagnosis;
     Ok(Repaired { before, after, kept_in, kept, rebuilt, given_up, restored })
+}
+
+/// Makes durable what an earlier repair has changed. It may have died before its syncs, or met one that failed: what reads well
+/// now need not be on the disk then, and a power cut would bring the damage back.
+fn make_sure(exam: &Exam<'_>) -> Result<()> {
+    // Nothing is changed before there are originals.
+    if !exam.diagnosis.aside.iter().any(|name| name.contains('/')) {
+        return Ok(());
+    }
+    let (disk, home) = (exam.disk, exam.home);
+    let _lock = lock_dir(disk, home)?;
+    // All else that has a name was synced before it got it.
+    for number in exam.files.numbers(Kind::Payload) {
+        renew(disk, &home.join(Kind::Payload.name(number)), PAYLOAD_HEADER, &mut |_| Ok(()))?;
+    }
+    disk.sync_dir(home)
 }
 
 fn has_work(before: &Diagnosis, accept_loss: bool) -> bool {

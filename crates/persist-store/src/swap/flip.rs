@@ -46,14 +46,14 @@ impl Swap {
         let pause = self.shared.setup.clock.now().saturating_sub(start);
         source.meters.swap.fence(pause);
         match flipped {
-            Ok(old) => {
+            Ok((old, last)) => {
                 old.meters.swap.lag(0);
                 old.meters.swap.step(SwapStep::None);
                 old.meters.left();
                 self.flipped = true;
                 self.hold = None;
                 self.guard = None;
-                let report = self.report(&old, pause);
+                let report = self.report(&old, &last, pause);
                 shared.retire(old);
                 report
             }
@@ -95,7 +95,7 @@ impl Swap {
         shared: &Arc<Shared>,
         mut fence: Fence<'_>,
         start: Duration,
-    ) -> Result<Arc<Active>> {
+    ) -> Result<(Arc<Active>, BeatHeader)> {
         let (clock, budget) = (Arc::clone(&self.shared.setup.clock), self.options.fence_budget);
         let in_time = move || {
             if clock.now().saturating_sub(start) <= budget {
@@ -137,7 +137,8 @@ impl Swap {
         seat.active = Arc::clone(&new);
         shared.exchange(new, feed);
         drop(fence);
-        Ok(old)
+        // Whoever waited commits from now on, so that nobody else could say which was the last.
+        Ok((old, last))
     }
 
     /// The last beat of the target: what the source's last is called, durable, with the feed's holds, without the cursor.
@@ -158,16 +159,15 @@ impl Swap {
         Ok(carry)
     }
 
-    fn report(&self, old: &Active, pause: Duration) -> Result<SwapReport> {
+    fn report(&self, old: &Active, last: &BeatHeader, pause: Duration) -> Result<SwapReport> {
         let new = self.shared.active();
-        let header = self.shared.group.last();
         let (digest, digest_commit) = self.verified.ok_or_else(gone)?;
         Ok(SwapReport {
             id: self.id,
             from: side(old),
             to: side(&new),
-            beat: header.beat,
-            commit: header.last_commit(),
+            beat: last.beat,
+            commit: last.last_commit(),
             digest,
             digest_commit,
             pause,

@@ -1,9 +1,11 @@
-//! Each value layer, and all of them, under the whole conformance suite.
+//! Each value layer, and all of them, under the whole conformance suite: over memory, and each over flatfile on a real disk. All of
+//! them at once over every other engine: the tests of `persist`.
 
 use std::sync::{Arc, LazyLock};
 
 use persist_api::{Caps, Driver, OpenOptions};
 use persist_conformance::Fixture;
+use persist_flatfile::FlatfileDriver;
 use persist_memory::MemoryDriver;
 use persist_store::{KeyId, KeyRing, LayeredDriver, SecretKey};
 
@@ -16,17 +18,25 @@ impl Fixture for Under {
     }
 }
 
-fn over_memory(layers: Caps) -> LayeredDriver {
+fn over(engine: Arc<dyn Driver>, layers: Caps) -> LayeredDriver {
     let keys = KeyRing::new().with(KeyId(1), SecretKey::random().unwrap());
-    LayeredDriver::new(Arc::new(MemoryDriver::new()), layers, Some(&keys)).unwrap()
+    LayeredDriver::new(engine, layers, Some(&keys)).unwrap()
+}
+
+fn over_memory(layers: Caps) -> LayeredDriver {
+    over(Arc::new(MemoryDriver::new()), layers)
+}
+
+fn over_flatfile(layers: Caps) -> LayeredDriver {
+    over(Arc::new(FlatfileDriver::default()), layers)
 }
 
 macro_rules! suite {
-    ($($name:ident: $layers:expr;)+) => {$(
+    ($($name:ident: $over:ident $layers:expr;)+) => {$(
         mod $name {
             use super::*;
 
-            static UNDER: Under = Under(LazyLock::new(|| over_memory($layers)));
+            static UNDER: Under = Under(LazyLock::new(|| $over($layers)));
 
             persist_conformance::conformance!(UNDER);
         }
@@ -34,10 +44,13 @@ macro_rules! suite {
 }
 
 suite! {
-    crc32c: Caps::CRC32C;
-    lz4: Caps::COMPRESSION;
-    xchacha20_poly1305: Caps::AEAD;
-    all: Caps::CRC32C | Caps::COMPRESSION | Caps::AEAD;
+    crc32c: over_memory Caps::CRC32C;
+    lz4: over_memory Caps::COMPRESSION;
+    xchacha20_poly1305: over_memory Caps::AEAD;
+    all: over_memory Caps::CRC32C | Caps::COMPRESSION | Caps::AEAD;
+    flatfile_crc32c: over_flatfile Caps::CRC32C;
+    flatfile_lz4: over_flatfile Caps::COMPRESSION;
+    flatfile_xchacha20_poly1305: over_flatfile Caps::AEAD;
 }
 
 #[test]

@@ -251,6 +251,7 @@ fn every_cut_in(from: &str, run: Run<'_>) {
             judge(image.image(&crash), from, may_be, must, way);
         }
         judge(cut.killed(7), from, may_be, must, way + 1);
+        super::relied::upon(cut.killed(7), from);
     }
 }
 

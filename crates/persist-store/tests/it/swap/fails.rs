@@ -9,7 +9,7 @@ use super::plain::target;
 use super::stand::{Stand, all, log, swap_options};
 
 /// How an operation of a swap may fail.
-const FAILURES: [Fault; 8] = [
+pub(super) const FAILURES: [Fault; 8] = [
     Fault::Error { code: Code::Io, applied: false },
     Fault::Error { code: Code::Io, applied: true },
     Fault::Error { code: Code::NoSpace, applied: false },

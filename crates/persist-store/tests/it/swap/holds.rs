@@ -1,12 +1,10 @@
 //! Readers of the feed whose holds move while a swap is at work.
 
-use std::ops::ControlFlow;
-
-use persist_api::{CommitNo, Quiet, Scan};
+use persist_api::{CommitNo, Quiet};
 use persist_store::{Hold, HoldOptions, Stamp, Store, SwapOptions};
 
 use super::plain::target;
-use super::stand::{HOME, Stand, all, is_clean, options, options_of, plain, put, swap_options};
+use super::stand::{HOME, Stand, all, is_clean, options, options_of, plain, put, raw_rows, swap_options};
 
 /// Rounds, more than the stretches of a feed that may wait to be freed.
 const ROUNDS: u64 = 20;
@@ -140,19 +138,11 @@ fn counts_right(store: &Store) -> bool {
     store.stats().unwrap().engine.records.is_none_or(|records| records == all(store).len() as u64)
 }
 
-/// Engine keys of the runtime's own records, of a store that is closed.
+/// Engine keys of the runtime's own records.
 fn instance_keys(stand: &Stand, home: &str) -> Vec<Vec<u8>> {
     let stamp = Stamp::read(&stand.disk, home.as_ref()).unwrap().unwrap();
-    let driver = stand.drivers.iter().find(|driver| driver.scheme() == stamp.engine).unwrap();
-    let dir = format!("{home}/engine-{}", stamp.epoch);
-    let engine = driver.open(dir.as_ref(), &options_of(&stamp.engine), &Quiet).unwrap();
-    let (mut keys, view) = (Vec::new(), engine.view().unwrap());
-    let own = &mut |key: &[u8], _: &[u8]| {
-        keys.push(key.to_vec());
-        ControlFlow::Continue(())
-    };
-    view.scan(Scan::prefix(b"\x00").keys_only(), own).unwrap();
-    keys
+    let keys = raw_rows(stand, home, &stamp.engine, stamp.epoch).into_keys();
+    keys.filter(|key| key.starts_with(b"\x00")).collect()
 }
 
 #[test]

@@ -9,29 +9,33 @@ use std::time::Duration;
 
 use persist_api::{Durability, ErrorKind, Quiet, Result};
 use persist_store::{
-    Cause, Conflict, HoldOptions, Op, Store, StoreView, SwapOptions, SwapTarget, Transacted, Transaction,
+    Cause, Conflict, HoldOptions, Op, Store, StoreView, SwapOptions, Transacted, Transaction,
 };
 
 use super::plain::target;
-use super::stand::{HOME, Stand, all, options_of, put, swap_options};
+use super::stand::{Stand, all, put, swap_options};
 
-const LEVEL: Durability = Durability::Durable;
+pub const LEVEL: Durability = Durability::Durable;
 
-fn number(bytes: Option<&[u8]>) -> u64 {
+pub fn number(bytes: Option<&[u8]>) -> u64 {
     bytes.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()))
 }
 
-/// Appends one event to a stream that must have `expected` of them.
 fn append(tx: &mut Transaction, stream: &str, expected: u64) -> Result<()> {
+    append_event(tx, stream, expected, b"event")
+}
+
+/// Appends one event to a stream that must have `expected` of them.
+pub fn append_event(tx: &mut Transaction, stream: &str, expected: u64, event: &[u8]) -> Result<()> {
     let head = format!("h/{stream}");
     let value = expected.to_be_bytes();
     tx.expect(head.as_bytes(), (expected > 0).then_some(&value))?;
-    tx.put(format!("s/{stream}/{expected:08}").as_bytes(), b"event")?;
+    tx.put(format!("s/{stream}/{expected:08}").as_bytes(), event)?;
     tx.put(head.as_bytes(), &(expected + 1).to_be_bytes())
 }
 
 /// Checks that no stream has a gap or a head that is wrong. Gives the heads.
-fn check_streams(view: &StoreView) -> BTreeMap<String, u64> {
+pub fn check_streams(view: &StoreView) -> BTreeMap<String, u64> {
     let mut heads = BTreeMap::new();
     view.scan_prefix(b"h/", |key, value| {
         heads.insert(String::from_utf8(key[2..].to_vec()).unwrap(), number(Some(value)));
@@ -313,50 +317,4 @@ fn swp_07_what_was_cleared_stays_cleared() {
         store.view().unwrap().get(b"s/compacted/00000004").unwrap().as_deref(),
         Some(b"event".as_slice())
     );
-}
-
-/// An audit log and a store of grants run on memory and move to the disk under load: each change of a grant is in the log.
-#[test]
-fn swp_26_worked_example() {
-    let stand = Stand::new();
-    let (_writer, store) = stand.open(Some("memory"), "").unwrap();
-    let stop = AtomicBool::new(false);
-    let change = |who: u64, n: u64| {
-        store
-            .transact(LEVEL, |tx| {
-                let at = number(tx.get(b"h/audit")?.as_deref());
-                append(tx, "audit", at)?;
-                let grants = number(tx.get(format!("g/{who}").as_bytes())?.as_deref());
-                assert_eq!(grants, n, "a change of a grant was lost or made twice");
-                tx.put(format!("g/{who}").as_bytes(), &(n + 1).to_be_bytes())
-            })
-            .unwrap()
-            .into_value()
-            .unwrap();
-    };
-    let total: u64 = thread::scope(|scope| {
-        let users: Vec<_> = (0..3)
-            .map(|who| {
-                let (stop, change) = (&stop, &change);
-                scope.spawn(move || {
-                    let mut n = 0;
-                    while !stop.load(Ordering::SeqCst) || n == 0 {
-                        change(who, n);
-                        n += 1;
-                    }
-                    n
-                })
-            })
-            .collect();
-        let target = SwapTarget::at("flatfile", HOME).options(options_of("flatfile"));
-        let report = store.swap(&target, &SwapOptions::default(), &Quiet).unwrap();
-        assert_eq!(report.durability, LEVEL);
-        stop.store(true, Ordering::SeqCst);
-        users.into_iter().map(|user| user.join().unwrap()).sum()
-    });
-    // The power fails: what was acknowledged before the flip by memory is there too.
-    let image = Stand::on(stand.disk.crash_image(&persist_io::sim::Crash::Nothing));
-    let (_writer, there) = image.open(None, HOME).unwrap();
-    assert_eq!(check_streams(&there.view().unwrap())["audit"], total);
-    assert_eq!(all(&there), all(&store));
 }

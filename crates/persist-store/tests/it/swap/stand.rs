@@ -1,10 +1,11 @@
 //! What the tests of swaps share: stores on the simulated disk, under flatfile, a small durable engine, and memory.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use persist_api::{Durability, Finding, FindingCode, OpenOptions, Quiet, Request, Severity};
+use persist_api::{Durability, Finding, FindingCode, OpenOptions, Quiet, Request, Scan, Severity};
 use persist_flatfile::FlatfileDriver;
 use persist_io::Disk;
 use persist_io::sim::SimDisk;
@@ -161,6 +162,21 @@ pub fn is_clean(store: &Store) {
     let strange =
         |finding: &Finding| finding.severity == Severity::Damage || finding.code == FindingCode::Unknown;
     assert!(!findings.iter().any(strange), "{findings:?}");
+}
+
+/// What an engine holds under the layers, ours and the user's. It may be open: a copy of the disk is looked at.
+pub fn raw_rows(stand: &Stand, home: &str, engine: &str, epoch: u64) -> Content {
+    let copy = Stand::on(stand.disk.killed());
+    let driver = copy.drivers.iter().find(|driver| driver.scheme() == engine).unwrap();
+    let dir = format!("{home}/engine-{epoch}");
+    let engine = driver.open(dir.as_ref(), &options_of(engine), &Quiet).unwrap();
+    let (mut rows, view) = (Content::new(), engine.view().unwrap());
+    let mut take = |key: &[u8], value: &[u8]| {
+        rows.insert(key.to_vec(), value.to_vec());
+        ControlFlow::Continue(())
+    };
+    view.scan(Scan::all(), &mut take).unwrap();
+    rows
 }
 
 pub fn delete(key: &str) -> BeatLog {

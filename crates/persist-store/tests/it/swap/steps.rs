@@ -1,11 +1,11 @@
 //! What is given up, what is resumed, and what stays.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use persist_api::{Driver, Durability, ErrorKind, KeyRange, Quiet};
-use persist_store::{BeatLog, Clock, HoldOptions, SwapOptions, SwapState, SwapTarget};
+use persist_store::{BeatLog, Clock, Store, SwapOptions, SwapState, SwapTarget};
 
 use super::plain::target;
 use super::stand::{
@@ -147,70 +147,6 @@ fn swp_17_what_the_target_got_wrong_is_found() {
 }
 
 #[test]
-fn swp_18_abort_at_each_step() {
-    for steps in 0..5 {
-        for reopened in [false, true] {
-            let stand = Stand::new();
-            let (writer, store) = stand.store("flatfile");
-            let stamp = bytes_of_stamp(&stand);
-            let mut swap = store.begin_swap(&target("flatfile", "toy"), &swap_options(), &Quiet).unwrap();
-            assert_eq!(store.swap_status().unwrap().state, SwapState::Copying);
-            put(&store, "meanwhile", "1");
-            if steps > 0 {
-                swap.copy(&Quiet).unwrap();
-            }
-            if steps > 1 {
-                swap.follow(&Quiet).unwrap();
-            }
-            if steps > 2 {
-                swap.verify(&Quiet).unwrap();
-            }
-            if steps > 3 {
-                put(&store, "late", "1");
-                swap.follow(&Quiet).unwrap();
-            }
-            let before = all(&store);
-            if reopened {
-                drop(swap);
-                store.close().unwrap();
-                drop((writer, store));
-                let (_writer, store) = stand.open(None, HOME).unwrap();
-                store.abort_swap().unwrap();
-                fails(store.abort_swap(), ErrorKind::Invalid, &["no swap"]);
-                assert_eq!(all(&store), before);
-                no_trace(&stand, &store, &stamp);
-                continue;
-            }
-            swap.abort().unwrap();
-            assert_eq!(all(&store), before);
-            no_trace(&stand, &store, &stamp);
-            // The digest is that of a run without the swap.
-            let other = Stand::new();
-            let (_writer, plain) = other.store("flatfile");
-            put(&plain, "meanwhile", "1");
-            if steps > 3 {
-                put(&plain, "late", "1");
-            }
-            let digest = |store: &persist_store::Store| store.digest(&store.view().unwrap()).unwrap();
-            assert_eq!(digest(&store), digest(&plain));
-        }
-    }
-}
-
-#[test]
-fn swp_18_a_volatile_source_that_is_given_up_leaves_nothing() {
-    let stand = Stand::new();
-    let (_writer, store) = stand.store("memory");
-    let before = all(&store);
-    let mut swap = store.begin_swap(&target("memory", "toy"), &swap_options(), &Quiet).unwrap();
-    swap.copy(&Quiet).unwrap();
-    drop(swap);
-    assert_eq!((all(&store), store.holds().unwrap()), (before, Vec::new()));
-    assert_eq!(names(&stand.disk), [std::path::Path::new("/store/lock")]);
-    store.swap(&target("memory", "toy"), &swap_options(), &Quiet).unwrap();
-}
-
-#[test]
 fn swp_19_resume_does_not_copy_again() {
     let stand = Stand::new();
     let (writer, store) = stand.store("flatfile");
@@ -296,33 +232,6 @@ fn swp_21_rollback() {
     }
 }
 
-/// A snapshot is a view here, and what a compaction must not take is what a hold keeps.
-#[test]
-fn swp_23_upkeep_during_a_swap() {
-    let stand = Stand::new();
-    let (_writer, store) = stand.store("flatfile");
-    let hold = store.hold("mirror", HoldOptions::default()).unwrap();
-    let mut swap = store.begin_swap(&target("flatfile", "toy"), &swap_options(), &Quiet).unwrap();
-    let snapshot = store.view().unwrap();
-    swap.copy(&Quiet).unwrap();
-    for n in 0..10 {
-        put(&store, "key001", &n.to_string());
-    }
-    // The only other holder lets go, and the engine tidies up: what the swap needs stays.
-    hold.release().unwrap();
-    store.checkpoint().unwrap();
-    let seen = store.compact(persist_api::CompactScope::default(), &Quiet);
-    assert!(seen.is_ok() || seen.unwrap_err().kind() == ErrorKind::Busy);
-    swap.run(&Quiet).unwrap();
-    assert_eq!(snapshot.get(b"key001").unwrap().as_deref(), Some(b"value of 1".as_slice()));
-    assert!(store.holds().unwrap().is_empty());
-    // The old engine goes when nobody looks at it any more.
-    fails(store.finish_swap(), ErrorKind::Busy, &["view"]);
-    drop(snapshot);
-    store.finish_swap().unwrap();
-    store.compact(persist_api::CompactScope::default(), &Quiet).unwrap();
-}
-
 #[test]
 fn swp_24_durable_from_the_flip_on() {
     let stand = Stand::new();
@@ -350,6 +259,39 @@ fn swp_24_durable_from_the_flip_on() {
     let image = Stand::on(stand.disk.crash_image(&persist_io::sim::Crash::Nothing));
     let (_writer, there) = image.open(None, HOME).unwrap();
     assert_eq!(all(&there), all(&store), "what was acknowledged by memory is durable too");
+}
+
+/// A clock that commits as soon as the engine is another, before anybody is told of that.
+#[derive(Default)]
+struct Hasty {
+    store: OnceLock<Store>,
+    done: AtomicBool,
+}
+
+impl Clock for Hasty {
+    fn now(&self) -> Duration {
+        if let Some(store) = self.store.get()
+            && store.engine_name() == "toy"
+            && !self.done.swap(true, Ordering::SeqCst)
+        {
+            put(store, "hasty", "1");
+        }
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn a_report_names_the_last_commit_before_the_flip() {
+    let stand = Stand::new();
+    let clock = Arc::new(Hasty::default());
+    let opened = stand.look(Some("flatfile"), HOME).unwrap().with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+    let (_writer, store) = opened.negotiate(&request()).unwrap();
+    let last = put(&store, "key", "value");
+    assert!(clock.store.set(store.clone()).is_ok());
+    let report = store.swap(&target("flatfile", "toy"), &swap_options(), &Quiet).unwrap();
+    assert!(clock.done.load(Ordering::SeqCst) && all(&store).contains_key(b"hasty".as_slice()));
+    // The swap's hold is a commit of its own.
+    assert_eq!((report.beat.0, report.commit.0), (last.beat.0 + 1, last.commit.0 + 1));
 }
 
 /// What a view keeps of the engine before the swap is not kept by the handles of a closed store.
