@@ -193,7 +193,7 @@ impl Exam<'_> {
             let what = "the run is missing; the head names it, and what its frames wrote is lost";
             let (damage, loss) = (Severity::Damage, Remedy::AcceptLoss);
             let mut complaint = Complaint::new(damage, Trouble::Run, loss, place, what);
-            complaint.frames = Some(run.span.after + 1..=run.span.upto);
+            complaint.frames = Some(run.span.after.saturating_add(1)..=run.span.upto);
             complaint.keys = Some(KeySpan::ALL);
             self.say(complaint);
         }
