@@ -285,7 +285,7 @@ impl Runs {
             offset: 0,
             what: format!(
                 "the run with frames {} to {} is missing or cannot be read",
-                gap.after + 1,
+                gap.after.saturating_add(1),
                 gap.upto
             ),
         };

@@ -139,12 +139,14 @@ fn make_sure(exam: &Exam<'_>) -> Result<()> {
 }
 
 fn has_work(before: &Diagnosis, accept_loss: bool) -> bool {
-    before.damage().any(|complaint| match complaint.remedy {
-        Remedy::Opening | Remedy::Repair => true,
-        // What was marked before stays as it is without a word.
-        Remedy::AcceptLoss => accept_loss || !matches!(complaint.trouble, Trouble::Lost | Trouble::Value),
-        Remedy::None | Remedy::Backup => false,
-    })
+    // Where no store is yet, an opening makes one, whatever its head says.
+    before.verdict != Verdict::Empty
+        && before.damage().any(|complaint| match complaint.remedy {
+            Remedy::Opening | Remedy::Repair => true,
+            // What was marked before stays as it is without a word.
+            Remedy::AcceptLoss => accept_loss || !matches!(complaint.trouble, Trouble::Lost | Trouble::Value),
+            Remedy::None | Remedy::Backup => false,
+        })
 }
 
 /// Removes runs of which nothing can be read. They were copied.

@@ -193,7 +193,7 @@ impl Exam<'_> {
             let what = "the run is missing; the head names it, and what its frames wrote is lost";
             let (damage, loss) = (Severity::Damage, Remedy::AcceptLoss);
             let mut complaint = Complaint::new(damage, Trouble::Run, loss, place, what);
-            complaint.frames = Some(run.span.after + 1..=run.span.upto);
+            complaint.frames = Some(run.span.after.saturating_add(1)..=run.span.upto);
             complaint.keys = Some(KeySpan::ALL);
             self.say(complaint);
         }
@@ -294,7 +294,7 @@ impl Exam<'_> {
             format!("neither head nor foot verifies, so nothing in it can be read: {}", error.context());
         let place = (Kind::Run.name(number), offset_of(error));
         let mut complaint = Complaint::new(Severity::Damage, Trouble::Run, remedy, place, what);
-        complaint.frames = span.map(|span| span.after + 1..=span.upto);
+        complaint.frames = span.map(|span| span.after.saturating_add(1)..=span.upto);
         complaint.keys = (!needless).then_some(KeySpan::ALL);
         self.say(complaint);
     }

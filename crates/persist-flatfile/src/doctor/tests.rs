@@ -421,6 +421,19 @@ fn only_a_closed_store_of_this_engine_is_examined() {
     assert_eq!(kind(home).unwrap_err(), ErrorKind::Mismatch);
 }
 
+/// As a process leaves it that dies in its first moment, and a head in it that says nothing.
+#[test]
+fn where_there_is_no_store_yet_nothing_is_repaired() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("branch.meta"), "not a head").unwrap();
+    assert_eq!(examine(&RealDisk, dir.path(), &Quiet).unwrap().verdict, Verdict::Empty);
+    let before = files(dir.path());
+    for losses in [Losses::Keep, Losses::GiveUp] {
+        assert_eq!(repair(&disk(), dir.path(), losses, &[], &Quiet).unwrap().kept_in, None);
+    }
+    assert_eq!(files(dir.path()), before);
+}
+
 #[test]
 fn the_head_of_another_store_is_replaced() {
     let sample = sample();

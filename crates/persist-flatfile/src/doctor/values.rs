@@ -205,7 +205,7 @@ impl Exam<'_> {
         let (severity, loss) = (Severity::Damage, Remedy::AcceptLoss);
         let mut complaint = Complaint::new(severity, Trouble::Frames, loss, place, what);
         complaint.len = Some(len);
-        complaint.frames = Some(damage.frames.after + 1..=damage.frames.upto);
+        complaint.frames = Some(damage.frames.after.saturating_add(1)..=damage.frames.upto);
         complaint.keys = Some(KeySpan::ALL);
         let (first, last) = self.beats_lost(damage);
         if damage.frames.after == live.upto && live.missed.is_some() {

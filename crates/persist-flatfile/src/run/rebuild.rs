@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::path::Path;
 
-use persist_api::{BeatHeader, BeatNo, Observer, Progress, Result};
+use persist_api::{BeatHeader, BeatNo, ErrorKind, Observer, Progress, Result};
 use persist_io::{Disk, FileMode};
 
 use super::block::{self, ALIGN, Block, Kind, aligned};
@@ -189,7 +189,7 @@ impl Rebuild<'_> {
         }
     }
 
-    /// `None` when the block is malformed.
+    /// `None` when the block is malformed, or not in order.
     fn rows(&mut self, block: &Block<'_>) -> Option<Result<()>> {
         let data = DataBlock::parse(block.payload, self.summary.head.floor.0)?;
         let mut rows = data.rows_from(0);
@@ -197,8 +197,10 @@ impl Rebuild<'_> {
             if let Some(hole) = self.hole.take() {
                 self.mark(hole, Bound::Included(key.to_vec()));
             }
-            if let Err(error) = self.add(key, version.beat, &version.stored) {
-                return Some(Err(error));
+            match self.add(key, version.beat, &version.stored) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => return None,
+                Err(error) => return Some(Err(error)),
+                Ok(()) => {}
             }
         }
         let last = data.row(data.count.checked_sub(1)?)?.0;

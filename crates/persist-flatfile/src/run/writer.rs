@@ -114,21 +114,26 @@ impl<'d> RunWriter<'d> {
         })
     }
 
-    fn invalid(&self, kind: ErrorKind, what: &str) -> Error {
+    fn too_large(&self, what: &str) -> Error {
         let path = self.dir.join(names::Kind::Run.name(self.summary.head.number));
-        Error::new(kind, "write_run", what).with_engine(SCHEME).with_path(path)
+        Error::new(ErrorKind::TooLarge, "write_run", what).with_engine(SCHEME).with_path(path)
     }
 
     /// Adds a version. Keys ascend; of one key the newest version comes first, and only one may be at or below the floor.
     ///
     /// # Errors
-    /// `Invalid` when it is out of order, `TooLarge` beyond 1 GiB, `Io`, `Full`. After an error the writer is of no use.
+    /// `Corrupt` when it is out of order, as only records can be that were read from a run; `TooLarge` beyond 1 GiB, `Io`, `Full`.
+    /// After an error the writer is of no use.
     pub(crate) fn add(&mut self, key: &[u8], beat: BeatNo, stored: &Stored<'_>) -> Result<()> {
         let newer = beat.0.saturating_sub(self.summary.head.floor.0);
         let stat = &mut self.summary.stat;
         let repeats = stat.records > 0 && self.last_key == key;
         if stat.records > 0 && !repeats && *self.last_key > *key || repeats && self.last_newer <= newer {
-            return Err(self.invalid(ErrorKind::Invalid, "a record is out of order"));
+            // Not the fault of the file that is being written, and nobody here knows of which one.
+            let what = "a record is out of order in the run that it was read from, though checksums fit: verify says where";
+            return Err(Error::new(ErrorKind::Corrupt, "write_run", what)
+                .with_engine(SCHEME)
+                .with_path(&self.dir));
         }
         let value_len = match stored {
             Stored::Inline(value) => value.len(),
@@ -143,7 +148,7 @@ impl<'d> RunWriter<'d> {
             }
         };
         if key.len().saturating_add(value_len) > RECORD_MAX {
-            return Err(self.invalid(ErrorKind::TooLarge, "a record beyond 1 GiB"));
+            return Err(self.too_large("a record beyond 1 GiB"));
         }
         stat.keys += u64::from(!repeats);
         stat.key_bytes = stat.key_bytes.saturating_add(key.len() as u64);

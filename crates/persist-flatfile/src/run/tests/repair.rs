@@ -5,6 +5,8 @@ use std::ops::Bound;
 use persist_api::{ErrorKind, Finding, Observer, Progress, Quiet};
 
 use super::*;
+use crate::run::block::{self, Block, HEADER, aligned};
+use crate::run::head::SUMMARY_BLOCK;
 use crate::run::{OnLoss, RangeKind, Rebuilt, hash, rebuild};
 
 const FLOOR: u64 = 50;
@@ -149,6 +151,25 @@ fn lost_records_are_marked_and_the_others_kept() {
         }
         assert_eq!(rebuilt.records_lost == 0 && marks.is_empty(), again(&bytes, OnLoss::Refuse).0.is_ok());
     }
+}
+
+/// Of bytes that somebody forged.
+#[test]
+fn records_that_verify_and_are_out_of_order_are_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    sample(dir.path());
+    let mut bytes = bytes_of(dir.path());
+    let at = aligned(SUMMARY_BLOCK);
+    let Block { header, end, .. } = block::read(&bytes, NUMBER, at).unwrap();
+    assert_eq!(header.kind, block::Kind::Data);
+    let [at, from, end] = [at, at + HEADER as u64, end].map(|at| usize::try_from(at).unwrap());
+    let key = from + bytes[from..].windows(4).position(|window| window == b"key/").unwrap();
+    bytes[key] = b'z';
+    let header = header.encode(NUMBER, at as u64, &bytes[from..end]);
+    bytes[at..from].copy_from_slice(&header);
+    let (rebuilt, left) = again(&bytes, OnLoss::Mark);
+    let error = rebuilt.unwrap_err();
+    assert_eq!((error.kind(), left), (ErrorKind::Corrupt, bytes), "{error}");
 }
 
 #[test]

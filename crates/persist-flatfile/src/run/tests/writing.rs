@@ -38,7 +38,7 @@ fn order_is_demanded() {
         [(b"a", 50), (b"a", 49)],
         [(b"", 55), (b"", 55)],
     ] {
-        assert_eq!(refused(&wrong), Some(ErrorKind::Invalid), "{wrong:?}");
+        assert_eq!(refused(&wrong), Some(ErrorKind::Corrupt), "{wrong:?}");
     }
     assert_eq!(RealDisk.list(dir.path()).unwrap().unwrap(), [], "a writer that was dropped leaves nothing");
 }

@@ -7,6 +7,7 @@ mod acts;
 mod damage;
 mod defects;
 mod faults;
+pub(crate) mod fuzz;
 mod headless;
 mod known;
 mod liars;

@@ -26,7 +26,7 @@ fn memory_peak_bytes() -> Option<u64> {
 }
 
 /// A length that damage has made is never believed: no length of 32 bits may become memory.
-fn memory_is_bounded() {
+pub(super) fn memory_is_bounded() {
     let peak = memory_peak_bytes();
     println!("peak memory: {peak:?} bytes");
     assert!(peak.is_none_or(|bytes| bytes < 1 << 30), "{peak:?} bytes");

@@ -53,10 +53,51 @@ fn pair(number: u64) -> (u64, u64) {
 }
 
 /// A store at rest, and how it came about.
+#[derive(Debug, Clone)]
 struct Rest {
     base: SimDisk,
     moments: Vec<CutPoint>,
     bounds: Bounds,
+}
+
+/// A store that was made once, to be damaged again and again; see [`Explorer::at_rest`].
+#[derive(Debug, Clone)]
+pub struct AtRest<W> {
+    explorer: Explorer,
+    workload: W,
+    rest: Rest,
+}
+
+impl<W: Workload> AtRest<W> {
+    /// A disk with its files, undamaged.
+    #[must_use]
+    pub fn disk(&self) -> SimDisk {
+        self.rest.base.killed()
+    }
+
+    /// The moments of the run: before every operation that changed something, and the end. [`Damage::Older`] takes files from there.
+    #[must_use]
+    pub fn moments(&self) -> &[CutPoint] {
+        &self.rest.moments
+    }
+
+    /// Damages a copy, one place after the other, and recovers it twice. Answers whether anything was reported.
+    ///
+    /// # Errors
+    /// The violation, as it was found and not made smaller.
+    pub fn hurt(&self, damage: &[Damage]) -> Result<bool, Box<Failure>> {
+        let mut search = Search::new(&self.explorer, &self.workload);
+        match search.try_damage(&self.rest, damage.to_vec()) {
+            Ok(()) => Ok(search.report.reported > 0),
+            Err(stop) => {
+                let (violation, case) = *stop;
+                let again = self.explorer.replay(&self.workload, &case);
+                Err(Box::new(
+                    again.unwrap_or_else(|| self.explorer.only_once(&self.workload, violation, case)),
+                ))
+            }
+        }
+    }
 }
 
 impl<W: Workload> Search<'_, W> {
@@ -146,6 +187,22 @@ impl Explorer {
         Self { depth: 0, ..self.clone() }
     }
 
+    /// Runs a workload and keeps what it leaves, for any damage of the caller's own choice.
+    ///
+    /// # Errors
+    /// The workload does not run as it should.
+    pub fn at_rest<W: Workload>(&self, workload: W) -> Result<AtRest<W>, Box<Failure>> {
+        let explorer = self.shallow();
+        let rest = Search::new(&explorer, &workload).at_rest();
+        match rest {
+            Ok(rest) => Ok(AtRest { explorer, workload, rest }),
+            Err(stop) => {
+                let (violation, case) = *stop;
+                Err(Box::new(self.smallest(&workload, violation, case)))
+            }
+        }
+    }
+
     /// Flips every bit, and cuts to every length, of every file that the workload leaves.
     ///
     /// # Errors
@@ -183,7 +240,56 @@ impl Explorer {
 
 #[cfg(test)]
 mod tests {
+    use persist_api::Result;
+
+    use super::super::Recovered;
     use super::*;
+    use crate::sim::Mark;
+    use crate::{Disk as _, FileMode};
+
+    /// One byte in a file, and whether it is looked at.
+    struct Byte {
+        looks: bool,
+    }
+
+    impl Workload for Byte {
+        type State = Option<u8>;
+
+        fn run(&self, disk: &SimDisk) -> Result<()> {
+            disk.mark(Mark::Submitted(1));
+            let file = disk.open("/byte".as_ref(), FileMode::CreateNew)?;
+            file.write_at(0, &[1])?;
+            file.sync_data()?;
+            disk.sync_dir("/".as_ref())?;
+            disk.mark(Mark::Acknowledged(1));
+            Ok(())
+        }
+
+        fn recover(&self, disk: &SimDisk) -> Result<Recovered<Option<u8>>> {
+            let state = disk.bytes("/byte").and_then(|bytes| bytes.first().copied());
+            let wrong = self.looks && state != Some(1);
+            let damage = if wrong { vec!["not the byte".to_owned()] } else { Vec::new() };
+            Ok(Recovered { steps: 1, state, damage })
+        }
+
+        fn state_after(&self, steps: u64) -> Option<u8> {
+            (steps > 0).then_some(1)
+        }
+    }
+
+    #[test]
+    fn chosen_damage_is_judged_and_leaves_the_store_as_it_was() {
+        let damage = [Damage::Flip { path: "/byte".into(), bit: 3 }];
+        let rest = Explorer::default().at_rest(Byte { looks: true }).unwrap();
+        assert!(rest.moments().len() > 2, "{:?}", rest.moments());
+        assert!(rest.hurt(&damage).unwrap());
+        assert!(!rest.hurt(&[]).unwrap(), "what was hurt is a copy");
+        let silent = Explorer::default().at_rest(Byte { looks: false }).unwrap();
+        let failure = silent.hurt(&damage).unwrap_err();
+        assert_eq!(failure.oracle, super::super::Oracle::DamageReported);
+        assert_eq!(failure.case.damage, damage);
+        assert_eq!(silent.disk().bytes("/byte").as_deref(), Some([1].as_slice()));
+    }
 
     #[test]
     fn numbers_of_pairs_come_to_every_pair_once() {

@@ -10,7 +10,8 @@
 //!   cuts the power, and recovers ([`Explorer::faults`]); the same faults in recovery itself; and pairs of them
 //!   ([`Explorer::fault_pairs`]);
 //! - damages its files at rest: bit by bit and length by length ([`Explorer::damage`]), in pairs of bits
-//!   ([`Explorer::pairs`]), and in several places at once in every way of [`Damage`] ([`Explorer::damage_several`]).
+//!   ([`Explorer::pairs`]), in several places at once in every way of [`Damage`] ([`Explorer::damage_several`]), and as a
+//!   fuzzer chooses ([`Explorer::at_rest`]).
 //!
 //! After each, these must hold ([`Oracle`] names them one by one): what is there is a prefix of the steps, with all that
 //! were acknowledged and none that was not asked for; recovering again finds the same and changes no byte; a recovery
@@ -35,6 +36,7 @@ use persist_api::Result;
 
 use super::SimDisk;
 
+pub use at_rest::AtRest;
 pub use case::{Case, Failure, Oracle, Restart};
 pub use damage::{Damage, Place};
 pub use sequences::sequences;

@@ -106,20 +106,25 @@ impl Explorer {
         bounds
     }
 
+    /// A violation that does not come again.
+    pub(super) fn only_once<W: Workload>(&self, workload: &W, violation: Violation, case: Case) -> Failure {
+        let (oracle, detail) = violation;
+        Failure {
+            oracle,
+            detail: format!("{detail}; but not when it was tried again"),
+            workload: workload.name(),
+            seed: self.seed,
+            case,
+            lost: Vec::new(),
+            trace: String::new(),
+            recovery: String::new(),
+        }
+    }
+
     /// The failure behind a violation, as small as it gets.
     pub(super) fn smallest<W: Workload>(&self, workload: &W, violation: Violation, case: Case) -> Failure {
-        let (oracle, detail) = violation;
         let Some(mut failure) = self.replay(workload, &case) else {
-            return Failure {
-                oracle,
-                detail: format!("{detail}; but not when it was tried again"),
-                workload: workload.name(),
-                seed: self.seed,
-                case,
-                lost: Vec::new(),
-                trace: String::new(),
-                recovery: String::new(),
-            };
+            return self.only_once(workload, violation, case);
         };
         if let Some(smaller) = self.smaller_workload(workload, &failure) {
             return smaller;
