@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 use persist_api::{
@@ -28,9 +29,8 @@ use crate::reader::Reader;
 use crate::shortage::Shortage;
 use crate::state::{Published, State};
 use crate::timeline::FrameBuilder;
+use crate::timeline::head::HEAD_BYTES;
 
-/// Bytes of the head.
-const HEAD_BYTES: u64 = 8192;
 /// So many range deletes make a memtable full.
 const MARKS_MAX: u32 = 1024;
 
@@ -194,17 +194,19 @@ impl Core {
         }
     }
 
-    /// Commits a beat: one write, and for a durable one a sync.
+    /// Commits a beat: one write, and for a durable one a sync. Where runs are not made fast enough, it waits as long again, with the
+    /// beat already shown.
     ///
     /// # Errors
     /// `Full` at the ceiling, and while there is no room for a segment or for the runs that the beat would have to wait for, with nothing
     /// written. `Io`, `Full` for the frame itself: the engine is then poisoned. `Poisoned`.
     pub(crate) fn commit(&self, staged: &mut Staged) -> Result<BeatReceipt> {
         self.health.check("commit_beat")?;
-        let slow = self.catch_up()?;
+        self.catch_up()?;
         let reserve = if staged.has_puts { self.settings.reserve() } else { 0 };
         self.admit("commit_beat", staged.frame.frame_len(), reserve)?;
         self.mark_open()?;
+        let began = self.is_behind().then(Instant::now);
         let durability = staged.header.durability.max(Durability::Buffered);
         let wanted = {
             let mut log = self.log.lock();
@@ -223,8 +225,8 @@ impl Core {
         if wanted {
             self.due.ask(Job::Ahead);
         }
-        if let Some(began) = slow {
-            self.give_time(began);
+        if let Some(began) = began {
+            self.give_time(began.elapsed());
         }
         Ok(BeatReceipt { header: staged.header, reached: durability })
     }

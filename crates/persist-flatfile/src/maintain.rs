@@ -83,7 +83,7 @@ impl Due {
         self.changed.notify_all();
     }
 
-    /// Tells those who wait in [`Due::until`] to look again.
+    /// Tells those who wait in [`Due::until`] to look again, and those in [`Due::for_a_while`] to go on.
     pub(crate) fn finished(&self) {
         let mut state = self.state.lock();
         state.finished = state.finished.wrapping_add(1);
@@ -106,12 +106,17 @@ impl Due {
         }
     }
 
-    /// Waits for so long, or until some job is finished.
-    pub(crate) fn for_a_while(&self, long: Duration) {
+    /// How many jobs were finished, for [`for_a_while`](Self::for_a_while).
+    pub(crate) fn seen(&self) -> u64 {
+        self.state.lock().finished
+    }
+
+    /// Waits for so long, or until a job is finished that was not `seen`, or there will be none.
+    pub(crate) fn for_a_while(&self, seen: u64, long: Duration) {
         let end = Instant::now() + long;
         let mut state = self.state.lock();
-        let seen = state.finished;
-        while state.finished == seen && !self.changed.wait_until(&mut state, end).timed_out() {}
+        while state.finished == seen && !state.stop && !self.changed.wait_until(&mut state, end).timed_out() {
+        }
     }
 
     /// Waits for a job; false when there will be none.
@@ -182,16 +187,21 @@ mod tests {
 
     #[test]
     fn who_gives_time_goes_on_when_a_job_is_finished() {
+        const HOUR: Duration = Duration::from_secs(3600);
         let due = Due::default();
+        let due_ref = &due;
         std::thread::scope(|scope| {
-            let waits = scope.spawn(|| due.for_a_while(Duration::from_secs(3600)));
-            while !waits.is_finished() {
-                due.ask(Job::Ahead);
-                due.finished();
-                std::thread::yield_now();
-            }
+            let seen = due.seen();
+            let waits = scope.spawn(move || due_ref.for_a_while(seen, HOUR));
+            due.ask(Job::Ahead);
+            due.finished();
+            waits.join().unwrap();
         });
-        due.for_a_while(Duration::from_micros(1));
+        // It was finished before anybody waited.
+        due.for_a_while(due.seen() - 1, HOUR);
+        due.for_a_while(due.seen(), Duration::from_micros(1));
+        due.stop();
+        due.for_a_while(due.seen(), HOUR);
     }
 
     #[test]

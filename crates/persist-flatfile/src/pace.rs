@@ -8,20 +8,36 @@ use std::time::Duration;
 pub(crate) const FROZEN_SLOW: usize = 2;
 /// Less than this nobody can sleep: what short commits owe is added up.
 const NAP: Duration = Duration::from_micros(100);
+/// No commit waits longer. One that takes so long has waited for the disk, not used it.
+const MOST: Duration = Duration::from_millis(20);
 
 /// Time that commits have taken from those who make runs, and still owe them.
 #[derive(Debug, Default)]
-pub(crate) struct Owed(AtomicU64);
+pub(crate) struct Owed {
+    nanos: AtomicU64,
+    /// How often a commit has waited.
+    waits: AtomicU64,
+}
 
 impl Owed {
     /// Adds what a commit took. Answers how long it has to wait now, if at all.
     pub(crate) fn add(&self, took: Duration) -> Option<Duration> {
-        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         // Commits come one at a time; if they did not, one of them would wait for what another took.
-        let owed = Duration::from_nanos(self.0.load(Ordering::Acquire).saturating_add(took));
-        let (now, later) = if owed >= NAP { (Some(owed), Duration::ZERO) } else { (None, owed) };
-        self.0.store(u64::try_from(later.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
+        let owed = Duration::from_nanos(self.nanos.load(Ordering::Acquire).saturating_add(nanos(took)));
+        let (now, later) = if owed >= NAP { (Some(owed.min(MOST)), Duration::ZERO) } else { (None, owed) };
+        self.nanos.store(nanos(later), Ordering::Release);
         now
+    }
+
+    /// Counts a wait.
+    pub(crate) fn count(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a commit has waited.
+    pub(crate) fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
     }
 }
 
@@ -39,7 +55,7 @@ mod tests {
         );
         assert_eq!(owed.add(micros(300)), Some(micros(340)));
         assert_eq!(owed.add(micros(99)), None);
-        assert_eq!(owed.add(Duration::MAX), Some(Duration::from_nanos(u64::MAX)));
+        assert_eq!(owed.add(Duration::MAX), Some(MOST), "nobody waits for a disk that hung");
         assert_eq!(owed.add(Duration::ZERO), None);
     }
 }

@@ -42,6 +42,7 @@ impl Core {
                 ("recovered_damaged_spans", self.recovered.damaged_spans),
                 ("recovered_notes", self.recovered.notes),
                 ("recovered_runs_rebuilt", self.recovered.rebuilt),
+                ("commits_slowed", self.owed.waits()),
                 ("poisoned", u64::from(self.health.is_poisoned())),
             ],
             ..Stats::default()

@@ -1,7 +1,7 @@
 //! The work behind the commits: full memtables become runs, runs are merged, room is made ahead of the beats.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use persist_api::{CheckpointStat, Result};
 
@@ -14,37 +14,44 @@ use crate::pace::FROZEN_SLOW;
 const FROZEN_MAX: usize = 3;
 
 impl Core {
-    /// Waits while too many memtables are full; where nobody else does it, does what is due. Answers when the commit begins, if
-    /// it is one of those that [`give_time`](Self::give_time) to others.
-    pub(crate) fn catch_up(&self) -> Result<Option<Instant>> {
-        let full = || self.published.lock().state.frozen.len();
-        let room = || full() < FROZEN_MAX;
+    /// Waits while too many memtables are full; where nobody else does it, does what is due.
+    pub(crate) fn catch_up(&self) -> Result<()> {
+        let room = || self.published.lock().state.frozen.len() < FROZEN_MAX;
         let before = self.shortage.count();
-        if !room() {
+        let is_ready = room();
+        if !is_ready {
             // Asked for already, unless there was no room on the disk the last time.
             self.due.ask(Job::Flush);
         }
         let is_stuck = || self.shortage.count() != before && crate::flush::is_left(self, u64::MAX);
         if self.settings.upkeep == Upkeep::Inline {
             self.work_due();
-        } else if !room() {
+        } else if !is_ready {
             self.due.until(|| (room() || self.health.is_poisoned() || is_stuck()).then_some(()));
         }
         self.health.check("commit_beat")?;
-        let full = full();
-        if full < FROZEN_MAX {
-            let is_slow = full == FROZEN_SLOW && self.settings.upkeep == Upkeep::Threads;
-            return Ok(is_slow.then(Instant::now));
+        if is_ready || room() {
+            return Ok(());
         }
         let refusal = self.shortage.refusal("commit_beat");
         let what = format!("memtables are full, and there is no room for their runs: {}", refusal.context());
         Err(refusal.reworded(what))
     }
 
-    /// Waits as long as a commit took that began then, unless a run is finished before.
-    pub(crate) fn give_time(&self, began: Instant) {
-        if let Some(wait) = self.owed.add(began.elapsed()) {
-            self.due.for_a_while(wait);
+    /// Whether commits are to slow down: so many memtables are full, and somebody makes runs of them.
+    pub(crate) fn is_behind(&self) -> bool {
+        let full = self.published.lock().state.frozen.len();
+        full >= FROZEN_SLOW && !self.claimed.lock().is_empty()
+    }
+
+    /// Waits as long as a commit took, unless a run is finished before.
+    pub(crate) fn give_time(&self, took: Duration) {
+        let seen = self.due.seen();
+        if let Some(wait) = self.owed.add(took)
+            && self.is_behind()
+        {
+            self.owed.count();
+            self.due.for_a_while(seen, wait);
         }
     }
 

@@ -180,6 +180,8 @@ fn every_call_of_a_repair_may_fail_in_every_way() {
         &[("branch.idx.", 1, 3), ("branch.dat.", 2, 3)],
         // Everything but the values of a run is made anew, and the header of a payload segment.
         &[("branch.ckp.", 99, 100), ("branch.dat.", 0, 1), ("branch.idx.", 5, 6)],
+        // Both slots of the head, and nothing else.
+        &[("branch.meta", 0, 1), ("branch.meta", 39, 40)],
         // Nothing of a run can be read, nor of the head: the run goes.
         &[("branch.ckp.", 0, 1), ("branch.ckp.", 999, 1000), ("branch.meta", 0, 1), ("branch.meta", 39, 40)],
     ] {

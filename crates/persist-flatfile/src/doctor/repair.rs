@@ -18,7 +18,7 @@ use crate::error::SCHEME;
 use crate::names::{HEAD, Kind};
 use crate::payload::{PAYLOAD_HEADER, header};
 use crate::run::{Run, rebuild};
-use crate::timeline::head::{Head, HeadWriter, read_head};
+use crate::timeline::head::{HEAD_BYTES, Head, HeadWriter, read_head};
 
 /// What becomes of records that are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +89,13 @@ fn try_repair(
     }
     make_sure(&exam)?;
     if !has_work(&before, losses != Losses::Keep) {
-        let after = before.clone();
+        drop(exam);
+        // An earlier repair may have died between marking what is lost and writing again what is known of it.
+        let is_marked = |complaint: &Complaint| matches!(complaint.trouble, Trouble::Lost | Trouble::Value);
+        let restored = if before.damage().any(is_marked) { restore(disk, home, known, seen)? } else { 0 };
+        let after = if restored > 0 { look(&**disk, home, seen)?.diagnosis } else { before.clone() };
         let (kept, rebuilt, given_up) = (Vec::new(), Vec::new(), Vec::new());
-        return Ok(Repaired { before, after, kept_in: None, kept, rebuilt, given_up, restored: 0 });
+        return Ok(Repaired { before, after, kept_in: None, kept, rebuilt, given_up, restored });
     }
     let lock = lock_dir(&**disk, home)?;
     let mut kept = Kept::begin(&**disk, home)?;
@@ -131,7 +135,10 @@ fn make_sure(exam: &Exam<'_>) -> Result<()> {
     }
     let (disk, home) = (exam.disk, exam.home);
     let _lock = lock_dir(disk, home)?;
-    // All else that has a name was synced before it got it.
+    // Whatever else has a name was synced before it got it.
+    if exam.files.has_head {
+        renew(disk, &home.join(HEAD), HEAD_BYTES, &mut |_| Ok(()))?;
+    }
     for number in exam.files.numbers(Kind::Payload) {
         renew(disk, &home.join(Kind::Payload.name(number)), PAYLOAD_HEADER, &mut |_| Ok(()))?;
     }

@@ -290,8 +290,7 @@ impl Exam<'_> {
         let needless = span.is_none_or(|span| span.upto <= upto)
             && self.diagnosis.complaints.iter().all(|complaint| complaint.trouble != Trouble::Gap);
         let remedy = if needless { Remedy::Repair } else { Remedy::AcceptLoss };
-        let what =
-            format!("neither head nor foot verifies, so nothing in it can be read: {}", error.context());
+        let what = format!("it can neither be read nor made anew: {}", error.context());
         let place = (Kind::Run.name(number), offset_of(error));
         let mut complaint = Complaint::new(Severity::Damage, Trouble::Run, remedy, place, what);
         complaint.frames = span.map(|span| span.after.saturating_add(1)..=span.upto);

@@ -375,8 +375,13 @@ fn what_the_caller_knows_is_written_again_though_losses_are_kept() {
         (known.map_err(|error| error.kind()), other)
     };
     assert_eq!(read(), (Err(ErrorKind::Corrupt), Err(ErrorKind::Corrupt)));
+    // As one that died when it had marked what is lost.
+    let before = repair(&disk(), dir.path(), Losses::Keep, &[], &Quiet).unwrap();
+    assert_eq!((before.restored, before.after.verdict), (0, Verdict::Lossy));
     let repaired = repair(&disk(), dir.path(), Losses::Keep, &known, &Quiet).unwrap();
     assert_eq!((repaired.restored, repaired.after.verdict), (1, Verdict::Lossy));
+    let again = repair(&disk(), dir.path(), Losses::Keep, &known, &Quiet).unwrap();
+    assert_eq!((again.restored, again.kept_in), (0, None));
     assert_eq!(read(), (Ok(known[0].1.clone()), Err(ErrorKind::Corrupt)));
 }
 

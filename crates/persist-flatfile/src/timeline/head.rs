@@ -36,6 +36,8 @@ use crate::names::HEAD;
 
 const SLOT: usize = 4096;
 const SLOT_BYTES: u64 = 4096;
+/// Bytes of the file.
+pub(crate) const HEAD_BYTES: u64 = 2 * SLOT_BYTES;
 const MAGIC: u32 = u32::from_le_bytes(*b"PBM1");
 const VERSION: u32 = 1;
 const CLEAN: u32 = 1;
