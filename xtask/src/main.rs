@@ -23,7 +23,7 @@ const HELP: &str = "\
 cargo xtask VERB
 
   test                 everything that must hold: installs what the build lacks, then checks, tests on all engines,
-                       conformance, crash classes, fuzz rounds; prints time spent against each budget
+                       conformance, crash classes, fuzz rounds, sabotage, sanitizers; prints time spent against each budget
   tidy                 rules of the workspace that no compiler checks
   generate [--check]   docs/capabilities.md and the tables of README.md, from code and scoreboard
   conformance [ENGINE] run the suite on every engine, or one; write docs/scoreboard.{json,md}; fewer cases than the
@@ -45,8 +45,8 @@ cargo xtask VERB
                        faults from outside of the program: says which tools are there, has strace fail and kill every
                        system call of the command that writes, and cuts the power of a real ext4 at N of its writes, with
                        each engine on it; --block: only that; part of `test`
-  sanitize             the storage engine's tests under Miri, the thread and the address sanitizer, where nightly is installed;
-                       says what is missing; a few of them are part of `test`
+  sanitize             the tests of storage engine and runtime under Miri, the thread and the address sanitizer, where nightly is
+                       installed: adds its components where rustup can, says what is missing; a few are part of `test`
   setup                only the installing part of `test`
 ";
 

@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn time_left_sets_the_pace() {
-        // 46 minutes in all; crash and fuzz, 8 of them, are left.
+        // 46 minutes in all; classes with 8 of them are left.
         let at = |spent| Pace::new(spent, min(46), min(8)).0;
         assert_eq!(at(min(2)), 100, "time saved makes nothing longer");
         assert_eq!(at(min(38)), 100);

@@ -97,6 +97,9 @@ impl Built {
         let named = sabotages.iter().map(|sabotage| sabotage.seen_by).filter(|_| self.by == By::Name);
         let mut names: BTreeSet<&str> = named.collect();
         for ready in &mut self.parts {
+            if self.by == By::Name && names.is_empty() {
+                break;
+            }
             let start = Instant::now();
             let asked: Vec<&str> = match self.by {
                 By::Name => std::iter::once("--exact").chain(names.iter().copied()).collect(),
@@ -115,16 +118,19 @@ impl Built {
         }
     }
 
-    /// The first test that fails with a sabotage switched on.
+    /// The test that fails with a sabotage switched on: the one that it names, or the first.
     pub(super) fn failing(&self, tree: &Tree, sabotage: &Sabotage) -> Result<Option<String>, String> {
         for ready in &self.parts {
             let asked = match self.by {
                 By::Name => &["--exact", sabotage.seen_by][..],
                 By::Any => &[ready.part.filter],
             };
-            let ran = ready.run(tree, asked, Some(sabotage.name))?;
-            if ran.failed.is_some() {
-                return Ok(ran.failed);
+            match ready.run(tree, asked, Some(sabotage.name))?.failed {
+                Some(other) if self.by == By::Name && other != sabotage.seen_by => {
+                    return Err(format!("{}: not seen by {}, but {other}", sabotage.name, sabotage.seen_by));
+                }
+                None => {}
+                failed => return Ok(failed),
             }
         }
         Ok(None)
