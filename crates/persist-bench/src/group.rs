@@ -9,9 +9,9 @@ use crate::contender::Result;
 use crate::ours::beat;
 use crate::rows::Row;
 
-/// How long a leader waits at most for the writers that the beat before released. Without it groups alternate between all
-/// but one and one, because the released writers just miss the beat that the first of them starts.
-const LINGER: Duration = Duration::from_micros(30);
+/// How long a leader waits at most for the writers that the beat before released: about as long as a sync takes. Without it groups
+/// alternate between all but one and one, because the released writers just miss the beat that the first of them starts.
+const LINGER: Duration = Duration::from_micros(60);
 
 /// Folds the puts of many threads into beats; each put is a commit of its own.
 pub(crate) struct Group<'e> {

@@ -68,6 +68,7 @@ pub(crate) fn all(samples: &[(&'static Workload, Samples)]) -> Vec<Goal> {
     };
     let mut goals = commits(of("commit"));
     goals.extend(tails(of("commit")));
+    goals.extend(runtime(of("commit"), of("read")));
     goals.extend(calls(of("syscalls")));
     goals.extend(writers(of("writers")));
     goals.extend(loads(of("bulk"), of("growth")));
@@ -138,6 +139,21 @@ fn tails(records: &[Record]) -> Vec<Goal> {
         ]
     });
     lines.concat()
+}
+
+/// What the runtime costs over its engine.
+fn runtime(commit: &[Record], read: &[Record]) -> Vec<Goal> {
+    let over = |records: &[Record], case: &str| paired(records, (case, STORE), (case, OURS));
+    let commits =
+        ["N=1", "N=10", "N=100", "N=1000"].map(|case| (format!("commit, {case}"), over(commit, case)));
+    let reads = ["get", "scan"].map(|case| (case.to_owned(), over(read, case)));
+    let line = |(what, measured): (String, Option<Spread>)| {
+        let mut line =
+            goal(format!("the runtime's time ÷ its engine's, {what}"), Bound::AtMost(1.0), "", measured);
+        (line.bound, line.reached) = ("for information".to_owned(), None);
+        line
+    };
+    commits.into_iter().chain(reads).map(line).collect()
 }
 
 /// Recovery without a checkpoint, and checking all bytes.
@@ -299,5 +315,14 @@ fn swaps(records: &[Record]) -> Vec<Goal> {
         "",
         most(COPY_OVER_BOTH),
     );
-    vec![line(&pause, Bound::AtMost(50.0), "ms", most(PAUSE)), longest, speed, both]
+    let pauses = records.iter().filter(|it| it.case == PAUSE && it.dropped.is_none());
+    let any = pauses.map(|it| it.sample.value).reduce(f64::max);
+    let any = any.map(|most| Spread { median: most, min: most, max: most });
+    vec![
+        line(&pause, Bound::AtMost(50.0), "ms", most(PAUSE)),
+        goal("the longest of all swaps of all pairs", Bound::AtMost(50.0), "ms", any),
+        longest,
+        speed,
+        both,
+    ]
 }
