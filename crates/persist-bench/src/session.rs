@@ -196,6 +196,21 @@ impl Session {
         Ok(dir.keep())
     }
 
+    /// Loads a store for each entrant, puts it in order and closes it; answers where they lie, by name.
+    ///
+    /// # Errors
+    /// A sentence of the library.
+    pub(crate) fn closed_stores(&self, entrants: &[Entrant]) -> Result<BTreeMap<&'static str, PathBuf>> {
+        let closed = |entrant: &Entrant| {
+            let home = self.new_home()?;
+            let store = load(entrant, &home, self.data)?;
+            store.settle()?;
+            store.close()?;
+            Ok((entrant.name, home))
+        };
+        entrants.iter().map(closed).collect()
+    }
+
     /// The store of an entrant, loaded.
     ///
     /// # Errors
@@ -228,7 +243,7 @@ impl Session {
 ///
 /// # Errors
 /// A sentence of the library.
-pub(crate) fn load(entrant: &Entrant, home: &Path, data: Data) -> Result<Box<dyn Contender>> {
+fn load(entrant: &Entrant, home: &Path, data: Data) -> Result<Box<dyn Contender>> {
     let store = (entrant.open)(home, &Settings { bulk: true, ..Settings::USUAL })?;
     fill(&*store, data, |at| data.shuffled(at), &mut |_| {})?;
     store.sync()?;

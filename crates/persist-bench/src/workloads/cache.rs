@@ -1,6 +1,5 @@
 //! Gets from a store that is larger than the cache, and with none of its pages in memory.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ use crate::disk::forget;
 use crate::limit::nanoseconds;
 use crate::record::Sample;
 use crate::rounds::{Case, interleave};
-use crate::session::{Session, load};
+use crate::session::Session;
 
 /// A tenth of a million rows' payload.
 const CACHE_BYTES: u64 = 12 << 20;
@@ -18,14 +17,7 @@ const COLD_GETS: usize = 400;
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
-    let mut homes = BTreeMap::new();
-    for entrant in &durable {
-        let home = session.new_home()?;
-        let store = load(entrant, &home, session.data)?;
-        store.settle()?;
-        store.close()?;
-        homes.insert(entrant.name, home);
-    }
+    let homes = session.closed_stores(&durable)?;
     for (name, gets, cold) in [
         ("cache of 12 MiB, file in the page cache", WARM_GETS, false),
         ("cache of 12 MiB, nothing in memory", COLD_GETS, true),

@@ -1,6 +1,5 @@
 //! Opening a store: closed well, with a tail of beats behind a checkpoint, and after a killed load.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use crate::limit::nanoseconds;
 use crate::record::Sample;
 use crate::rounds::{Case, interleave};
 use crate::rows::{Data, Random, VALUE_BYTES, fresh};
-use crate::session::{Session, load};
+use crate::session::Session;
 
 /// Beats behind the checkpoint.
 pub(super) const TAIL_BEATS: usize = 1_000;
@@ -19,14 +18,7 @@ const KILLED: [(usize, usize); 2] = [(2_000, 100), (50_000, 1)];
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
-    let mut homes = BTreeMap::new();
-    for entrant in &durable {
-        let home = session.new_home()?;
-        let store = load(entrant, &home, session.data)?;
-        store.settle()?;
-        store.close()?;
-        homes.insert(entrant.name, home);
-    }
+    let homes = session.closed_stores(&durable)?;
     let case = Case::new(session, "open", "closed well");
     interleave(session, &case, &durable, |_, entrant, _| opened(entrant, &homes[entrant.name]));
     let beats = session.plan.steps(TAIL_BEATS);

@@ -1,6 +1,5 @@
 //! How fast an engine of ours checks every byte of a store, in memory and from the disk.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,7 +10,7 @@ use crate::disk::{forget, read_all};
 use crate::limit::nanoseconds;
 use crate::record::{Raw, Sample};
 use crate::rounds::{Case, interleave};
-use crate::session::{Purpose, Session, load};
+use crate::session::{Purpose, Session};
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let ours: Vec<Entrant> = session.entrants.iter().filter(|it| it.ours && it.durable).copied().collect();
@@ -25,14 +24,7 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
         Ok(Sample::bare("GB/s", stat.bytes as f64 / spent))
     });
     session.close(Purpose::Reading);
-    let mut homes = BTreeMap::new();
-    for entrant in &ours {
-        let home = session.new_home()?;
-        let store = load(entrant, &home, session.data)?;
-        store.settle()?;
-        store.close()?;
-        homes.insert(entrant.name, home);
-    }
+    let homes = session.closed_stores(&ours)?;
     let case = Case::new(session, "verify", "cold");
     interleave(session, &case, &ours, |_, entrant, _| cold(entrant, &homes[entrant.name]));
     for home in homes.into_values() {
