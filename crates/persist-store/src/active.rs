@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 use persist_api::{Caps, Durability, Engine, Error, ErrorKind, Grant, Limits, Result};
 use persist_io::{DirLock, Disk};
 
@@ -16,6 +15,7 @@ use crate::layers::{Codec, FORMAT_KEY, Layered, format_record};
 use crate::log::{BeatLog, Op, check_op};
 use crate::log_code::op_bytes;
 use crate::observe::Meters;
+use crate::sync::{AtomicBool, MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard, lock, read, write_for};
 use crate::views::ViewStats;
 
 /// The engine, and the right to its home. The lock goes last.
@@ -191,7 +191,7 @@ impl Active {
     }
 
     pub(crate) fn stamp(&self) -> Option<Stamp> {
-        self.stamp.lock().clone()
+        lock(&self.stamp).clone()
     }
 
     /// The running engine.
@@ -210,7 +210,7 @@ impl Active {
             return Err(closed(op));
         }
         // Recursive: a closer that waits for a long verb must not make readers wait behind it.
-        RwLockReadGuard::try_map(self.running.read_recursive(), Option::as_ref).map_err(|_| closed(op))
+        RwLockReadGuard::try_map(read(&self.running), Option::as_ref).map_err(|_| closed(op))
     }
 
     /// The engine, for one call.
@@ -266,7 +266,7 @@ impl Active {
     /// `Io`, `Full`.
     pub(crate) fn replace_stamp(&self, disk: &dyn Disk, stamp: Stamp) -> Result<()> {
         let Some(home) = &self.home else { return Ok(()) };
-        let mut slot = self.stamp.lock();
+        let mut slot = lock(&self.stamp);
         stamp.write(disk, home)?;
         *slot = Some(stamp);
         Ok(())
@@ -284,7 +284,7 @@ impl Active {
             self.closing.store(false, Ordering::Release);
             Err(error)
         };
-        let Some(mut slot) = self.running.try_write_for(wait) else {
+        let Some(mut slot) = write_for(&self.running, wait) else {
             return reopen(Error::new(ErrorKind::Busy, "close", "a verb is still at work"));
         };
         let Some(Running { engine, lock }) = slot.take() else { return Ok(()) };
@@ -300,7 +300,7 @@ impl Active {
 
     /// Lets go of an engine that cannot be closed for its views: with the last of them it goes, and the lock of its home.
     pub(crate) fn let_go(&self, wait: Duration) {
-        let slot = self.running.try_write_for(wait);
+        let slot = write_for(&self.running, wait);
         drop(slot.and_then(|mut slot| slot.take()));
     }
 }

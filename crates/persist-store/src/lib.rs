@@ -50,6 +50,7 @@ mod staged;
 mod stamp;
 mod store;
 mod swap;
+mod sync;
 mod transact;
 mod verify;
 mod view;

@@ -2,11 +2,10 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
 use persist_api::{
     BeatHeader, BeatNo, Caps, CommitNo, Driver, Durability, Engine, Error, ErrorKind, Request, Result,
 };
@@ -16,12 +15,12 @@ pub(crate) use crate::active::{Active, Room, Running, Terms, closed, too_large};
 use crate::activity::Activity;
 use crate::clock::Clock;
 use crate::feed::{Carry, FeedState, Plan};
-use crate::group::sync::{Budget, Condvar, wait_for};
-use crate::group::{Group, lock};
+use crate::group::Group;
 use crate::layers::KeyProvider;
 use crate::log::BeatLog;
 use crate::observe::verb;
 use crate::swap::Pinned;
+use crate::sync::{AtomicBool, Budget, Condvar, Mutex, RwLock, lock, wait_for};
 use crate::transact::Recent;
 use crate::views::Views;
 
@@ -42,7 +41,7 @@ pub(crate) struct Core {
     /// Engines that a swap has retired and that views or verbs still use.
     retired: Mutex<Vec<Arc<Active>>>,
     /// Notified when another engine takes the place.
-    flipped: (crate::group::Mutex<()>, Condvar),
+    flipped: (Mutex<()>, Condvar),
     /// Set while a swap is at work.
     pub(crate) swapping: Arc<AtomicBool>,
     pub(crate) setup: Setup,
@@ -81,8 +80,8 @@ impl Shared {
         Self(Arc::new(Core {
             group: Group::new(last, Arc::clone(&active)),
             route: RwLock::new(active),
-            retired: Mutex::default(),
-            flipped: (crate::group::Mutex::new(()), Condvar::new()),
+            retired: Mutex::new(Vec::new()),
+            flipped: (Mutex::new(()), Condvar::new()),
             swapping: Arc::new(AtomicBool::new(false)),
             setup,
             last_commit: AtomicU64::new(last.last_commit().0),
@@ -146,10 +145,10 @@ impl Core {
 
     /// Puts another engine in the place of the one that the store runs on. Call it with the lane taken.
     pub(crate) fn exchange(&self, new: Arc<Active>, feed: Carry) {
-        let old = std::mem::replace(&mut *self.route.write(), new);
-        // After that: who sees the new sums finds the new engine.
-        self.feed.exchange(feed);
-        old.retire();
+        self.feed.exchange(feed, || {
+            let old = std::mem::replace(&mut *self.route.write(), new);
+            old.retire();
+        });
         // Nobody may look at the grant before and begin to wait after.
         drop(lock(&self.flipped.0));
         self.flipped.1.notify_all();
@@ -182,7 +181,7 @@ impl Core {
 
     /// Closes an engine that was retired, as soon as nobody uses it.
     pub(crate) fn retire(&self, old: Arc<Active>) {
-        self.retired.lock().push(old);
+        lock(&self.retired).push(old);
         // Whoever still uses it is asked again when the store is closed or the swap finished.
         let _ = self.close_retired();
     }
@@ -193,7 +192,7 @@ impl Core {
     /// `Busy` while views or verbs use one.
     pub(crate) fn close_retired(&self) -> Result<()> {
         let mut busy = None;
-        self.retired.lock().retain(|old| match old.close(Duration::ZERO) {
+        lock(&self.retired).retain(|old| match old.close(Duration::ZERO) {
             Ok(()) => false,
             Err(error) => {
                 busy = Some(error);
@@ -281,7 +280,7 @@ impl Core {
         self.recall_views();
         self.active().close(self.setup.close_wait)?;
         if self.close_retired().is_err() {
-            for old in self.retired.lock().drain(..) {
+            for old in lock(&self.retired).drain(..) {
                 old.let_go(self.setup.close_wait);
             }
         }

@@ -162,10 +162,13 @@ impl Store {
         self.0.recall_views();
         let views = self.0.views.stats();
         for _ in 0..STATS_TRIES {
-            let (own, mut stats) = self.0.with_running("stats", |active, running| {
-                Ok((self.0.own_records(active, &*running.engine)?, running.engine.stats()?))
+            let (own, mut stats, left) = self.0.with_running("stats", |active, running| {
+                let own = self.0.own_records(active, &*running.engine)?;
+                // The sums may be of the engine that has taken its place.
+                let left = active.is_retired();
+                Ok((own, running.engine.stats()?, left))
             })?;
-            if own.is_none_or(|(beat, _)| beat == stats.beat) {
+            if !left && own.is_none_or(|(beat, _)| beat == stats.beat) {
                 let users = |records: u64| own.map(|(_, own)| records.saturating_sub(own));
                 stats.records = stats.records.and_then(users);
                 return Ok(self.store_stats(views, stats));

@@ -202,9 +202,11 @@ impl Carry {
 }
 
 impl FeedState {
-    /// Goes on with the feed of another engine, which has the same holds. Call it with the lane taken.
-    pub(crate) fn exchange(&self, carry: Carry) {
+    /// Goes on with the feed of another engine, which has the same holds, and exchanges the engines meanwhile: nobody finds the
+    /// sums of the one and the way to the other. Call it with the lane taken.
+    pub(crate) fn exchange(&self, carry: Carry, engines: impl FnOnce()) {
         let mut state = self.lock();
+        engines();
         let table = carry.table;
         self.note_reserve(&table);
         let rows = &table.rows;

@@ -11,11 +11,11 @@ use persist_api::{BeatHeader, BeatNo, CommitNo, Result, View};
 use super::lost::{Lost, is_lost};
 use super::record::read_head;
 use super::table::{TABLE_KEY, Table};
-use crate::group::sync::{Budget, Condvar, Mutex, MutexGuard, lock, wait_for};
 use crate::group::wake_all;
 use crate::layers::{Codec, LayeredView};
 use crate::shared::closed;
 use crate::swap::HOLD_NAME;
+use crate::sync::{Budget, Condvar, Mutex, MutexGuard, lock, wait_for};
 
 /// The feed of a store.
 pub(crate) struct FeedState {

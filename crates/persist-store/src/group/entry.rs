@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use persist_api::{Durability, Error};
 
-use super::sync::{Budget, Condvar, Mutex, MutexGuard, lock};
 use crate::feed::Change;
 use crate::log::BeatLog;
+use crate::sync::{Budget, Condvar, Mutex, MutexGuard, lock};
 use crate::transact::{Conflict, Reads};
 use crate::writer::Receipt;
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use persist_api::{Error, ErrorKind, Result};
 
 use super::queue::{FenceAt, Gate};
-use super::sync::{Budget, wait_for};
 use super::wake_all;
 use crate::seat::Seat;
 use crate::shared::{Core, closed};
+use crate::sync::{Budget, wait_for};
 
 /// While it exists, nobody commits: what is queued waits. Dropping it lets everybody go on, on whatever engine its seat
 /// leads to.

@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::entry::{Care, Entry, Failure, Listener};
 use super::lead::lead;
 use super::queue::Queue;
-use super::sync::{MutexGuard, lock, thread, wait, wait_for};
 use super::turn::held_up;
 use super::wake_all;
 use super::watch::LOOK_EVERY;
 use crate::shared::Core;
+use crate::sync::{MutexGuard, lock, thread, wait, wait_for};
 
 /// When an engine panics under the helper, another helper goes on with what waits.
 struct Successor<'c>(&'c Arc<Core>);

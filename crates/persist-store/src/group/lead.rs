@@ -9,10 +9,10 @@ use persist_api::{Error, ErrorKind, Result};
 use super::Group;
 use super::entry::{Entry, Failure, Listener};
 use super::queue::{FenceAt, Gate, Next, Queue, WriterAt};
-use super::sync::{Budget, MutexGuard, thread, wait_for};
 use super::wake_all;
 use crate::seat::{NotMade, Seat};
 use crate::shared::Core;
+use crate::sync::{Budget, MutexGuard, thread, wait_for};
 
 /// How long a leader that waits for company stays awake: those that were just told are back sooner than a thread that sleeps
 /// is woken.

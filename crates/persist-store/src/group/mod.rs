@@ -21,7 +21,6 @@ mod lead;
 mod options;
 mod pending;
 mod queue;
-pub(crate) mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
 mod turn;
@@ -36,14 +35,13 @@ pub(crate) use entry::{Entry, Failure, Work};
 pub(crate) use fence::Fence;
 pub use options::CommitOptions;
 pub use pending::{NotQueued, Pending};
-pub(crate) use sync::{Mutex, lock};
 pub(crate) use wake::wake_all;
 
 use lead::lead;
 use queue::{Gate, Queue};
-use sync::{Budget, Condvar, MutexGuard, wait_for};
 
 use crate::shared::{Active, Core, closed};
+use crate::sync::{Budget, Condvar, Mutex, MutexGuard, lock, thread, wait_for};
 
 /// The queue of a store, and what its threads wait on; all of it goes with the lock of the queue.
 pub(crate) struct Group {
@@ -56,7 +54,7 @@ pub(crate) struct Group {
     company: Condvar,
     /// The helper may have work.
     helper: Condvar,
-    thread: Mutex<Option<sync::thread::JoinHandle<()>>>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 /// A log in the memory of a longer one gives that back where it takes more than this part of the queue. Of a queue as large as it

@@ -25,14 +25,19 @@ const SCHEDULES: usize = 1000;
 const DEPTH: usize = 3;
 
 pub(crate) fn explore(test: impl Fn() + Send + Sync + 'static) {
+    let mut config = Config::new();
+    config.stack_size = 1 << 18;
+    explore_some(SCHEDULES, &config, test);
+}
+
+/// The same, of tests that need more stack or fewer interleavings.
+pub(crate) fn explore_some(count: usize, config: &Config, test: impl Fn() + Send + Sync + 'static) {
     let asked = std::env::var("PERSIST_SCHEDULES").ok().and_then(|count| count.parse().ok());
-    let count = asked.unwrap_or(SCHEDULES);
+    let count = asked.unwrap_or(count);
     let test = Arc::new(test);
     let run = |scheduler: Box<dyn Scheduler + Send>| {
         let test = Arc::clone(&test);
-        let mut config = Config::new();
-        config.stack_size = 1 << 18;
-        Runner::new(scheduler, config).run(move || test());
+        Runner::new(scheduler, config.clone()).run(move || test());
     };
     run(Box::new(RandomScheduler::new_from_seed(1, count)));
     run(Box::new(PctScheduler::new_from_seed(1, DEPTH, count)));

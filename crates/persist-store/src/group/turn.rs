@@ -8,10 +8,10 @@ use persist_api::{Error, ErrorKind, Result};
 use super::entry::{Care, Entry, Failure, Outcome};
 use super::lead::lead;
 use super::queue::{FenceAt, Gate, Queue, WriterAt};
-use super::sync::{Budget, lock, wait, wait_for};
 use super::{Group, busy, wake_all};
 use crate::seat::Seat;
 use crate::shared::{Core, closed};
+use crate::sync::{Budget, lock, wait, wait_for};
 
 /// No commit is taken while this exists.
 pub(crate) struct Shut<'g> {
@@ -181,7 +181,7 @@ impl Core {
         // Not under the lock, which a helper that panics takes too.
         let thread = lock(&group.thread).take();
         if let Some(thread) = thread
-            && thread.thread().id() != super::sync::thread::current().id()
+            && thread.thread().id() != crate::sync::thread::current().id()
         {
             // It ends with nothing to tell; a panic in it was reported by its hook.
             let _ = thread.join();

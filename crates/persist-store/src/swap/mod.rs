@@ -30,7 +30,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use persist_api::{BeatHeader, CommitNo, Error, ErrorKind, Observer, Result};
 
@@ -46,6 +46,7 @@ pub(crate) use signpost::moved;
 use crate::feed::Hold;
 use crate::observe::SwapStep;
 use crate::shared::{Active, Shared};
+use crate::sync::AtomicBool;
 use crate::{Store, StoreDigest};
 use cursor::{Cursor, Reach};
 use target::Target;

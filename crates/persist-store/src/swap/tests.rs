@@ -9,32 +9,23 @@ use std::time::Duration;
 
 use persist_api::{Driver, Durability, Error, ErrorKind, OpenOptions, Quiet, Scan};
 use persist_memory::MemoryDriver;
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
-use shuttle::{Config, Runner, thread};
+use shuttle::{Config, thread};
 
+use crate::group::tests::explore_some;
 use crate::seat::Seat;
 use crate::{
     BeatLog, CommitOptions, HoldOptions, Store, SwapOptions, SwapTarget, Writer, open_with, volatile_request,
 };
 
 const LEVEL: Durability = Durability::Durable;
-/// Interleavings per test and kind of scheduler. `PERSIST_SCHEDULES` sets it for a longer search.
-const SCHEDULES: usize = 400;
-const DEPTH: usize = 3;
+/// Interleavings per test and kind of scheduler.
+const SCHEDULES: usize = 2_000;
 
 fn explore(test: impl Fn() + Send + Sync + 'static) {
-    let asked = std::env::var("PERSIST_SCHEDULES").ok().and_then(|count| count.parse().ok());
-    let count = asked.unwrap_or(SCHEDULES);
-    let test = Arc::new(test);
-    let run = |scheduler: Box<dyn Scheduler + Send>| {
-        let test = Arc::clone(&test);
-        let mut config = Config::new();
-        config.stack_size = 1 << 19;
-        config.max_steps = shuttle::MaxSteps::None;
-        Runner::new(scheduler, config).run(move || test());
-    };
-    run(Box::new(RandomScheduler::new_from_seed(1, count)));
-    run(Box::new(PctScheduler::new_from_seed(1, DEPTH, count)));
+    let mut config = Config::new();
+    config.stack_size = 1 << 19;
+    config.max_steps = shuttle::MaxSteps::None;
+    explore_some(SCHEDULES, &config, test);
 }
 
 struct Stopped;
@@ -164,14 +155,81 @@ fn swp_25_reads_never_go_back_with_writers_and_the_feed_over_a_swap() {
     });
 }
 
+const COUNTER: &[u8] = b"\xffcounter";
+
+/// Adds one to the counter.
+fn count(store: &Store) {
+    let add = |tx: &mut crate::Transaction| {
+        let counted = tx.get(COUNTER)?.map_or(0, |value| value[0]);
+        tx.put(COUNTER, &[counted + 1])
+    };
+    store.transact(LEVEL, add).unwrap().into_value().unwrap();
+}
+
+/// A verb that meets the flip is answered by the one engine or by the other, and nothing keeps the one that has left.
+#[test]
+fn swp_03_no_verb_is_refused_over_a_swap() {
+    explore(|| {
+        let (mut writer, store) = open();
+        writer.commit(&log(0), LEVEL).unwrap();
+        let left = Arc::downgrade(&store.0.active());
+        let verbs: [fn(&Store); 3] = [
+            |store| assert_eq!(keys(store).first(), Some(&0)),
+            |store| assert!(store.stats().unwrap().engine.records.is_none_or(|rows| (1..=2).contains(&rows))),
+            count,
+        ];
+        let threads = verbs.map(|verb| {
+            let store = store.clone();
+            thread::spawn(move || (0..2).for_each(|_| verb(&store)))
+        });
+        count(&store);
+        swap(&store, "two").unwrap();
+        count(&store);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(store.view().unwrap().get(COUNTER).unwrap().as_deref(), Some(&[4][..]));
+        store.0.close_retired().unwrap();
+        drop(writer);
+        assert!(left.upgrade().is_none_or(|left| left.engine("stats").is_err()));
+    });
+}
+
+/// The sums of our own records and the records that they are taken from are of one engine.
+#[test]
+fn stats_count_the_same_over_a_swap() {
+    explore(|| {
+        let (mut writer, store) = open();
+        writer.commit(&log(0), LEVEL).unwrap();
+        let counting = store.clone();
+        let counting = thread::spawn(move || {
+            for _ in 0..4 {
+                // It may give up where commits come in between each time, as those of the swap do.
+                assert!(matches!(counting.stats().unwrap().engine.records, Some(1) | None));
+            }
+        });
+        swap(&store, "two").unwrap();
+        counting.join().unwrap();
+    });
+}
+
 #[test]
 fn closing_and_swapping_at_once() {
     explore(|| {
         let (writer, store) = open();
         let closing = store.clone();
         let closing = thread::spawn(move || closing.close());
+        let reading = store.clone();
+        let reading = thread::spawn(move || {
+            for _ in 0..2 {
+                if let Err(error) = reading.view() {
+                    assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+                }
+            }
+        });
         let swapped = swap(&store, "two");
         let closed = closing.join().unwrap();
+        reading.join().unwrap();
         if let Err(error) = &swapped {
             assert!(matches!(error.kind(), ErrorKind::Closed | ErrorKind::Busy), "{error}");
         }
@@ -184,5 +242,24 @@ fn closing_and_swapping_at_once() {
             }
         }
         drop(writer);
+    });
+}
+
+#[test]
+fn one_of_two_swaps_at_once_is_refused_or_comes_after() {
+    explore(|| {
+        let (mut writer, store) = open();
+        writer.commit(&log(0), LEVEL).unwrap();
+        let other = store.clone();
+        let other = thread::spawn(move || swap(&other, "three").map(|report| report.commit.0));
+        let one = swap(&store, "two").map(|report| report.commit.0);
+        let (one, other) = (one, other.join().unwrap());
+        for refused in [&one, &other].into_iter().filter_map(|swapped| swapped.as_ref().err()) {
+            assert_eq!(refused.kind(), ErrorKind::Busy, "{refused}");
+        }
+        assert!(one.is_ok() || other.is_ok());
+        writer.commit(&log(1), LEVEL).unwrap();
+        assert_eq!(keys(&store), BTreeSet::from([0, 1]));
+        store.0.close_retired().unwrap();
     });
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use persist_api::{BeatNo, Result};
 
 use super::{Cause, Conflict, Reads};
-use crate::group::{Mutex, lock};
 use crate::log::{BeatLog, Op};
+use crate::sync::{Mutex, lock};
 
 /// Memory of one beat beside its keys, about.
 const BEAT_BYTES: u64 = 128;

@@ -1,19 +1,26 @@
-//! The primitives that the committer waits with. The unit tests of this crate replace them by those of a scheduler that
-//! tries many interleavings, so nothing else in here may block on anything.
+//! The primitives that threads of a store meet at: in the committer, in the feed, and where a swap puts another engine in
+//! place. The unit tests of this crate replace them by those of a scheduler that tries many interleavings, so nothing else
+//! there may block on anything.
 
 use std::time::{Duration, Instant};
 
 #[cfg(not(test))]
+pub(crate) use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(not(test))]
 pub(crate) use std::{
+    sync::atomic::AtomicBool,
     sync::{Condvar, Mutex, MutexGuard},
     thread,
 };
 
 #[cfg(test)]
 pub(crate) use shuttle::{
+    sync::atomic::AtomicBool,
     sync::{Condvar, Mutex, MutexGuard},
     thread,
 };
+#[cfg(test)]
+pub(crate) use shuttle_parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Locks. A thread that panicked under a lock has left nothing half done: what it held is put back by guards.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -32,6 +39,29 @@ pub(crate) fn wait_for<'m, T>(
     left: Duration,
 ) -> MutexGuard<'m, T> {
     condvar.wait_timeout(guard, left).unwrap_or_else(std::sync::PoisonError::into_inner).0
+}
+
+/// Reads, also while somebody waits in [`write_for`].
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    #[cfg(not(test))]
+    return lock.read_recursive();
+    #[cfg(test)]
+    lock.read()
+}
+
+/// Waits until nobody reads or writes; `None` when `left` has passed.
+pub(crate) fn write_for<T>(lock: &RwLock<T>, left: Duration) -> Option<RwLockWriteGuard<'_, T>> {
+    #[cfg(not(test))]
+    return lock.try_write_for(left);
+    // No time passes under the scheduler. Its lock would not let readers pass somebody who stands in line.
+    #[cfg(test)]
+    loop {
+        let got = lock.try_write();
+        if got.is_some() || left.is_zero() {
+            return got;
+        }
+        thread::yield_now();
+    }
 }
 
 /// Counts a time budget from the moment when somebody first has to wait.
