@@ -9,7 +9,7 @@ use crate::contender::Result;
 use crate::ours::beat;
 use crate::rows::Row;
 
-/// How long a leader waits at most for the writers that the beat before released: about as long as a sync takes. Without it groups
+/// How long a leader waits at most for all who write: about as long as a sync takes. Without it groups
 /// alternate between all but one and one, because the released writers just miss the beat that the first of them starts.
 const LINGER: Duration = Duration::from_micros(60);
 
@@ -32,8 +32,8 @@ struct State {
     done: u64,
     /// Some thread commits, or is about to.
     led: bool,
-    /// Puts in the beat before.
-    last_group: usize,
+    /// Who wrote when the last beat ended: those in it, and those that waited already.
+    writers: usize,
     last: BeatHeader,
     failed: Option<String>,
 }
@@ -46,7 +46,7 @@ impl<'e> Group<'e> {
             queued: 0,
             done: 0,
             led: false,
-            last_group: 0,
+            writers: 0,
             last,
             failed: None,
         };
@@ -87,7 +87,7 @@ impl<'e> Group<'e> {
 
     /// Commits one beat with all that wait.
     fn lead<'g>(&'g self, mut state: MutexGuard<'g, State>) -> MutexGuard<'g, State> {
-        let (wanted, since) = (state.last_group, Instant::now());
+        let (wanted, since) = (state.writers, Instant::now());
         while state.waiting.len() < wanted && since.elapsed() < LINGER {
             drop(state);
             std::thread::yield_now();
@@ -97,7 +97,8 @@ impl<'e> Group<'e> {
         let mut rows = std::mem::replace(&mut state.waiting, spare);
         let last = state.last;
         drop(state);
-        let commits = rows.len() as u64;
+        let group = rows.len();
+        let commits = group as u64;
         let done = beat(self.engine, &last, self.durability, None, commits, rows.iter());
         rows.clear();
         let mut state = self.state();
@@ -108,7 +109,7 @@ impl<'e> Group<'e> {
             }
             Err(error) => state.failed = Some(error),
         }
-        state.last_group = usize::try_from(commits).unwrap_or(0);
+        state.writers = group + state.waiting.len();
         state.spare = rows;
         state.led = false;
         self.changed.notify_all();

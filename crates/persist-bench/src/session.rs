@@ -208,7 +208,10 @@ impl Session {
             store.close()?;
             Ok((entrant.name, home))
         };
-        entrants.iter().map(closed).collect()
+        let closed = entrants.iter().map(closed).collect();
+        // What loads have left to be written would be written while the first are timed.
+        rustix::fs::sync();
+        closed
     }
 
     /// The store of an entrant, loaded.
