@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::shell::{Outcome, root, run as shown};
+use crate::shell::{Outcome, output, root, run as shown};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -106,6 +106,17 @@ pub(crate) fn run(all: bool) -> Outcome {
 
 impl Watch {
     fn run(&self, tests: &[&str]) -> Outcome {
+        if let Some(at) = tests.iter().position(|word| *word == "--") {
+            // A filter that fits no test would pass.
+            let listed = output(self.test(tests).arg("--list"))?;
+            if let Some(filter) = tests[at + 1..].iter().find(|filter| !listed.contains(**filter)) {
+                return Err(format!("no test has {filter} in its name"));
+            }
+        }
+        shown(&mut self.test(tests))
+    }
+
+    fn test(&self, tests: &[&str]) -> Command {
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
         // Not the cargo that runs this: it would keep its own toolchain.
@@ -114,7 +125,7 @@ impl Watch {
         test.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTC");
         test.env("CARGO_TARGET_DIR", target.join("sanitize")).env(self.environment.0, self.environment.1);
         test.env("TSAN_OPTIONS", format!("suppressions={}", root().join("xtask/tsan.supp").display()));
-        shown(&mut test)
+        test
     }
 }
 
