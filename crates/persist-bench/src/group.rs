@@ -1,5 +1,6 @@
 //! The simplest group committer: many threads put, whoever finds nobody leading leads, and a beat carries all that wait.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub(crate) struct Group<'e> {
     durability: Durability,
     state: Mutex<State>,
     changed: Condvar,
+    /// How many puts wait, to be looked at without the lock.
+    waiting: AtomicUsize,
 }
 
 struct State {
@@ -50,7 +53,8 @@ impl<'e> Group<'e> {
             last,
             failed: None,
         };
-        Self { engine, durability, state: Mutex::new(state), changed: Condvar::new() }
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Self { engine, durability, state, changed, waiting: AtomicUsize::new(0) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -67,6 +71,7 @@ impl<'e> Group<'e> {
         let row = row.clone();
         let mut state = self.state();
         state.waiting.push(row);
+        self.waiting.store(state.waiting.len(), Ordering::Relaxed);
         state.queued += 1;
         let mine = state.queued;
         loop {
@@ -88,13 +93,16 @@ impl<'e> Group<'e> {
     /// Commits one beat with all that wait.
     fn lead<'g>(&'g self, mut state: MutexGuard<'g, State>) -> MutexGuard<'g, State> {
         let (wanted, since) = (state.writers, Instant::now());
-        while state.waiting.len() < wanted && since.elapsed() < LINGER {
+        if state.waiting.len() < wanted {
             drop(state);
-            std::thread::yield_now();
+            while self.waiting.load(Ordering::Relaxed) < wanted && since.elapsed() < LINGER {
+                std::thread::yield_now();
+            }
             state = self.state();
         }
         let spare = std::mem::take(&mut state.spare);
         let mut rows = std::mem::replace(&mut state.waiting, spare);
+        self.waiting.store(0, Ordering::Relaxed);
         let last = state.last;
         drop(state);
         let group = rows.len();
@@ -112,8 +120,10 @@ impl<'e> Group<'e> {
         state.writers = group + state.waiting.len();
         state.spare = rows;
         state.led = false;
+        // Not under the lock, which all of them want next.
+        drop(state);
         self.changed.notify_all();
-        state
+        self.state()
     }
 }
 
