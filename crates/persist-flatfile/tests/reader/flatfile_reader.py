@@ -2,7 +2,8 @@
 """Reads a flatfile store by docs/format-flatfile.md alone: flatfile_reader.py HOME
 
 Prints "beat <number>", then key and value of every record of the newest beat in order of keys, in hexadecimal. The store must
-not be open. What is needed and does not verify ends it with a sentence and exit code 1, except a torn tail.
+not be open. What is needed and does not verify ends it with a sentence and exit code 1, except a torn tail. Not looked at:
+filters, fences, older versions, files kept for the feed, headers of payload segments.
 """
 import functools, io, os, re, struct, sys
 

@@ -3,10 +3,15 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use persist_api::{ErrorKind, Limits, OpenMode, OpenOptions, Progress, Quiet};
-use persist_io::{RealDisk, lock_dir, replace};
-use persist_store::{BundleLimits, STAMP_FILE, Stamp, StampState, check_bundle_name, default_request};
+use persist_api::{Driver, ErrorKind, Limits, OpenMode, OpenOptions, Progress, Quiet};
+use persist_flatfile::FlatfileDriver;
+use persist_io::sim::SimDisk;
+use persist_io::{Disk, RealDisk, lock_dir, replace};
+use persist_store::{
+    BundleLimits, STAMP_FILE, Stamp, StampState, check_bundle_name, default_request, open_with,
+};
 
 use crate::bundle::{export, fill, import};
 use crate::bundle_forge::Forge;
@@ -64,6 +69,28 @@ fn a_directory_is_no_bundle() {
     }
     check_bundle_name(&RealDisk, &parent.join("out")).unwrap();
     assert_eq!(files(parent), before);
+}
+
+#[test]
+fn a_disk_without_room_for_a_bundle_is_left_alone() {
+    let (_place, file, _) = bundle();
+    let bytes = std::fs::read(&file).unwrap();
+    let disk = SimDisk::new(1);
+    disk.put("/bundle", &bytes);
+    let import = |disk: &SimDisk| {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        let drivers: [Arc<dyn Driver>; 1] = [Arc::new(FlatfileDriver::new(Arc::clone(&disk)))];
+        let mut options = OpenOptions::default();
+        options.knobs.insert("maintenance".to_owned(), "inline".to_owned());
+        let opened = open_with(disk, &drivers, Path::new("/copy"), Some("flatfile"), &options)?;
+        opened.import(Path::new("/bundle"), &default_request(), &BundleLimits::default(), &Quiet)
+    };
+    disk.limit_space(Some(2 * bytes.len() as u64 - 1));
+    let before = disk.files();
+    fails(import(&disk), ErrorKind::Full, &["there is room for", "nothing was changed"]);
+    assert_eq!(disk.files(), before);
+    disk.limit_space(None);
+    import(&disk).unwrap();
 }
 
 #[test]

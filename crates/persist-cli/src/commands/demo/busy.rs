@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use persist::{CommitNo, Error, ErrorKind, HoldOptions, Op, Scan, Store, StoreView};
+use serde::Serialize;
 
 /// Threads of each kind.
 const WRITERS: u64 = 4;
@@ -40,7 +41,45 @@ pub(super) struct Seen {
     first_error: Mutex<Option<String>>,
 }
 
+/// How much of what there was, at one moment or between two.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Counts {
+    pub(super) commits: u64,
+    pub(super) reads: u64,
+    pub(super) reader_errors: u64,
+    writer_errors: u64,
+    pub(super) feed_gaps: u64,
+    pub(super) feed_repeats: u64,
+}
+
 impl Seen {
+    /// All of it so far.
+    pub(super) fn counts(&self) -> Counts {
+        let now = |count: &AtomicU64| count.load(Ordering::Acquire);
+        Counts {
+            commits: now(&self.commits),
+            reads: now(&self.reads),
+            reader_errors: now(&self.reader_errors),
+            writer_errors: now(&self.writer_errors),
+            feed_gaps: now(&self.feed_gaps),
+            feed_repeats: now(&self.feed_repeats),
+        }
+    }
+
+    /// What came since then.
+    pub(super) fn since(&self, then: Counts) -> Counts {
+        let now = self.counts();
+        let less = u64::saturating_sub;
+        Counts {
+            commits: less(now.commits, then.commits),
+            reads: less(now.reads, then.reads),
+            reader_errors: less(now.reader_errors, then.reader_errors),
+            writer_errors: less(now.writer_errors, then.writer_errors),
+            feed_gaps: less(now.feed_gaps, then.feed_gaps),
+            feed_repeats: less(now.feed_repeats, then.feed_repeats),
+        }
+    }
+
     /// The longest time that one commit took since this was last asked.
     pub(super) fn take_longest_wait(&self) -> Duration {
         Duration::from_micros(self.longest_wait.swap(0, Ordering::AcqRel))
@@ -49,15 +88,16 @@ impl Seen {
     /// What it came to so far, in one line.
     pub(super) fn line(&self) -> String {
         let now = |count: &AtomicU64| count.load(Ordering::Acquire);
-        let errors = now(&self.reader_errors) + now(&self.writer_errors);
+        let seen = self.counts();
+        let errors = seen.reader_errors + seen.writer_errors;
         let longest = Duration::from_micros(now(&self.longest_wait)).as_secs_f64() * 1000.0;
         format!(
             "{} commits, {} reads, {errors} errors; {} followed, {} gaps, {} repeats; longest commit {longest:.1} ms",
-            now(&self.commits),
-            now(&self.reads),
+            seen.commits,
+            seen.reads,
             now(&self.followed),
-            now(&self.feed_gaps),
-            now(&self.feed_repeats)
+            seen.feed_gaps,
+            seen.feed_repeats
         )
     }
 
@@ -199,10 +239,11 @@ fn write(store: &Store, seen: &Seen, thread: u64) {
             tx.put(key.as_bytes(), &next.to_be_bytes())?;
             tx.put(entry_key(counter, next).as_bytes(), &begun.elapsed().as_nanos().to_be_bytes())
         });
+        // Also of one that came to nothing.
+        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        seen.longest_wait.fetch_max(micros, Ordering::AcqRel);
         match done.and_then(persist::Transacted::into_value) {
             Ok(()) => {
-                let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-                seen.longest_wait.fetch_max(micros, Ordering::AcqRel);
                 seen.commits.fetch_add(1, Ordering::AcqRel);
             }
             // Others were at the same counter, again and again: nothing is wrong, and nothing was written.

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use persist::{
 };
 use serde::Serialize;
 
-use super::busy::{Busy, Seen};
+use super::busy::{Busy, Counts, Seen};
 use crate::commands::swap::unfinished;
 use crate::fail::Result;
 use crate::out::Out;
@@ -38,12 +38,9 @@ struct SwapJson {
     followed: u64,
     fence_us: u64,
     longest_wait_us: u64,
-    commits: u64,
-    reads: u64,
-    reader_errors: u64,
-    writer_errors: u64,
-    feed_gaps: u64,
-    feed_repeats: u64,
+    /// From the beginning of this swap to its end.
+    #[serde(flatten)]
+    meanwhile: Counts,
     digest: String,
 }
 
@@ -185,7 +182,7 @@ fn swap_all(
     let begins = engines.first().is_some_and(|engine| engine == store.engine_name());
     for engine in engines.iter().skip(usize::from(begins)) {
         seen.take_longest_wait();
-        let before = (seen.commits.load(Ordering::Acquire), seen.reads.load(Ordering::Acquire));
+        let before = seen.counts();
         let target = match store.home() {
             Some(_) => SwapTarget::here(engine),
             None => SwapTarget::at(engine, dir),
@@ -234,8 +231,7 @@ fn work_on(live: &Live<'_>) -> Result<()> {
     Ok(())
 }
 
-fn figures(report: &SwapReport, seen: &Seen, (commits, reads): (u64, u64)) -> SwapJson {
-    let now = |count: &AtomicU64| count.load(Ordering::Acquire);
+fn figures(report: &SwapReport, seen: &Seen, before: Counts) -> SwapJson {
     let copied = report.figures;
     let copy_us = micros(copied.copy_time);
     let per_second = u128::from(copied.records_now) * 1_000_000 / u128::from(copy_us.max(1));
@@ -249,31 +245,27 @@ fn figures(report: &SwapReport, seen: &Seen, (commits, reads): (u64, u64)) -> Sw
         followed: copied.followed,
         fence_us: micros(report.pause),
         longest_wait_us: micros(seen.take_longest_wait()),
-        commits: now(&seen.commits).saturating_sub(commits),
-        reads: now(&seen.reads).saturating_sub(reads),
-        reader_errors: now(&seen.reader_errors),
-        writer_errors: now(&seen.writer_errors),
-        feed_gaps: now(&seen.feed_gaps),
-        feed_repeats: now(&seen.feed_repeats),
+        meanwhile: seen.since(before),
         digest: report.digest.to_string(),
     }
 }
 
 fn print(swap: &SwapJson, out: &mut Out) -> Result<()> {
+    let seen = swap.meanwhile;
     let millis = |micros: u64| Duration::from_micros(micros).as_secs_f64() * 1000.0;
     out.line(format_args!("\n{} -> {}", swap.from, swap.to))?;
     let rate = swap.records_per_second;
     out.field("copied", format_args!("{} records, {}, {rate} a second", swap.records, size(swap.bytes)))?;
     out.field(
         "meanwhile",
-        format_args!("{} commits, {} of them followed, {} reads", swap.commits, swap.followed, swap.reads),
+        format_args!("{} commits, {} of them followed, {} reads", seen.commits, swap.followed, seen.reads),
     )?;
     let (fence, longest) = (millis(swap.fence_us), millis(swap.longest_wait_us));
     out.field(
         "writers waited",
         format_args!("{fence:.1} ms behind the fence; the longest commit took {longest:.1} ms"),
     )?;
-    out.field("readers' errors", swap.reader_errors)?;
-    out.field("feed", format_args!("{} gaps, {} repeats", swap.feed_gaps, swap.feed_repeats))?;
+    out.field("readers' errors", seen.reader_errors)?;
+    out.field("feed", format_args!("{} gaps, {} repeats", seen.feed_gaps, seen.feed_repeats))?;
     out.field("digest", format_args!("{} on both sides", swap.digest))
 }
