@@ -60,7 +60,27 @@ pub(crate) const HOLD_NAME: &str = "persist.swap";
 /// Dropping it leaves the swap as it is: [`Store::resume_swap`] goes on with it, also after a reopening, and
 /// [`Store::abort_swap`] gives it up. A swap from an engine that keeps nothing on disk is given up when dropped.
 ///
-/// A beat that is staged has the writer, and no engine can be swapped in the middle of it by the same thread:
+/// A swap with the writer, between two beats:
+///
+/// ```
+/// # use persist_api::{Durability, OpenOptions};
+/// # let drivers: [std::sync::Arc<dyn persist_api::Driver>; 1] = [std::sync::Arc::new(persist_memory::MemoryDriver::new())];
+/// # let disk = std::sync::Arc::new(persist_io::RealDisk);
+/// # let opened = persist_store::open_with(disk, &drivers, "".as_ref(), Some("memory"), &OpenOptions::default())?;
+/// # let (mut writer, store) = opened.negotiate(&persist_store::volatile_request())?;
+/// # let target = persist_store::SwapTarget::at("memory", "other");
+/// # let (options, quiet) = (persist_store::SwapOptions::default(), persist_api::Quiet);
+/// let mut beat = writer.begin(Durability::Durable)?;
+/// beat.put(b"key", b"value")?;
+/// let receipt = beat.commit()?;
+/// let report = writer.swap(&target, &options, &quiet)?;
+/// assert_eq!((report.figures.records, report.to.engine.as_str()), (1, "memory"));
+/// assert!(report.commit >= receipt.commit);
+/// assert_eq!(store.view()?.get(b"key")?.as_deref(), Some(b"value".as_slice()));
+/// # Ok::<(), persist_api::Error>(())
+/// ```
+///
+/// A beat that is staged has the writer, and the compiler lets nobody swap with the writer in the middle of it:
 ///
 /// ```compile_fail,E0499
 /// # use persist_api::{Durability, OpenOptions};

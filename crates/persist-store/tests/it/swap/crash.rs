@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use persist_api::{Durability, ErrorKind, OpenMode, Quiet};
-use persist_io::sim::{Crash, CutPoint, SimDisk};
+use persist_io::Disk as _;
+use persist_io::sim::{Crash, CutPoint, Lengths, Rest, Rng, SimDisk, Tear, Unit, UnitKind};
 use persist_store::{StampState, Store, Swap, SwapOptions, SwapPlace, SwapState, SwapTarget, Writer};
 
 use super::plain::target;
@@ -124,10 +125,30 @@ fn there_and_back(stand: &Stand, from: &str, to: &SwapTarget, told: &RefCell<Tol
     flipped
 }
 
-fn crashes(units: usize) -> Vec<Crash> {
-    let mut crashes = vec![Crash::Nothing, Crash::Everything];
-    crashes.extend((0..units).rev().take(3).map(Crash::LoseOne));
+/// Ways to lose power: some that need no luck, and two whose luck is `way`.
+fn crashes(units: &[Unit], way: u64) -> Vec<Crash> {
+    let mut crashes = vec![Crash::Nothing, Crash::Everything, Crash::Random(way)];
+    crashes.extend((0..units.len()).rev().take(3).map(Crash::LoseOne));
+    crashes.extend(torn(units, way));
     crashes
+}
+
+/// What was written is there up to a sector that tore, where there is one.
+fn torn(units: &[Unit], way: u64) -> Option<Crash> {
+    let mut rng = Rng::new(way);
+    let counted = units.iter().filter(|unit| !matches!(unit.what, UnitKind::Growth { .. }));
+    let sectors = counted.enumerate().filter(|(_, unit)| matches!(unit.what, UnitKind::Sector { .. }));
+    let places: Vec<usize> = sectors.map(|(place, _)| place).collect();
+    let units = *places.get(usize::try_from(rng.below(places.len() as u64)).ok()?)?;
+    let rest = [Rest::Old, Rest::Zeros, Rest::Garbage(way)][usize::try_from(rng.below(3)).ok()?];
+    let tear = Tear { at: u16::try_from(rng.below(512)).ok()?, back: rng.one_in(4), rest };
+    Some(Crash::Prefix { units, torn: Some(tear), lengths: Lengths::Kept })
+}
+
+/// True for a lock, which nobody syncs, in which a sector that tore has left garbage: nobody knows it as ours.
+fn is_torn(stand: &Stand) -> bool {
+    let lock = stand.disk.bytes(format!("{HOME}/lock")).unwrap_or_default();
+    !lock.iter().zip(b"process ").all(|(byte, ours)| *byte == 0 || byte == ours)
 }
 
 /// Opens what a crash has left. `None` when there is no store, which a store that lay nowhere on disk may leave.
@@ -153,7 +174,8 @@ pub(super) fn reopen(stand: &Stand, from: &str) -> Option<(Writer, Store)> {
     match opened {
         Ok(opened) => Some(opened.negotiate(&super::stand::request()).unwrap()),
         Err(error) => {
-            assert_eq!((error.kind(), from), (ErrorKind::Invalid, "memory"), "{error}");
+            let torn = error.kind() == ErrorKind::Mismatch && is_torn(stand);
+            assert!(from == "memory" && (torn || error.kind() == ErrorKind::Invalid), "{error}");
             None
         }
     }
@@ -165,7 +187,14 @@ fn judge(disk: SimDisk, from: &str, may_be: &[(u64, Content)], must_be_there: bo
     let Some((writer, store)) = reopen(&stand, from) else {
         assert!(!must_be_there, "the store was on disk and is not");
         // It may be made anew.
-        let (_writer, store) = stand.open(Some("toy"), HOME).unwrap();
+        let (_writer, store) = match stand.open(Some("toy"), HOME) {
+            Err(error) if error.kind() == ErrorKind::Mismatch && is_torn(&stand) => {
+                // Nothing was touched: whoever wants the place frees it.
+                stand.disk.remove_file(format!("{HOME}/lock").as_ref()).unwrap();
+                stand.open(Some("toy"), HOME).unwrap()
+            }
+            made => made.unwrap(),
+        };
         assert!(all(&store).is_empty());
         return;
     };
@@ -247,7 +276,7 @@ fn every_cut_in(from: &str, run: Run<'_>) {
         let may_be = told.may_be(cut.after);
         let must = from != "memory" || cut.after >= flipped;
         let image = cut.cut(7);
-        for crash in crashes(image.units().len()) {
+        for crash in crashes(image.units(), way) {
             judge(image.image(&crash), from, may_be, must, way);
         }
         judge(cut.killed(7), from, may_be, must, way + 1);
@@ -276,7 +305,7 @@ fn swp_05_power_cut_at_every_operation_of_a_swap_with_buffered_commits() {
 }
 
 /// Crashes once, and again at every operation of what follows. The first crash is at one in `stride` operations, or at each with
-/// `PERSIST_SWAP_EVERY`.
+/// `PERSIST_SWAP_EVERY`: power that takes all that was not synced, or some of it, or a kill.
 fn every_second_cut(from: &str, to: &SwapTarget, stride: usize) {
     every_second_cut_in(from, stride, &|stand, told| workload(stand, from, to, Durability::Durable, told));
 }
@@ -291,14 +320,21 @@ fn every_second_cut_in(from: &str, stride: usize, run: Run<'_>) {
     for (way, cut) in (0_u64..).zip(&cuts).step_by(stride) {
         let may_be = told.may_be(cut.after);
         let must = from != "memory" || cut.after >= flipped;
-        let first = cut.cut(7).image(&Crash::Nothing);
+        // By two ways each, as what follows is one thing or another by the way too.
+        let first = match way / 2 % 3 {
+            0 => cut.cut(7).image(&Crash::Nothing),
+            1 => cut.cut(7).image(&Crash::Random(way)),
+            _ => cut.killed(7),
+        };
         first.keep_cut_points();
         let found = go_on(&first, from, way);
-        for second in first.cut_points() {
+        for (luck, second) in (way..).zip(first.cut_points()) {
             // Of the work after the first crash either the state before it, or one of those that it acknowledged.
             let after: Vec<_> =
                 may_be.iter().cloned().chain(found.iter().map(|state| (0, state.clone()))).collect();
-            judge(second.cut(7).image(&Crash::Nothing), from, &after, must, way);
+            let image = second.cut(7);
+            judge(image.image(&Crash::Nothing), from, &after, must, way);
+            judge(image.image(&Crash::Random(luck)), from, &after, must, way + 1);
             judge(second.killed(7), from, &after, must, way + 1);
         }
     }

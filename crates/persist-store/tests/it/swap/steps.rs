@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use persist_api::{Driver, Durability, ErrorKind, KeyRange, Quiet};
-use persist_store::{BeatLog, Clock, Store, SwapOptions, SwapState, SwapTarget};
+use persist_store::{BeatLog, Clock, CommitOptions, Store, SwapOptions, SwapState, SwapTarget};
 
 use super::plain::target;
 use super::stand::{
@@ -63,6 +63,35 @@ fn swp_13_fence_over_budget() {
     let report = store.resume_swap(&plain(), &patient, &Quiet).unwrap().run(&Quiet).unwrap();
     assert_eq!((report.figures.records_now, store.engine_name()), (0, "toy"));
     assert_eq!(all(&store), before);
+}
+
+/// The compiler lets nobody swap with the writer while a beat of it is staged. With the store it waits for its own beat, in vain: for the hold
+/// as long as a commit waits, and at each fence as long as that may take.
+#[test]
+fn swp_13_the_thread_that_has_a_beat_staged_waits_for_itself_in_vain() {
+    let stand = Stand::new();
+    let (mut writer, store) = stand.store("flatfile");
+    let before = all(&store);
+    let (wait, fence_budget) = (Duration::from_millis(50), Duration::from_millis(20));
+    store.set_commit_options(CommitOptions { wait, ..store.commit_options() });
+    let options = SwapOptions { fence_budget, fence_tries: 3, ..swap_options() };
+    let beat = writer.begin(Durability::Durable).unwrap();
+    let begun = Instant::now();
+    fails(store.swap(&target("flatfile", "toy"), &options, &Quiet), ErrorKind::Busy, &["explicit beat"]);
+    assert!(begun.elapsed() >= wait);
+    assert_eq!(store.swap_status().unwrap().state, SwapState::Copying);
+    beat.abort();
+    drop(store.resume_swap(&plain(), &options, &Quiet).unwrap());
+    let beat = writer.begin(Durability::Durable).unwrap();
+    // Its hold is there now.
+    let mut swap = store.resume_swap(&plain(), &options, &Quiet).unwrap();
+    let begun = Instant::now();
+    fails(swap.run(&Quiet), ErrorKind::Busy, &["explicit beat", "fence"]);
+    assert!(begun.elapsed() >= 3 * fence_budget);
+    assert_eq!((store.engine_name(), all(&store)), ("flatfile", before.clone()));
+    beat.abort();
+    swap.run(&Quiet).unwrap();
+    assert_eq!((store.engine_name(), all(&store)), ("toy", before));
 }
 
 #[test]
