@@ -92,6 +92,13 @@ pub fn engines() -> Vec<Entrant> {
             durable: true,
             open: |home, settings| runtime(home, settings, Usage::Held),
         },
+        Entrant {
+            name: "store-merkle",
+            settings: "as store, with the default request, so that each commit carries the Merkle root of its records",
+            ours: false,
+            durable: true,
+            open: |home, settings| runtime(home, settings, Usage::Merkle),
+        },
         #[cfg(feature = "rocksdb")]
         Entrant {
             name: "persist-rocksdb",

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-use persist_api::{Caps, CompactScope, Driver, Durability, OpenOptions, Quiet, Request};
+use persist_api::{Caps, CompactScope, Driver, Durability, OpenOptions, Quiet};
 use persist_flatfile::FlatfileDriver;
 use persist_io::Disk;
 use persist_store::{BeatLog, HoldOptions, Pending, Store, Writer, default_request, open_with};
@@ -26,6 +26,8 @@ pub(crate) enum Usage {
     Awaited,
     /// As `Blocking`, while a hold without bounds keeps every durable commit for the feed.
     Held,
+    /// As `Blocking`, with the default request: each commit carries the Merkle root of its records.
+    Merkle,
 }
 
 /// An open store.
@@ -38,12 +40,14 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// Opens a store. No Merkle roots: engines alone make none either.
+    /// Opens a store. No Merkle roots unless they are what is measured: engines alone make none either.
     pub(crate) fn open(disk: Arc<dyn Disk>, home: &Path, settings: &Settings, usage: Usage) -> Result<Self> {
         let drivers: [Arc<dyn Driver>; 1] = [Arc::new(FlatfileDriver::new(Arc::clone(&disk)))];
         let options = OpenOptions { cache_bytes: Some(settings.cache_bytes), ..OpenOptions::default() };
-        let usual = default_request();
-        let request = Request { preferred: usual.preferred.difference(Caps::MERKLE), ..usual };
+        let mut request = default_request();
+        if usage != Usage::Merkle {
+            request.preferred -= Caps::MERKLE;
+        }
         let opened = open_with(disk, &drivers, home, Some("flatfile"), &options).map_err(text)?;
         let (writer, store) = opened.negotiate(&request).map_err(text)?;
         Ok(Self { store, usage, is_held: AtomicBool::new(false), _writer: std::sync::Mutex::new(writer) })
@@ -68,7 +72,7 @@ impl Runtime {
         }
         let pending = self.store.commit(log, durability).map_err(text)?;
         let done = match self.usage {
-            Usage::Blocking | Usage::Held => pending.wait(),
+            Usage::Blocking | Usage::Held | Usage::Merkle => pending.wait(),
             Usage::Awaited => wait_for(pending),
         };
         done.map(drop).map_err(text)
@@ -135,5 +139,24 @@ impl Contender for Runtime {
 
     fn close(self: Box<Self>) -> Result<()> {
         self.store.close().map_err(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use persist_io::RealDisk;
+
+    use super::*;
+    use crate::rows::{Random, VALUE_BYTES, fresh};
+
+    #[test]
+    fn roots_are_in_the_headers_of_the_contender_that_is_named_for_them() {
+        for usage in [Usage::Blocking, Usage::Awaited, Usage::Held, Usage::Merkle] {
+            let dir = tempfile::tempdir().unwrap();
+            let runtime = Runtime::open(Arc::new(RealDisk), dir.path(), &Settings::USUAL, usage).unwrap();
+            runtime.commit(&fresh(&mut Random(1), 3, VALUE_BYTES), Ack::Durable).unwrap();
+            let header = *runtime.store.view().unwrap().header();
+            assert_eq!(header.root.is_some(), usage == Usage::Merkle, "{usage:?}");
+        }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Summary {
     pub(crate) ratio: Option<Spread>,
     /// Mean ÷ mean of the raw row.
     pub(crate) mean_ratio: Option<Spread>,
+    /// 99th percentile ÷ that of the raw row of the same sample.
+    pub(crate) p99_ratio: Option<Spread>,
     /// The 99th percentile.
     pub(crate) p99: Option<f64>,
     /// The same of the raw row.
@@ -61,6 +63,7 @@ fn one(records: &[Record], case: &str, engine: &str) -> Option<Summary> {
         raw: median(&|record| Some(record.sample.raw?.value)),
         ratio: spread(&|record| record.sample.ratio()),
         mean_ratio: spread(&|record| Some(record.sample.mean? / record.sample.raw?.mean)),
+        p99_ratio: spread(&|record| Some(record.sample.p99? / record.sample.raw?.p99)),
         p99: median(&|record| record.sample.p99),
         raw_p99: median(&|record| record.sample.p99.and(Some(record.sample.raw?.p99))),
         kept: kept.len(),

@@ -22,7 +22,7 @@ const RAW_BYTES_MAX: u64 = 116_000_000;
 
 /// Openings of a loaded store, and those with a tail: medians.
 const OPENS: usize = 9;
-const TAILS: usize = 3;
+const TAILS: u64 = 3;
 /// Commits of each size after a load.
 const COMMITS: usize = 100;
 
@@ -182,7 +182,9 @@ fn after(entrant: &Entrant, home: &Path, data: Data, raw: &mut RawSegment) -> Re
     let store = (entrant.open)(home, &Settings::USUAL)?;
     store.settle()?;
     store.close()?;
-    let opens = (0..OPENS).map(|_| Ok(open::opened(entrant, home)?.value)).collect::<Result<Vec<_>>>();
+    let one = data.row(data.rows / 2);
+    let open = |_| Ok(open::opened(entrant, home, &one, |_| Ok(()))?.value);
+    let opens = (0..OPENS).map(open).collect::<Result<Vec<_>>>();
     let open = median(&mut opens?);
     let at_rest = child::run("rest", entrant.name, home, &[data.rows.to_string()])?;
     let store = (entrant.open)(home, &Settings::USUAL)?;
@@ -210,8 +212,9 @@ fn after(entrant: &Entrant, home: &Path, data: Data, raw: &mut RawSegment) -> Re
     let (commit_100, commit_100_raw) = commits(&*store, raw, &mut random, 100)?;
     store.close()?;
     let tails = (0..TAILS).map(|seed| {
-        open::tail(entrant, home, open::TAIL_BEATS, 1, &format!("checkpoint-{seed}"))?;
-        Ok(open::opened(entrant, home)?.value)
+        let tail = open::Tail::behind_checkpoint(open::TAIL_BEATS, seed);
+        tail.write(entrant, home)?;
+        Ok(tail.opened(entrant, home, |_| Ok(()))?.value)
     });
     let open_tail = median(&mut tails.collect::<Result<Vec<_>>>()?);
     Ok(After {

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::contender::{Ack, Contender, Entrant, Result};
+use super::open::remove;
+use crate::contender::{Ack, Contender, Entrant, Result, Settings};
 use crate::limit::{RawSegment, nanoseconds};
 use crate::record::{Raw, Sample};
 use crate::rounds::{Case, interleave};
@@ -11,6 +12,8 @@ use crate::session::{Purpose, Session};
 
 /// Rows of a commit, and commits of one sample.
 pub(super) const SIZES: [(usize, usize); 4] = [(1, 200), (10, 200), (100, 100), (1_000, 40)];
+/// The same in a store that has nothing in it.
+const FRESH: [(usize, usize); 2] = [(1, 200), (100, 100)];
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
@@ -30,6 +33,20 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
                 series(store, raw, batches, ack)
             });
         }
+    }
+    for (rows, times) in FRESH {
+        let mut case = Case::new(session, "commit", format!("N={rows} fresh store"));
+        case.rows = 0;
+        let mut batches = Batches::new(rows, session.plan.steps(times));
+        interleave(session, &case, &durable, |session, entrant, round| {
+            let home = session.new_home()?;
+            let store = (entrant.open)(&home, &Settings::USUAL)?;
+            let batches = batches.of_round(round, &mut session.random);
+            let sample = series(&*store, &mut session.raw, batches, Ack::Durable)?;
+            store.close()?;
+            remove(&home)?;
+            Ok(sample)
+        });
     }
     Ok(())
 }

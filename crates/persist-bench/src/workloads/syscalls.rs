@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::child;
-use crate::contender::{Ack, Contender, Entrant, Result, Settings, text};
+use crate::contender::{Ack, Entrant, Result, Settings, text};
 use crate::record::{Record, Sample};
 use crate::rows::{KEY_BYTES, Random, VALUE_BYTES, fresh};
 use crate::session::Session;
-use crate::strace::{self, BEGIN, END, Trace};
+use crate::strace::{self, BEGIN, COMMITTED, END, Trace};
 
 const SIZES: [usize; 4] = [1, 10, 100, 1_000];
 const TIMES: u64 = 200;
@@ -55,9 +55,9 @@ impl Counted {
         self.each(self.trace.others.syncs)
     }
 
-    /// A sync for each commit at least, and nothing written after the last.
+    /// Each commit was synced when it returned, and nothing that it wrote was not.
     pub(crate) fn power_safe(&self) -> bool {
-        self.trace.commits.syncs + self.trace.others.syncs >= self.commits && self.trace.unsynced_bytes == 0
+        self.trace.returned == self.commits && self.trace.at_risk == 0
     }
 }
 
@@ -72,17 +72,20 @@ pub(crate) fn count(entrant: &Entrant, home: &Path, rows: usize) -> Result<Count
     Ok(Counted { trace, commits: times, payload })
 }
 
-/// What runs under strace, and under valgrind: some commits, marks around them.
+/// What runs under strace: some commits, marks around them and after each.
 pub(crate) fn child(entrant: &Entrant, home: &Path, rows: &str, times: &str) -> Result<()> {
     let (rows, times): (usize, u64) = (rows.parse().map_err(text)?, times.parse().map_err(text)?);
     let store = (entrant.open)(home, &Settings::USUAL)?;
     let mut random = Random(3);
-    let mut commits = |store: &dyn Contender, count: u64| {
-        (0..count).try_for_each(|_| store.commit(&fresh(&mut random, rows, VALUE_BYTES), Ack::Durable))
-    };
-    commits(&*store, WARM)?;
+    let mut commit = || store.commit(&fresh(&mut random, rows, VALUE_BYTES), Ack::Durable);
+    for _ in 0..WARM {
+        commit()?;
+    }
     mark(BEGIN);
-    commits(&*store, times)?;
+    for _ in 0..times {
+        commit()?;
+        mark(COMMITTED);
+    }
     mark(END);
     store.close()
 }

@@ -47,6 +47,8 @@ fn every_workload_gives_samples_of_everybody_and_the_pages_are_made_of_them() {
         commits.iter().filter(safe).map(|sample| sample["value"].as_f64()).collect::<Vec<_>>(),
         [Some(1.0); 2]
     );
+    let fresh = |sample: &&Value| sample["case"] == "N=100 fresh store" && sample["rows"] == 0;
+    assert_eq!(samples(&out, "commit").iter().filter(fresh).count(), 2);
     let swaps = samples(&out, "swap");
     for pair in
         ["flatfile→sqlite", "sqlite→lmdb", "lmdb→flatfile", "flatfile→lmdb", "lmdb→sqlite", "sqlite→flatfile"]
