@@ -29,9 +29,8 @@ const DOCS: &str = include_str!("../../../../docs/observability.md");
 
 /// Rows of a table of the documentation whose first cell begins like this.
 fn quoted_rows(begin: &str) -> Vec<Vec<String>> {
-    let lines = DOCS.lines().filter(|line| line.starts_with(&format!("| `{begin}")));
     let cells = |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
-    lines.map(cells).collect()
+    DOCS.lines().filter(|line| line.starts_with(&format!("| `{begin}"))).map(cells).collect()
 }
 
 /// The same, cells without backquotes.
@@ -446,7 +445,6 @@ fn documented_declared_and_entered_spans_agree() {
     let seen = SEEN.take().unwrap();
     assert_eq!(sorted(seen.iter().map(|(name, (at, _))| ((*name).to_owned(), level(*at)))), declared);
     for row in quoted_rows("persist.") {
-        let name = row[0].trim_matches('`');
-        assert_eq!(quoted(&row[2]), seen[name].1, "the fields of {name}");
+        assert_eq!(quoted(&row[2]), seen[row[0].trim_matches('`')].1, "the fields of {}", row[0]);
     }
 }
