@@ -49,6 +49,32 @@ fn ctrl_c_stops_with_17_and_leaves_the_store_whole() {
     place.run(&["demo", "--records", "10"]).ok();
 }
 
+/// Threads commit, read and follow while engines change, at whatever step the signal comes.
+#[test]
+fn ctrl_c_in_the_middle_of_swaps_stops_with_17_and_loses_nothing() {
+    let place = Place::new();
+    let engines = ["sqlite,flatfile"; 100].join(",");
+    let mut child = place
+        .command(&["demo", "--records", "3000", "--swap", &format!("flatfile,{engines}")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("flatfile -> sqlite")));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    // What it still says is read, so that it can say it.
+    lines.for_each(drop);
+    let said = child.wait_with_output().unwrap();
+    assert_eq!(said.status.code(), Some(17), "{}", String::from_utf8_lossy(&said.stderr));
+    place.run(&["--store", "demo-store", "verify"]).ok();
+    let status = place.run(&["--store", "demo-store", "swap", "--status", "--json"]).ok().objects().remove(0);
+    if status["state"] == serde_json::json!("copying") {
+        place.run(&["--store", "demo-store", "swap", "--abort"]).ok();
+    }
+    place.run(&["demo", "--records", "10"]).ok();
+}
+
 /// Waits until the process handles SIGTERM itself.
 #[cfg(target_os = "linux")]
 fn wait_until_it_listens(id: u32) {
