@@ -53,6 +53,13 @@ suite! {
     flatfile_xchacha20_poly1305: over_flatfile Caps::AEAD;
 }
 
+// Without encryption: that is bound to a number which each driver draws and only the stamp of a store keeps.
+persist_conformance::crash_classes!(
+    crash,
+    over_flatfile(Caps::CRC32C | Caps::COMPRESSION),
+    OpenOptions::default()
+);
+
 #[test]
 fn an_engine_under_layers_offers_what_they_leave() {
     let bare = MemoryDriver::new().offer(&OpenOptions::default());
