@@ -1,12 +1,16 @@
 //! Swaps between every pair of engines of this build, under load; and killed at any moment.
 
+use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use persist::{
-    BeatLog, Caps, Durability, Quiet, Scan, Store, SwapOptions, SwapReport, SwapState, SwapTarget, Transacted,
+    BeatLog, Caps, Durability, Quiet, RealDisk, Scan, Stamp, StampState, Store, SwapOptions, SwapReport,
+    SwapState, SwapTarget, Transacted,
 };
 
 use crate::kit::{Place, places};
@@ -108,6 +112,8 @@ fn swp_04_every_pair_of_engines() {
 const CHILD_HOME: &str = "PERSIST_SWAP_CHILD_HOME";
 /// The two engines between which it swaps.
 const CHILD_ENGINES: &str = "PERSIST_SWAP_CHILD_ENGINES";
+/// The home between which and the first it swaps; without it, it stays where it is.
+const CHILD_OTHER: &str = "PERSIST_SWAP_CHILD_OTHER";
 
 const RECORDS: u32 = 3000;
 
@@ -115,14 +121,24 @@ fn record(n: u32) -> (Vec<u8>, Vec<u8>) {
     (format!("record{n:06}").into_bytes(), n.to_be_bytes().repeat(20))
 }
 
+/// In which of two homes the store is: what is no store while it arrives says where that is, and so does what is none any more.
+fn where_it_is<'h>(home: &'h str, other: Option<&'h str>) -> &'h str {
+    let state = |home: &str| Stamp::read(&RealDisk, home.as_ref()).unwrap().map(|stamp| stamp.state);
+    let Some(other) = other else { return home };
+    let states = (state(home), state(other));
+    assert_ne!(states, (Some(StampState::Ready), Some(StampState::Ready)), "two stores");
+    if states.1 == Some(StampState::Ready) || states.0 == Some(StampState::Moved) { other } else { home }
+}
+
 /// What the killed process does: it swaps from one engine to the other and back, for ever. Nothing unless it was started as one.
 #[test]
 fn child_of_the_killing() {
     let (Ok(home), Ok(engines)) = (std::env::var(CHILD_HOME), std::env::var(CHILD_ENGINES)) else { return };
+    let other = std::env::var(CHILD_OTHER).ok();
     let (one, two) = engines.split_once(' ').unwrap();
     let options = persist::Options::default();
-    let (_writer, store) =
-        persist::open_with(&home, &options).unwrap().negotiate(&persist::default_request()).unwrap();
+    let opened = persist::open_with(where_it_is(&home, other.as_deref()), &options).unwrap();
+    let (_writer, store) = opened.negotiate(&persist::default_request()).unwrap();
     let mut at = number(store.view().unwrap().get(b"n").unwrap().as_deref());
     let counting = store.clone();
     thread::spawn(move || {
@@ -142,27 +158,34 @@ fn child_of_the_killing() {
             println!("swapped");
         }
         let to = if store.engine_name() == one { two } else { one };
-        store.swap(&SwapTarget::here(to), &self::options(), &Quiet).unwrap();
+        let target = match &other {
+            Some(other) if store.home().unwrap() == Path::new(&home) => SwapTarget::at(to, other),
+            Some(_) => SwapTarget::at(to, &home),
+            None => SwapTarget::here(to),
+        };
+        store.swap(&target, &self::options(), &Quiet).unwrap();
     }
 }
 
-/// Kills a process that swaps, after so many lines; gives the last count that it told, or the one before.
-fn kill_after(child: &mut Child, lines: usize, before: u64) -> u64 {
-    use std::io::{BufRead, BufReader};
+/// The count that a line tells. The harness may have begun the line.
+fn told(line: &str) -> Option<u64> {
+    line.split_once("counted ")?.1.parse().ok()
+}
+
+/// Kills a process that swaps, so long after a line that is enough; gives the last count that it told, or the one before.
+fn kill_after(child: &mut Child, enough: impl FnMut(&str) -> bool, pause: Duration, before: u64) -> u64 {
     use std::os::unix::process::ExitStatusExt;
-    let mut told = before;
-    let mut read = BufReader::new(child.stdout.take().unwrap()).lines();
-    for line in read.by_ref().take(lines) {
-        let line = line.unwrap();
-        told = line.strip_prefix("counted ").map_or(told, |count| count.parse().unwrap());
-    }
+    let mut count = before;
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut look = |line: &String| count = told(line).unwrap_or(count);
+    let mut enough = enough;
+    assert!(lines.by_ref().inspect(&mut look).any(|line| enough(&line)), "it ended by itself");
+    thread::sleep(pause);
     child.kill().unwrap();
     // What was still told counts too.
-    for line in read.map_while(Result::ok) {
-        told = line.strip_prefix("counted ").and_then(|count| count.parse().ok()).unwrap_or(told);
-    }
+    lines.for_each(|line| look(&line));
     assert_eq!(child.wait().unwrap().signal(), Some(9), "it ended by itself");
-    told
+    count
 }
 
 /// All that must be there once so much was counted.
@@ -174,54 +197,114 @@ fn counted(count: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
     rows
 }
 
-/// `PERSIST_SWAP_KILLS` makes it longer; by default each pair of engines is killed twice.
+/// A number below `limit` for each kill of each pair (splitmix64).
+fn by_chance(pair: u64, kill: u64, limit: u64) -> u64 {
+    let mut mixed = (pair << 32 | kill).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (mixed ^ mixed >> 31) % limit.max(1)
+}
+
+/// A store that is killed while it is swapped, again and again.
+struct Victim {
+    place: Place,
+    to: &'static str,
+    /// Another home, to and fro which it is swapped.
+    other: Option<String>,
+    /// What was counted.
+    there: u64,
+}
+
+impl Victim {
+    fn new(place: Place, to: &'static str, moves: bool) -> Self {
+        let (mut writer, store) = place.open().unwrap();
+        let mut log = BeatLog::new();
+        for (key, value) in (0..RECORDS).map(record) {
+            log.put(&key, &value).unwrap();
+        }
+        writer.commit(&log, LEVEL).unwrap();
+        store.close().unwrap();
+        let other = moves.then(|| place.dir.path().join("other").to_str().unwrap().to_owned());
+        Self { place, to, other, there: 0 }
+    }
+
+    fn start(&self) -> Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["swap::child_of_the_killing", "--exact", "--nocapture"])
+            .env(CHILD_HOME, self.place.path())
+            .env(CHILD_ENGINES, format!("{} {}", self.place.scheme, self.to))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        if let Some(other) = &self.other {
+            command.env(CHILD_OTHER, other);
+        }
+        command.spawn().unwrap()
+    }
+
+    /// How long a swap takes under the load that it is killed under.
+    fn usual(&mut self) -> Duration {
+        let mut swaps = Vec::new();
+        let enough = |line: &str| {
+            swaps.extend((line == "swapped").then(Instant::now));
+            swaps.len() > 3
+        };
+        let told = kill_after(&mut self.start(), enough, Duration::ZERO, self.there);
+        self.look(told);
+        (swaps[3] - swaps[0]) / 3
+    }
+
+    /// What must be there after a kill: all that was told. Gives the swap that was under way.
+    fn look(&mut self, told: u64) -> Option<SwapState> {
+        let home = self.place.path();
+        let home = where_it_is(&home, self.other.as_deref());
+        let opened = persist::open_with(home, &self.place.options).unwrap();
+        let (_writer, store) = opened.negotiate(&self.place.request()).unwrap();
+        self.there = number(store.view().unwrap().get(b"n").unwrap().as_deref());
+        let (there, pair) = (self.there, format!("{} and {}", self.place.scheme, self.to));
+        assert!(there == told || there == told + 1, "{pair}: {there}, {told} was told");
+        assert!(rows(&store) == counted(there), "{pair}: not the records of {there}");
+        let state = store.swap_status().map(|status| status.state);
+        store.close().unwrap();
+        state
+    }
+}
+
+/// After the first line that it tells and as long again as up to three swaps take: at any of their steps. `PERSIST_SWAP_KILLS` makes it
+/// longer; by default each pair of engines is killed twice, and one that moves to and fro between two homes.
 #[test]
 fn swp_05_killed_at_any_moment() {
-    let kills: usize =
+    let kills: u64 =
         std::env::var("PERSIST_SWAP_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(2);
-    let schemes: Vec<_> =
-        places().iter().map(|place| place.scheme).filter(|scheme| *scheme != "memory").collect();
+    let schemes: Vec<_> = crate::kit::durable_places().iter().map(|place| place.scheme).collect();
+    let (Some(first), Some(last)) = (schemes.first(), schemes.last()) else { return };
+    let mut pairs = vec![(*first, *last, true)];
+    for from in &schemes {
+        pairs.extend(schemes.iter().map(|to| (*from, *to, false)));
+    }
     // Kills that found no swap, a copy under way, and one that was decided and not finished.
     let mut found = [0_u64; 3];
-    for from in crate::kit::durable_places() {
-        for to in schemes.iter().filter(|to| **to != from.scheme) {
-            let dir = tempfile::tempdir().unwrap();
-            let place = Place { dir, scheme: from.scheme, options: from.options.clone() };
-            let (mut writer, store) = place.open().unwrap();
-            let mut log = BeatLog::new();
-            for (key, value) in (0..RECORDS).map(record) {
-                log.put(&key, &value).unwrap();
-            }
-            writer.commit(&log, LEVEL).unwrap();
-            store.close().unwrap();
-            drop((writer, store));
-            let mut there = 0;
-            for kill in 0..kills {
-                let mut child = Command::new(std::env::current_exe().unwrap())
-                    .args(["swap::child_of_the_killing", "--exact", "--nocapture"])
-                    .env(CHILD_HOME, place.path())
-                    .env(CHILD_ENGINES, format!("{} {to}", from.scheme))
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::null())
-                    .spawn()
-                    .unwrap();
-                let told = kill_after(&mut child, 4 + kill * 7 % 40, there);
-                let opened = persist::open_with(&place.path(), &place.options).unwrap();
-                let (_writer, store) = opened.negotiate(&place.request()).unwrap();
-                there = number(store.view().unwrap().get(b"n").unwrap().as_deref());
-                let pair = format!("{} and {to}, kill {kill}", from.scheme);
-                assert!(there == told || there == told + 1, "{pair}: {there}, {told} was told");
-                assert!(rows(&store) == counted(there), "{pair}: not the records of {there}");
-                found[store.swap_status().map_or(0, |status| match status.state {
-                    SwapState::Copying => 1,
-                    SwapState::Flipped => 2,
-                })] += 1;
-                store.close().unwrap();
-            }
+    for (pair, (from, to, moves)) in (0..).zip(pairs) {
+        let place = crate::kit::durable_places().into_iter().find(|place| place.scheme == from).unwrap();
+        let mut victim = Victim::new(place, to, moves);
+        let usual = victim.usual();
+        let before = found;
+        for kill in 0..kills {
+            let micros = u64::try_from(3 * usual.as_micros()).unwrap();
+            let pause = Duration::from_micros(by_chance(pair, kill, micros));
+            let told = kill_after(&mut victim.start(), |line| told(line).is_some(), pause, victim.there);
+            found[match victim.look(told) {
+                None => 0,
+                Some(SwapState::Copying) => 1,
+                Some(SwapState::Flipped) => 2,
+            }] += 1;
         }
+        let homes = if moves { ", from home to home" } else { "" };
+        let [none, copying, flipped] = [0, 1, 2].map(|at| found[at] - before[at]);
+        eprintln!("{from} and {to}{homes}: a swap takes {usual:?}; {copying}, {flipped}, {none}");
     }
     let [none, copying, flipped] = found;
     eprintln!("{copying} kills while a swap copied, {flipped} after one was decided, {none} between two");
-    assert!(copying + flipped > none, "{found:?}");
-    assert!(kills < 20 || flipped > 0, "{found:?}");
+    assert!(copying + flipped > 0, "{found:?}");
+    assert!(kills < 20 || copying + flipped > none && copying > 0 && flipped > 0, "{found:?}");
 }
