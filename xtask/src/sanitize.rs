@@ -33,7 +33,6 @@ const CODEC_AND_PINS: &[&str] = &[
     "--lib",
     "--",
     "memtable::appended",
-    "a_reader_beside_the_adder",
     "coding::",
     "pins::",
     "run::block",
