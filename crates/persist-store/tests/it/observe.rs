@@ -437,8 +437,7 @@ fn documented_declared_and_entered_spans_agree() {
     }
     let level = |level: Level| level.as_str().to_lowercase();
     let declared = sorted(SPANS.iter().map(|(name, at)| ((*name).to_owned(), level(*at))));
-    let documented = rows("persist.");
-    let cells = documented.iter().map(|row| (row[0].clone(), row[1].clone()));
+    let cells = rows("persist.").into_iter().map(|row| (row[0].clone(), row[1].clone()));
     assert_eq!(sorted(cells), declared);
     tracing::subscriber::set_global_default(Witness).unwrap();
     SEEN.set(Some(Spans::new()));
@@ -446,7 +445,6 @@ fn documented_declared_and_entered_spans_agree() {
     let seen = SEEN.take().unwrap();
     assert_eq!(sorted(seen.iter().map(|(name, (at, _))| ((*name).to_owned(), level(*at)))), declared);
     for row in quoted_rows("persist.") {
-        let name = row[0].trim_matches('`');
-        assert_eq!(quoted(&row[2]), seen[name].1, "the fields of {name}");
+        assert_eq!(quoted(&row[2]), seen[row[0].trim_matches('`')].1, "the fields of {}", row[0]);
     }
 }
