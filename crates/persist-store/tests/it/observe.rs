@@ -436,8 +436,7 @@ fn documented_declared_and_entered_spans_agree() {
     }
     let level = |level: Level| level.as_str().to_lowercase();
     let declared = sorted(SPANS.iter().map(|(name, at)| ((*name).to_owned(), level(*at))));
-    let documented = rows("persist.");
-    let cells = documented.iter().map(|row| (row[0].clone(), row[1].clone()));
+    let cells = rows("persist.").into_iter().map(|row| (row[0].clone(), row[1].clone()));
     assert_eq!(sorted(cells), declared);
     tracing::subscriber::set_global_default(Witness).unwrap();
     SEEN.set(Some(Spans::new()));

@@ -137,6 +137,8 @@ impl Driver for Toy {
                 replace(self.disk.as_ref(), &home.join(FILE), &header.encode())?;
             }
             Some(bytes) => {
+                // Whoever renamed it may have died before that was durable, and from now on others rely on it.
+                self.disk.sync_dir(home)?;
                 header = BeatHeader::decode(&bytes[..BeatHeader::ENCODED_LEN])?;
                 let mut rest = &bytes[BeatHeader::ENCODED_LEN..];
                 if header.beat.0 > 0 {
