@@ -268,3 +268,25 @@ pub(crate) fn find_driver<'d>(drivers: &'d [Arc<dyn Driver>], scheme: &str) -> R
         Error::new(ErrorKind::Unsupported, "open", context)
     })
 }
+
+/// Checks that where a store goes there is room for something of so many bytes, when so many that are there will be gone.
+///
+/// # Errors
+/// `Full` naming both; `Io`.
+pub(crate) fn check_room(
+    disk: &dyn Disk,
+    op: &'static str,
+    home: &Path,
+    (what, needed): (&str, u64),
+    freed: u64,
+) -> Result<()> {
+    let Some(there) = disk.space(home)? else { return Ok(()) };
+    let there = there.saturating_add(freed);
+    if there >= needed {
+        return Ok(());
+    }
+    let context = format!(
+        "{what} has {needed} bytes, and where it goes there is room for {there}; nothing was changed"
+    );
+    Err(Error::new(ErrorKind::Full, op, context).with_path(home))
+}

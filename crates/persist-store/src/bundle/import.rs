@@ -14,7 +14,7 @@ use super::read::{BundleFile, Receiver};
 use super::{BundleLimits, BundleReport};
 use crate::cas::{BlobName, CAS_DIR, NewBlob, each_blob, read_blob};
 use crate::create::stored_format;
-use crate::home::{Found, Survey, check_clearable, clear, engine_dir, survey};
+use crate::home::{Found, Survey, check_clearable, check_room, clear, engine_dir, survey};
 use crate::layers::{Codec, Layered, standard_layers};
 use crate::observe::told;
 use crate::opened::Opened;
@@ -84,7 +84,7 @@ impl Opened {
         let found = file.check(&limits, seen)?;
         let grant = self.grant_for(&found, request).map_err(|error| error.with_path(bundle))?;
         let codec = Arc::new(Codec::of(&grant.format, self.keys.as_deref(), None)?);
-        self.check_room(&found, &grant)?;
+        self.check_length(&found, &grant)?;
         let import = Import { opened: &self, bundle, file, limits, grant, codec, found, seen };
         let store = match &self.survey {
             Some(_) => Some(import.to_home()?),
@@ -110,21 +110,12 @@ impl Opened {
 
     /// Checks that the disk has as much room as the bundle is long: nobody knows what an engine makes of the records, and this is the best
     /// guess that costs nothing. Not where values will be compressed, or where what an earlier import has left is removed first.
-    fn check_room(&self, found: &BundleReport, grant: &Grant) -> Result<()> {
+    fn check_length(&self, found: &BundleReport, grant: &Grant) -> Result<()> {
         let is_empty = self.survey.as_ref().is_some_and(|survey| matches!(survey.found, Found::Nothing));
         if !is_empty || grant.session.caps.contains(Caps::COMPRESSION) {
             return Ok(());
         }
-        let needed = found.file_bytes;
-        match self.disk.space(&self.home)? {
-            Some(there) if there < needed => {
-                let context = format!(
-                    "the bundle has {needed} bytes, and where it goes there is room for {there}; nothing was changed"
-                );
-                Err(Error::new(ErrorKind::Full, "import", context).with_path(&self.home))
-            }
-            _ => Ok(()),
-        }
+        check_room(self.disk.as_ref(), "import", &self.home, ("the bundle", found.file_bytes), 0)
     }
 
     /// What the new store is granted, once the bundle is known.

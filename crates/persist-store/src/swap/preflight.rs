@@ -16,7 +16,7 @@ use super::mark::{SwapMark, SwapPlace, SwapState};
 use super::options::{SwapOptions, SwapTarget};
 use super::signpost::{is_own_signpost, left_of};
 use crate::home::{
-    Found, check_clearable, engine_dir, find_driver, lies_inside, not_ours, strangers, survey,
+    Found, check_clearable, check_room, engine_dir, find_driver, lies_inside, not_ours, strangers, survey,
 };
 use crate::log::{Op, check_op};
 use crate::opened::grant_new;
@@ -153,15 +153,7 @@ fn check_left(core: &Core, active: &Active, home: &Path, mark: &SwapMark) -> Res
 /// `Full` naming both; `Io`.
 fn check_space(core: &Core, home: &Path, freed: u64) -> Result<()> {
     let needed = core.with_running("swap", |_, running| running.engine.stats())?.bytes_on_disk;
-    let Some(there) = core.setup.disk.space(home)? else { return Ok(()) };
-    let there = there.saturating_add(freed);
-    if there >= needed {
-        return Ok(());
-    }
-    let context = format!(
-        "the source has {needed} bytes, and where the target goes there is room for {there}; nothing was changed"
-    );
-    Err(Error::new(ErrorKind::Full, "swap", context).with_path(home))
+    check_room(core.setup.disk.as_ref(), "swap", home, ("the source", needed), freed)
 }
 
 /// Where the target goes, and what it can do there.
