@@ -1,6 +1,6 @@
 //! The primitives that threads of a store meet at: in the committer, in the feed, and where a swap puts another engine in
 //! place. The unit tests of this crate replace them by those of a scheduler that tries many interleavings, so nothing else
-//! there may block on anything.
+//! there may block on anything. The mutexes of views and layers are others: whoever has one of them calls nothing that waits.
 
 use std::time::{Duration, Instant};
 
