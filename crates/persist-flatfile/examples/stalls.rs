@@ -18,8 +18,8 @@ fn key(n: u64) -> [u8; 16] {
     key
 }
 
-/// Microseconds of each commit.
-fn commits(home: &Path, rows: u64, commits: u64) -> Vec<f64> {
+/// Microseconds of each commit, and how often one was slowed down or stopped.
+fn commits(home: &Path, rows: u64, commits: u64) -> (Vec<f64>, Vec<(&'static str, u64)>) {
     let engine = FlatfileDriver::default().open(home, &OpenOptions::default(), &Quiet).unwrap();
     let mut last = BeatHeader::default();
     let mut times = Vec::new();
@@ -33,8 +33,10 @@ fn commits(home: &Path, rows: u64, commits: u64) -> Vec<f64> {
         beat.commit_beat().unwrap();
         times.push(clock.elapsed().as_secs_f64() * 1e6);
     }
+    let mut stats = engine.stats().unwrap().engine;
+    stats.retain(|(name, _)| name.starts_with("commits_"));
     engine.close().map_err(|(_, error)| error).unwrap();
-    times
+    (times, stats)
 }
 
 fn main() {
@@ -43,13 +45,16 @@ fn main() {
     let (rows, count) = (number(1000), number(3000));
     let dir = words.next().map_or_else(|| PathBuf::from("."), PathBuf::from);
     let dir = tempfile::tempdir_in(dir).unwrap();
-    let mut times = commits(&dir.path().join("store"), rows, count);
+    let (mut times, stats) = commits(&dir.path().join("store"), rows, count);
     let mean = times.iter().sum::<f64>() / times.len() as f64;
     times.sort_by(f64::total_cmp);
     let at = |per_mille: usize| times[(times.len() - 1) * per_mille / 1000];
     print!("{count} commits of {rows} rows, in microseconds: mean {mean:.0}");
     for (name, per_mille) in [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999), ("most", 1000)] {
         print!(", {name} {:.0}", at(per_mille));
+    }
+    for (name, times) in stats {
+        print!(", {name} {times}");
     }
     println!();
 }

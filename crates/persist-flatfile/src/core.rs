@@ -210,9 +210,7 @@ impl Core {
         let durability = staged.header.durability.max(Durability::Buffered);
         let wanted = {
             let mut log = self.log.lock();
-            let full =
-                log.active.bytes() >= self.settings.memtable_bytes || log.active.marks_len() >= MARKS_MAX;
-            if full {
+            if self.is_full(&log.active) {
                 self.roll(&mut log)?;
                 self.due.ask(Job::Flush);
             }
@@ -229,6 +227,11 @@ impl Core {
             self.give_time(began.elapsed());
         }
         Ok(BeatReceipt { header: staged.header, reached: durability })
+    }
+
+    /// Whether the next beat goes to another memtable.
+    pub(crate) fn is_full(&self, table: &Memtable) -> bool {
+        table.bytes() >= self.settings.memtable_bytes || table.marks_len() >= MARKS_MAX
     }
 
     /// Shows an appended beat to readers.

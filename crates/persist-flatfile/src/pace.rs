@@ -15,8 +15,10 @@ const MOST: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 pub(crate) struct Owed {
     nanos: AtomicU64,
-    /// How often a commit has waited.
-    waits: AtomicU64,
+    /// How often a commit has waited as long as it took, at most.
+    slowed: AtomicU64,
+    /// How often one has waited for a whole run.
+    stopped: AtomicU64,
 }
 
 impl Owed {
@@ -30,14 +32,19 @@ impl Owed {
         now
     }
 
-    /// Counts a wait.
-    pub(crate) fn count(&self) {
-        self.waits.fetch_add(1, Ordering::Relaxed);
+    /// Counts a commit that waits for what it owes.
+    pub(crate) fn count_slowed(&self) {
+        self.slowed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often a commit has waited.
-    pub(crate) fn waits(&self) -> u64 {
-        self.waits.load(Ordering::Relaxed)
+    /// Counts a commit that waits for a run.
+    pub(crate) fn count_stopped(&self) {
+        self.stopped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often commits have waited for what they owed, and for a run.
+    pub(crate) fn waits(&self) -> (u64, u64) {
+        (self.slowed.load(Ordering::Relaxed), self.stopped.load(Ordering::Relaxed))
     }
 }
 

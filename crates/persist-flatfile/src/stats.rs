@@ -19,6 +19,7 @@ impl Core {
         for file in state.payloads.iter() {
             payloads = payloads.saturating_add(file.len()?);
         }
+        let (slowed, stopped) = self.owed.waits();
         let mut stats = Stats {
             beat: published.header.beat,
             records: None,
@@ -42,7 +43,8 @@ impl Core {
                 ("recovered_damaged_spans", self.recovered.damaged_spans),
                 ("recovered_notes", self.recovered.notes),
                 ("recovered_runs_rebuilt", self.recovered.rebuilt),
-                ("commits_slowed", self.owed.waits()),
+                ("commits_slowed", slowed),
+                ("commits_stopped", stopped),
                 ("poisoned", u64::from(self.health.is_poisoned())),
             ],
             ..Stats::default()

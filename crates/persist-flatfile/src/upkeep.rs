@@ -10,13 +10,20 @@ use crate::maintain::Job;
 use crate::options::Upkeep;
 use crate::pace::FROZEN_SLOW;
 
-/// So many full memtables may wait for their runs; then commits wait.
+/// So many full memtables may wait for their runs; once the active one is full too, commits wait.
 const FROZEN_MAX: usize = 3;
 
 impl Core {
     /// Waits while too many memtables are full; where nobody else does it, does what is due.
     pub(crate) fn catch_up(&self) -> Result<()> {
-        let room = || self.published.lock().state.frozen.len() < FROZEN_MAX;
+        let room = || {
+            let state = &self.published.lock().state;
+            match state.frozen.len() {
+                ..FROZEN_MAX => true,
+                FROZEN_MAX => !self.is_full(&state.active),
+                _ => false,
+            }
+        };
         let before = self.shortage.count();
         let is_ready = room();
         if !is_ready {
@@ -27,6 +34,7 @@ impl Core {
         if self.settings.upkeep == Upkeep::Inline {
             self.work_due();
         } else if !is_ready {
+            self.owed.count_stopped();
             self.due.until(|| (room() || self.health.is_poisoned() || is_stuck()).then_some(()));
         }
         self.health.check("commit_beat")?;
@@ -50,7 +58,7 @@ impl Core {
         if let Some(wait) = self.owed.add(took)
             && self.is_behind()
         {
-            self.owed.count();
+            self.owed.count_slowed();
             self.due.for_a_while(seen, wait);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use persist_api::{BeatHeader, Driver, Durability, OpenOptions, Quiet, Result};
@@ -91,7 +91,7 @@ impl Intercept for Blocked {
 }
 
 #[test]
-fn commits_slow_down_while_two_memtables_wait_for_their_runs_and_only_then() {
+fn commits_slow_down_while_two_memtables_wait_for_their_runs_and_stop_behind_the_third() {
     let dir = tempfile::tempdir().unwrap();
     let options = OpenOptions {
         knobs: [("memtable_bytes".to_owned(), "65536".to_owned())].into(),
@@ -99,10 +99,11 @@ fn commits_slow_down_while_two_memtables_wait_for_their_runs_and_only_then() {
     };
     let disk = Arc::new(Intercepted::new(RealDisk, Blocked::default()));
     let engine = FlatfileDriver::new(disk.clone()).open(dir.path(), &options, &Quiet).unwrap();
-    let slowed = || {
+    let stat = |wanted: &str| {
         let stats = engine.stats().unwrap().engine;
-        stats.into_iter().find(|(name, _)| *name == "commits_slowed").unwrap().1
+        stats.into_iter().find(|(name, _)| *name == wanted).unwrap().1
     };
+    let (slowed, stopped) = (|| stat("commits_slowed"), || stat("commits_stopped"));
     let mut last = BeatHeader::default();
     let mut commit = |bytes: usize| {
         last = last.next(1, Durability::Durable, None).unwrap();
@@ -124,8 +125,31 @@ fn commits_slow_down_while_two_memtables_wait_for_their_runs_and_only_then() {
         commit(1);
     }
     let beside_two = slowed();
-    disk.intercept().state.lock().1 = true;
-    disk.intercept().changed.notify_all();
+    // The third one becomes full, and the fourth half full.
+    while stat("memtables") < 4 {
+        commit(40_000);
+    }
+    let (before, beside_four) = (stat("frames"), stopped());
+    let (committed, is_done) = std::thread::scope(|scope| {
+        let commits = scope.spawn(|| {
+            commit(40_000);
+            commit(1);
+        });
+        let end = Instant::now() + Duration::from_secs(60);
+        while stopped() == 0 && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        let found = (stat("frames") - before, commits.is_finished());
+        disk.intercept().state.lock().1 = true;
+        disk.intercept().changed.notify_all();
+        found
+    });
+    assert_eq!(
+        (beside_four, committed, is_done),
+        (0, 1, false),
+        "one waits for a run once all memory is full"
+    );
+    assert_eq!(stopped(), 1);
     engine.checkpoint().unwrap();
     assert!(beside_one == 0 && beside_two > 0, "{beside_one}, {beside_two}");
     let before = slowed();
