@@ -41,7 +41,7 @@ pub fn assert_power_cut_notices_lost_syncs(subject: &Subject<'_>, reentry: &Reen
     if !offer.caps.contains(persist_api::Caps::DURABLE) {
         return;
     }
-    let options = PowerOptions { lose_syncs: true, images: 60, ..PowerOptions::default() };
+    let options = PowerOptions { lose_syncs: true, images: 90, ..PowerOptions::default() };
     let report = ran(power_cut(subject, reentry, &options));
     println!("without syncs, {report}");
     assert!(report.lost_a_promised_beat(), "without any sync, no promised beat was found lost: {report}");

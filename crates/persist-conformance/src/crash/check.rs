@@ -14,8 +14,10 @@ use super::words::Word;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) home: PathBuf,
-    /// The beat shown must be at least this.
+    /// The beat shown must be at least this, which was promised.
     pub(crate) floor: u64,
+    /// And at least this, which an opening has shown as a durable one.
+    pub(crate) found: u64,
     /// And at most this.
     pub(crate) ceiling: u64,
     /// Commit one more beat afterwards and find it again.
@@ -24,13 +26,15 @@ pub(crate) struct Question {
 
 impl Question {
     pub(crate) fn line(&self) -> String {
-        format!("{} {} {} {}\n", self.floor, self.ceiling, u8::from(self.extend), self.home.display())
+        let Self { home, floor, found, ceiling, extend } = self;
+        format!("{floor} {found} {ceiling} {} {}\n", u8::from(*extend), home.display())
     }
 
     fn parse(line: &str) -> Option<Self> {
-        let mut parts = line.trim_end_matches('\n').splitn(4, ' ');
+        let mut parts = line.trim_end_matches('\n').splitn(5, ' ');
         Some(Self {
             floor: parts.next()?.parse().ok()?,
+            found: parts.next()?.parse().ok()?,
             ceiling: parts.next()?.parse().ok()?,
             extend: parts.next()? == "1",
             home: parts.next()?.into(),
@@ -70,6 +74,10 @@ fn examine(subject: &Subject<'_>, model: &mut Model, question: &Question) -> Res
     let shown = beat_of(engine.as_ref())?;
     if shown < question.floor {
         return Err(bad("D-2", format!("beat {shown} is the newest; {} was promised", question.floor)));
+    }
+    if shown < question.found {
+        let what = format!("beat {shown} is the newest; an opening showed beat {}, durable", question.found);
+        return Err(bad("D-7", what));
     }
     if shown > question.ceiling {
         return Err(bad("D-1", format!("beat {shown} was never begun; the last was {}", question.ceiling)));

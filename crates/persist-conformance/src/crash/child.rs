@@ -105,9 +105,12 @@ impl Mouth {
 fn work(subject: &Subject<'_>, task: &Task, mouth: Mouth) -> Result<(), Error> {
     let engine = subject.open(&task.home)?;
     let mut model = Model::new(task.rules.clone());
-    let shown = engine.view()?.header().beat.0;
+    let (shown, level) = {
+        let view = engine.view()?;
+        (view.header().beat.0, view.header().durability)
+    };
     model.go_to(shown)?;
-    mouth.say(&Word::Open(shown))?;
+    mouth.say(&Word::Open(shown, level))?;
     let mut held: BTreeMap<u64, Box<dyn View>> = BTreeMap::new();
     for beat in shown.saturating_add(1)..=shown.saturating_add(task.beats) {
         let plan = task.rules.plan(beat);

@@ -17,19 +17,26 @@ use super::rng::Rng;
 use super::words::Word;
 
 /// What must and may be on the disk at a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Bounds {
     /// The store was open: from now on it must open again.
     pub(crate) created: bool,
+    /// The newest beat that was promised to survive.
     pub(crate) floor: u64,
+    /// The newest one that an opening showed as durable.
+    pub(crate) found: u64,
+    /// The newest one that was begun.
     pub(crate) ceiling: u64,
 }
 
 impl Bounds {
     pub(crate) fn note(&mut self, act: &Act) {
         match act {
-            Act::Say(Word::Open(beat)) => {
+            Act::Say(Word::Open(beat, level)) => {
                 self.created = true;
+                if *level == Durability::Durable {
+                    self.found = self.found.max(*beat);
+                }
                 self.ceiling = self.ceiling.max(*beat);
             }
             Act::Say(Word::Try(beat)) => self.ceiling = *beat,
@@ -38,6 +45,12 @@ impl Bounds {
             }
             _ => {}
         }
+    }
+
+    /// What a home is examined for after a power cut now.
+    pub(crate) fn question(&self, home: PathBuf, extend: bool) -> Question {
+        let Self { floor, found, ceiling, .. } = *self;
+        Question { home, floor, found, ceiling, extend }
     }
 }
 
@@ -62,9 +75,8 @@ pub(crate) struct Runner<'s> {
 
 impl Runner<'_> {
     pub(crate) fn run(&mut self, report: &mut PowerReport) -> Result<(), CrashError> {
-        let start = self.session.start.as_ref().map_or(0, |(_, beat)| *beat);
-        let mut bounds = Bounds { created: self.session.start.is_some(), floor: start, ceiling: start };
-        let mut disk = Disk::new(self.recording.base.clone(), self.options.rules);
+        let mut bounds = self.session.start.bounds;
+        let mut disk = self.session.start.disk.clone();
         let mut done = 0;
         let mut last_cut = None;
         for job in self.jobs() {
@@ -86,8 +98,8 @@ impl Runner<'_> {
     }
 
     /// Half of the images hold nothing unsynced, each cut right before a sync, when most is promised of what least is
-    /// durable; if there are images enough, that is every such image there is. The others are cut around syncs, after
-    /// promises, and anywhere.
+    /// durable; if there are images enough, that is every such image there is. One more is cut right behind the opening. The
+    /// others are cut around syncs, after promises, and anywhere.
     fn jobs(&self) -> Vec<Job> {
         let events = &self.recording.events;
         let mut rng = Rng::new(&[self.options.seed, self.session.number as u64, 0x6375_7473]);
@@ -97,7 +109,7 @@ impl Runner<'_> {
                 bare.push(at);
                 telling.extend([at, at + 1]);
             }
-            if matches!(event.act, Act::Say(Word::Ack(..) | Word::Sync(_))) {
+            if matches!(event.act, Act::Say(Word::Open(..) | Word::Ack(..) | Word::Sync(_))) {
                 telling.push(at + 1);
             }
         }
@@ -105,6 +117,8 @@ impl Runner<'_> {
         while bare.len() > (budget / 2).max(1) {
             bare.swap_remove(rng.index(bare.len()));
         }
+        let open = events.iter().position(|event| matches!(event.act, Act::Say(Word::Open(..))));
+        bare.extend(open.map(|at| at + 1));
         let mut jobs: Vec<_> =
             bare.into_iter().map(|cut| Job { cut, kind: Kind::Nothing, seed: 0 }).collect();
         let mut kinds = Kind::OTHERS.into_iter().cycle();
@@ -132,12 +146,7 @@ impl Runner<'_> {
         let tree = disk.image(&Fate { kind: job.kind, seed: job.seed, chosen });
         RealDisk.create_dir(&self.scratch)?;
         write(&tree, &self.scratch)?;
-        let question = Question {
-            home: self.scratch.join("home"),
-            floor: bounds.floor,
-            ceiling: bounds.ceiling,
-            extend: report.images.is_multiple_of(3),
-        };
+        let question = bounds.question(self.scratch.join("home"), report.images.is_multiple_of(3));
         report.images += 1;
         let verdict = self.examiner.ask(&question)?;
         if let Verdict::Fine(beat) = verdict {

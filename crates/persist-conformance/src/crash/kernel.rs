@@ -23,8 +23,6 @@ pub(crate) const RAW: &str = "read,readv";
 /// A trace as events.
 #[derive(Debug)]
 pub(crate) struct Recording {
-    /// What was there before, all of it durable.
-    pub(crate) base: Tree,
     pub(crate) events: Vec<Event>,
     /// Calls that concern the store.
     pub(crate) calls: u64,
@@ -43,7 +41,7 @@ pub(crate) struct Recording {
 pub(crate) fn follow(base: Tree, root: &Path, calls: &[Call]) -> Result<Recording, CrashError> {
     let mut kernel = Kernel {
         root: root.to_owned(),
-        tree: base.clone(),
+        tree: base,
         fds: HashMap::new(),
         opened: Vec::new(),
         events: Vec::new(),
@@ -60,7 +58,6 @@ pub(crate) fn follow(base: Tree, root: &Path, calls: &[Call]) -> Result<Recordin
     }
     kernel.unseen.dedup();
     Ok(Recording {
-        base,
         events: kernel.events,
         calls: concerned,
         unseen: kernel.unseen,

@@ -156,12 +156,12 @@ impl<'r> Victim<'r> {
     /// Takes in what a child says. Whatever it saw or got acknowledged is in the page cache and survives its death.
     fn note(&mut self, word: Word, report: &mut KillReport, broken: &mut Broken) {
         match word {
-            Word::Open(beat) if beat < self.floor || beat > self.ceiling => {
+            Word::Open(beat, _) if beat < self.floor || beat > self.ceiling => {
                 let what =
                     format!("the next child found beat {beat}, not within {}..={}", self.floor, self.ceiling);
                 broken.get_or_insert(("D-2".to_owned(), what));
             }
-            Word::Open(beat) => {
+            Word::Open(beat, _) => {
                 report.beats_beyond += beat - self.floor;
                 self.created = true;
                 (self.floor, self.ceiling) = (beat, beat);
@@ -184,8 +184,13 @@ impl<'r> Victim<'r> {
     }
 
     fn examine(&mut self, report: &mut KillReport) -> Result<Broken, CrashError> {
-        let question =
-            Question { home: self.home.clone(), floor: self.floor, ceiling: self.ceiling, extend: false };
+        let question = Question {
+            home: self.home.clone(),
+            floor: self.floor,
+            found: 0,
+            ceiling: self.ceiling,
+            extend: false,
+        };
         report.homes_examined += 1;
         let verdict = self.examiner.ask(&question)?;
         if let Verdict::Fine(beat) = verdict {

@@ -7,7 +7,8 @@
 //!   This proves nothing about syncing, for the page cache survives the process.
 //! - [`power_cut`]: a child runs under `strace`, which records every write, rename and sync that it asks of the kernel,
 //!   in order with its acknowledgements. From the record, disk images are rebuilt that hold only what was synced before
-//!   a moment, plus random sectors and names that were not; the engine under test opens each of them.
+//!   a moment, plus random sectors and names that were not; the engine under test opens each of them. Some
+//!   children begin with what a killed one has left, synced or not, before the power fails.
 //! - [`block_cut`]: a child works on a real ext4 whose disk logs every write. From the log, disks are rebuilt that hold what
 //!   was written before a moment, or only what was flushed and random sectors of the rest; each is mounted, and the engine
 //!   opens what its journal leaves. It needs Linux, root, and the storage daemon of QEMU.
@@ -41,6 +42,7 @@ mod event;
 mod image;
 mod kernel;
 mod kill;
+mod killed;
 mod macros;
 mod parent;
 mod plan;

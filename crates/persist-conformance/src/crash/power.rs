@@ -1,5 +1,5 @@
 //! The power-cut class: records what is really asked of the kernel, cuts the power at many places of the record, and
-//! opens what may then be on the disk (contract D-1, D-2, D-3, D-6).
+//! opens what may then be on the disk (contract D-1, D-2, D-3, D-6, D-7).
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,10 @@ use persist_io::{Disk as _, RealDisk};
 use super::child::Subject;
 use super::cuts::{Bounds, Runner};
 use super::disk::NameRules;
-use super::event::{Act, Tree};
+use super::event::Act;
 use super::image::write;
 use super::kernel::Recording;
+use super::killed::{self, Start};
 use super::parent::{Examiner, Order, Reentry};
 use super::plan::Profile;
 use super::record::{read, record};
@@ -46,7 +47,7 @@ impl Default for PowerOptions {
     fn default() -> Self {
         Self {
             seed: 1,
-            images: 120,
+            images: 180,
             beats: 24,
             rules: NameRules::Strict,
             scratch: vec!["-shm".to_owned(), "lock.mdb".to_owned()],
@@ -75,10 +76,31 @@ impl PowerOptions {
     }
 }
 
-/// The recorded sessions: profile, and whether it starts from an image of the first session, so that recovery itself is
+/// What a session begins with: nothing, or what a power cut or a kill left of the first one, so that recovery itself is
 /// recorded and cut.
-pub(crate) const SESSIONS: [(Profile, bool); 4] =
-    [(Profile::Mixed, false), (Profile::Durable, false), (Profile::Buffered, false), (Profile::Mixed, true)];
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    Nothing,
+    PowerCut,
+    Kill,
+}
+
+/// The recorded sessions. Those that begin with what the first left are of its profile.
+pub(crate) const SESSIONS: [(Profile, After); 6] = [
+    (Profile::Mixed, After::Nothing),
+    (Profile::Durable, After::Nothing),
+    (Profile::Buffered, After::Nothing),
+    (Profile::Mixed, After::PowerCut),
+    (Profile::Mixed, After::Kill),
+    (Profile::Mixed, After::Kill),
+];
+
+/// What others can begin with, of what a session left.
+#[derive(Default)]
+struct Left {
+    power_cut: Option<Start>,
+    kills: Vec<Start>,
+}
 
 /// Runs the power-cut class on an engine.
 ///
@@ -100,16 +122,20 @@ pub fn power_cut(
     let own = tempfile::tempdir().map_err(|source| CrashError::io("a temporary directory", source))?;
     let work = options.replay.clone().unwrap_or_else(|| own.path().to_owned());
     let work = work.canonicalize().map_err(|source| CrashError::io(work.display().to_string(), source))?;
-    let mut found: Option<(Tree, u64)> = None;
-    for (number, (profile, recovers)) in SESSIONS.into_iter().enumerate() {
-        let start = if recovers { found.take() } else { None };
-        if (recovers && start.is_none()) || report.violations.len() >= options.violations_max {
+    let mut first = Left::default();
+    for (number, (profile, after)) in SESSIONS.into_iter().enumerate() {
+        let start = match after {
+            After::Nothing => Some(Start::nothing(options.rules)),
+            After::PowerCut => first.power_cut.take(),
+            After::Kill => first.kills.pop(),
+        };
+        let Some(start) = start.filter(|_| report.violations.len() < options.violations_max) else {
             continue;
-        }
+        };
         let session = Session { number, profile, start, dir: work.join(format!("session-{number}")) };
-        let fine = session.run(reentry, options, own.path(), &mut report)?;
+        let left = session.run(reentry, options, own.path(), &mut report)?;
         if number == 0 {
-            found = fine;
+            first = left;
         }
     }
     if options.keep && options.replay.is_none() && !report.is_clean() {
@@ -122,33 +148,28 @@ pub fn power_cut(
 pub(crate) struct Session {
     pub(crate) number: usize,
     pub(crate) profile: Profile,
-    /// What lies on the disk at the beginning, and the beat that it shows; nothing at all otherwise.
-    pub(crate) start: Option<(Tree, u64)>,
+    pub(crate) start: Start,
     dir: PathBuf,
 }
 
 impl Session {
-    /// Gives an image that was found right, and its beat, for a session that starts from it.
     fn run(
         &self,
         reentry: &Reentry,
         options: &PowerOptions,
         scratch: &Path,
         report: &mut PowerReport,
-    ) -> Result<Option<(Tree, u64)>, CrashError> {
+    ) -> Result<Left, CrashError> {
         let (root, trace) = (self.dir.join("root"), self.dir.join("trace"));
         if options.replay.is_none() {
             RealDisk.create_dir(&self.dir)?;
             RealDisk.create_dir(&root)?;
-            if let Some((tree, _)) = &self.start {
-                write(tree, &root)?;
-            }
+            write(&self.start.tree, &root)?;
             let (home, beats) = (root.join("home"), options.beats);
             let order = Order { mode: "work", home: &home, seed: options.seed, profile: self.profile, beats };
             record(reentry, order, options.lose_syncs, &trace)?;
         }
-        let base = self.start.as_ref().map_or_else(Tree::default, |(tree, _)| tree.clone());
-        let recording = read(base, &root, &trace)?;
+        let recording = read(self.start.tree.clone(), &root, &trace)?;
         self.count(&recording, options, report);
         let mut runner = Runner {
             session: self,
@@ -160,18 +181,24 @@ impl Session {
             fine_is_torn: false,
         };
         runner.run(report)?;
-        Ok(runner.fine)
+        let power_cut = runner.fine.map(|(tree, beat)| Start::whole(tree, beat, options.rules));
+        let kills = SESSIONS.iter().filter(|(_, after)| *after == After::Kill).count();
+        let kills = killed::starts(&recording.events, self.start.disk.clone(), options.seed, kills);
+        Ok(Left { power_cut, kills })
     }
 
     fn count(&self, recording: &Recording, options: &PowerOptions, report: &mut PowerReport) {
         report.sessions += 1;
         report.calls += recording.calls;
-        let mut promised = Bounds { created: false, floor: 0, ceiling: 0 };
+        let mut promised = Bounds::default();
         let mut acknowledged = Vec::new();
         for event in &recording.events {
             report.syncs += u64::from(event.act.is_sync());
             if let Act::Say(Word::Ack(beat, _)) = event.act {
                 acknowledged.push(beat);
+            }
+            if let Act::Say(Word::Open(beat, Durability::Durable)) = event.act {
+                report.beats_found += beat.saturating_sub(self.start.bounds.floor);
             }
             promised.note(&event.act);
         }

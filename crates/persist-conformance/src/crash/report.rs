@@ -177,6 +177,8 @@ pub struct PowerReport {
     pub beats_acknowledged: u64,
     /// Beats among them that were promised to survive power loss.
     pub beats_promised: u64,
+    /// Beats that an opening showed as durable beyond what was promised: a killed process had not synced them.
+    pub beats_found: u64,
     /// Different moments of the power cut.
     pub cuts: u64,
     /// Images built and opened.
@@ -209,8 +211,8 @@ impl fmt::Display for PowerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "power cut {}: seed {}, {} sessions, {} calls ({} syncs), {} beats acknowledged ({} promised), {} cuts, \
-             {} images, {} beyond the promise, scratch files {:?}, {} violations",
+            "power cut {}: seed {}, {} sessions, {} calls ({} syncs), {} beats acknowledged ({} promised), {} found durable, \
+             {} cuts, {} images, {} beyond the promise, scratch files {:?}, {} violations",
             self.engine,
             self.seed,
             self.sessions,
@@ -218,6 +220,7 @@ impl fmt::Display for PowerReport {
             self.syncs,
             self.beats_acknowledged,
             self.beats_promised,
+            self.beats_found,
             self.cuts,
             self.images,
             self.beyond_promise,

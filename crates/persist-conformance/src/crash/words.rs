@@ -7,8 +7,8 @@ use persist_api::Durability;
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// The store is open and shows this beat.
-    Open(u64),
+    /// The store is open and shows this beat, whose header says that it was to be so durable.
+    Open(u64, Durability),
     /// This beat begins.
     Try(u64),
     /// This beat was acknowledged, and as how durable.
@@ -34,7 +34,7 @@ impl Word {
     pub(crate) fn line(&self) -> String {
         let flat = |text: &str| text.replace(['\n', '\r'], " ");
         let text = match self {
-            Self::Open(beat) => format!("open {beat}"),
+            Self::Open(beat, level) => format!("open {beat} {level}"),
             Self::Try(beat) => format!("try {beat}"),
             Self::Ack(beat, level) => format!("ack {beat} {level}"),
             Self::Sync(beat) => format!("sync {beat}"),
@@ -52,7 +52,10 @@ impl Word {
         let text = line.trim_end().strip_prefix(MARK)?;
         let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
         Some(match verb {
-            "open" => Self::Open(rest.parse().ok()?),
+            "open" => {
+                let (beat, level) = rest.split_once(' ')?;
+                Self::Open(beat.parse().ok()?, Durability::from_name(level)?)
+            }
             "try" => Self::Try(rest.parse().ok()?),
             "ack" => {
                 let (beat, level) = rest.split_once(' ')?;

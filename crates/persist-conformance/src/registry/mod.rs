@@ -145,6 +145,7 @@ pub const CHECKED_ELSEWHERE: &[(&str, &str)] = &[
     ("D-1", "the kill and power-cut classes"),
     ("D-2", "the kill and power-cut classes"),
     ("D-6", "the power-cut class"),
+    ("D-7", "the power-cut class"),
     ("D-5", "each engine's own tests: a failing disk cannot be had through the contract"),
     ("R-7", "each engine's own tests: a failing read cannot be had through the contract"),
     ("N-5", "the tests of the runtime, which does the enforcing"),

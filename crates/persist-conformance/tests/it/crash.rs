@@ -58,6 +58,7 @@ caught!(no_checksum, Lie::NoChecksum, power, "D-1" | "L-3");
 caught!(snapshot_not_synced, Lie::SnapshotNotSynced, power, "D-1");
 caught!(cuts_too_early, Lie::CutsTooEarly, power, "D-2");
 caught!(keeps_torn_tail, Lie::KeepsTornTail, power, "D-1");
+caught!(trusts_what_it_finds, Lie::TrustsWhatItFinds, power, "D-7");
 caught!(refuses_its_remains, Lie::RefusesItsRemains, power, "O-2");
 caught!(buffers_in_process, Lie::BuffersInProcess, killed, "D-2");
 caught!(half_beats, Lie::HalfBeats, killed, "D-1");

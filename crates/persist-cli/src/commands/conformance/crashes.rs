@@ -95,9 +95,9 @@ pub(super) fn crash(args: &Args, fixture: &Subjected, seen: Seen<'_>) -> Result<
     }
     let cut = crash::power_cut(subject, reentry, &power);
     let cut = cut.map(|report| (report.is_clean(), report.to_string()));
-    seen(patient.case("power_cut", &["D-1", "D-2", "D-3", "D-6"], cut))?;
+    seen(patient.case("power_cut", &["D-1", "D-2", "D-3", "D-6", "D-7"], cut))?;
     // A few images are enough to fail.
-    let unsynced = PowerOptions { lose_syncs: true, images: 60, ..PowerOptions::default() };
+    let unsynced = PowerOptions { lose_syncs: true, images: 90, ..PowerOptions::default() };
     let cut = crash::power_cut(subject, reentry, &unsynced);
     let cut = cut.map(|report| noticed(!report.is_clean(), &report.to_string()));
     seen(patient.case("power_cut_notices_lost_syncs", &["D-2"], cut))

@@ -6,7 +6,6 @@ use std::path::Path;
 use persist_api::{Durability, Observer, Progress};
 use persist_io::{Disk as _, RealDisk};
 
-use super::super::check::Question;
 use super::super::cuts::Bounds;
 use super::super::event::Act;
 use super::super::parent::{Examiner, Order, Reentry, Running, Verdict};
@@ -58,7 +57,7 @@ impl Session {
         recording.count(report);
         let mut examiner = Examiner::new(reentry, self.seed, self.profile);
         let mut replay = Replay::new(&recording.log, DISK);
-        let mut bounds = Bounds { created: false, floor: 0, ceiling: 0 };
+        let mut bounds = Bounds::default();
         let mut words = recording.words.iter().peekable();
         for job in self.jobs(&recording) {
             let done = Progress {
@@ -193,7 +192,7 @@ impl Recording {
         report.sessions += 1;
         report.entries += self.log.len().saturating_sub(self.start) as u64;
         report.flushes += self.flushes().len() as u64;
-        let mut promised = Bounds { created: false, floor: 0, ceiling: 0 };
+        let mut promised = Bounds::default();
         for (_, word) in &self.words {
             promised.note(&Act::Say(word.clone()));
         }
@@ -215,7 +214,7 @@ fn examine(
     root: &Path,
 ) -> Result<Verdict, CrashError> {
     let mounted = Mounted::new(image, root)?;
-    let question = Question { home: root.join("home"), floor: bounds.floor, ceiling: bounds.ceiling, extend };
+    let question = bounds.question(root.join("home"), extend);
     let verdict = examiner.ask(&question)?;
     mounted.end()?;
     Ok(verdict)

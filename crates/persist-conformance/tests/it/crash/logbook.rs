@@ -36,6 +36,8 @@ pub(crate) enum Lie {
     HalfBeats,
     /// Leaves a torn tail in the log and appends behind it.
     KeepsTornTail,
+    /// Shows what a killed process has written, and does not sync it.
+    TrustsWhatItFinds,
     /// Does not open what its own unfinished creation left.
     RefusesItsRemains,
 }
@@ -122,7 +124,7 @@ impl Driver for Logbook {
         }
         if lie == Lie::KeepsTornTail {
             end = bytes.len();
-        } else {
+        } else if lie != Lie::TrustsWhatItFinds || end < bytes.len() {
             log.set_len(end as u64).and_then(|()| log.sync_all()).map_err(io(&path))?;
         }
         if born.exists() {
