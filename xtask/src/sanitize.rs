@@ -33,6 +33,7 @@ const CODEC_AND_PINS: &[&str] = &[
     "--lib",
     "--",
     "memtable::appended",
+    "memtable::index",
     "coding::",
     "pins::",
     "run::block",
@@ -59,9 +60,9 @@ const WATCHES: [Watch; 3] = [
         component: Some("miri"),
         environment: ("MIRIFLAGS", "-Zmiri-disable-isolation"),
         command: &["miri", "test"],
-        // It cannot do what touches real files, and takes hundreds of times as long: the codec, the list that readers share, pins.
+        // It cannot do what touches real files, and takes hundreds of times as long: the codec, the list and the index that readers share, pins.
         tests: &[CODEC_AND_PINS],
-        few: &["memtable::appended", "coding::", "pins::", "run::block"],
+        few: &["memtable::appended", "memtable::index", "coding::", "pins::", "run::block"],
     },
     Watch {
         name: "the thread sanitizer, in a standard library of its own",
