@@ -37,7 +37,7 @@ pub(crate) struct Rounds {
     floor: u32,
 }
 
-/// The profiles of the kill class and the recorded sessions of the power-cut class come round every four.
+/// The profiles of the kill class come round every four; the sessions of the power-cut class all run, whatever the rounds.
 pub(crate) const CRASH_ROUNDS: Rounds = Rounds { usual: 25, floor: 4 };
 /// Power cuts of an ext4 for each of four engines: 320 in all, in half a minute. The profiles come round every three.
 pub(crate) const BLOCK_MOMENTS: Rounds = Rounds { usual: 80, floor: 12 };

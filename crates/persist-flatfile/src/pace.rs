@@ -17,7 +17,7 @@ pub(crate) struct Owed {
     nanos: AtomicU64,
     /// How often a commit has waited as long as it took, at most.
     slowed: AtomicU64,
-    /// How often one has waited for a whole run.
+    /// How often one has found all memory full, and waited for a run.
     stopped: AtomicU64,
 }
 
@@ -37,12 +37,12 @@ impl Owed {
         self.slowed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a commit that waits for a run.
+    /// Counts a commit that finds all memory full.
     pub(crate) fn count_stopped(&self) {
         self.stopped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often commits have waited for what they owed, and for a run.
+    /// How often commits have waited for what they owed, and found all memory full.
     pub(crate) fn waits(&self) -> (u64, u64) {
         (self.slowed.load(Ordering::Relaxed), self.stopped.load(Ordering::Relaxed))
     }

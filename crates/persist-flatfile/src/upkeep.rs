@@ -10,7 +10,8 @@ use crate::maintain::Job;
 use crate::options::Upkeep;
 use crate::pace::FROZEN_SLOW;
 
-/// So many full memtables may wait for their runs; once the active one is full too, commits wait.
+/// So many full memtables may wait for their runs; once the active one is full too, commits wait. One that becomes full
+/// behind the back of a commit, by the index that a reader makes, is a fourth one for a moment.
 const FROZEN_MAX: usize = 3;
 
 impl Core {

@@ -1,6 +1,6 @@
 //! What the engine of our own must show, and what was measured.
 
-use super::summary::{Summary, ends, find, paired};
+use super::summary::{Summary, ends, find, grown, paired};
 use crate::record::{Record, Samples};
 use crate::rows::{KEY_BYTES, VALUE_BYTES};
 use crate::stats::Spread;
@@ -231,7 +231,7 @@ fn loads(bulk: &[Record], growth: &[Record]) -> Vec<Goal> {
     let rows =
         |spread: Spread| Spread { median: 1e3 / spread.median, min: 1e3 / spread.max, max: 1e3 / spread.min };
     let speed = value(bulk, "random", OURS).map(rows);
-    let tenfold = paired(growth, ("10000000 rows", OURS), ("1000000 rows", OURS));
+    let tenfold = grown(growth, ("10000000 rows", OURS), ("1000000 rows", OURS));
     let tenfold =
         tenfold.map(|it| Spread { median: it.median * 10.0, min: it.min * 10.0, max: it.max * 10.0 });
     vec![
@@ -269,12 +269,12 @@ fn opens(open: &[Record], growth: &[Record]) -> Vec<Goal> {
     with_tail.peer = best(open, |name| value(open, tail, name));
     let mut closed = goal("open, closed well", Bound::AtMost(10.0), "ms", value(open, clean, OURS));
     closed.peer = best(open, |name| value(open, clean, name));
-    let grown = |what: &str| {
+    let over_sizes = |what: &str| {
         let at = |rows: &str| format!("{rows} rows, open, {what}");
-        let growth = paired(growth, (&at("10000000"), OURS), (&at("1000000"), OURS));
+        let growth = grown(growth, (&at("10000000"), OURS), (&at("1000000"), OURS));
         goal(format!("open of 10 M rows ÷ 1 M rows, {what}"), Bound::AtMost(1.1), "", growth)
     };
-    vec![with_tail, closed, grown(clean), grown("tail of 1000 beats")]
+    vec![with_tail, closed, over_sizes(clean), over_sizes("tail of 1000 beats")]
 }
 
 fn sizes(bulk: &[Record], growth: &[Record]) -> Vec<Goal> {

@@ -103,6 +103,14 @@ pub(crate) fn paired(records: &[Record], upper: (&str, &str), lower: (&str, &str
     Spread::of(ratios)
 }
 
+/// Every figure of one size of a store ÷ the median of another size. Their rounds lie too far apart to make pairs.
+#[must_use]
+pub(crate) fn grown(records: &[Record], large: (&str, &str), small: (&str, &str)) -> Option<Spread> {
+    let value = |(case, engine)| find(records, case, engine).map(|it| it.value);
+    let (large, small) = (value(large)?, value(small)?.median);
+    Some(Spread { median: large.median / small, min: large.min / small, max: large.max / small })
+}
+
 /// Lines for a terminal.
 #[must_use]
 pub(crate) fn lines(records: &[Record]) -> Vec<String> {
@@ -183,6 +191,8 @@ mod tests {
         assert_eq!((a.value.min, a.value.max, a.kept, a.dropped), (10.0, 30.0, 2, 1));
         let pair = paired(&records, ("c", "a"), ("c", "b")).unwrap();
         assert_eq!((pair.min, pair.max), (2.0, 3.0));
+        let grown = grown(&records, ("c", "a"), ("c", "b")).unwrap();
+        assert_eq!((grown.min, grown.median, grown.max), (10.0 / 7.0, 30.0 / 7.0, 30.0 / 7.0));
         assert_eq!(of(&records).iter().map(|it| it.engine.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(ends(&records, "c").unwrap().map(|it| it.engine), ["b", "a"]);
         assert!(ends(&records, "d").is_none());

@@ -144,11 +144,9 @@ impl Runner<'_> {
         let pending = disk.pending_places();
         let chosen = pending.get(Rng::new(&[job.seed]).index(pending.len())).copied().unwrap_or(0);
         let tree = disk.image(&Fate { kind: job.kind, seed: job.seed, chosen });
-        RealDisk.create_dir(&self.scratch)?;
-        write(&tree, &self.scratch)?;
         let question = bounds.question(self.scratch.join("home"), report.images.is_multiple_of(3));
         report.images += 1;
-        let verdict = self.examiner.ask(&question)?;
+        let verdict = self.examine(&tree, &question)?;
         if let Verdict::Fine(beat) = verdict {
             report.beyond_promise += u64::from(beat > bounds.floor);
             let torn = matches!(job.kind, Kind::Percent(_)) && job.cut > self.recording.events.len() / 3;
@@ -157,7 +155,6 @@ impl Runner<'_> {
                 self.fine_is_torn = torn;
             }
         }
-        persist_io::remove_tree(&RealDisk, &self.scratch)?;
         if let Some((clause, what)) = verdict.broken(bounds.created) {
             let place = self.place(job);
             if self.options.keep {
@@ -168,6 +165,22 @@ impl Runner<'_> {
             report.violations.push(Violation { clause, what, place, replay: self.replay() });
         }
         Ok(())
+    }
+
+    /// Writes a disk out and has the home on it examined.
+    fn examine(&mut self, tree: &Tree, question: &Question) -> Result<Verdict, CrashError> {
+        RealDisk.create_dir(&self.scratch)?;
+        write(tree, &self.scratch)?;
+        let verdict = self.examiner.ask(question)?;
+        persist_io::remove_tree(&RealDisk, &self.scratch)?;
+        Ok(verdict)
+    }
+
+    /// The beat that the home on a disk shows, if it is right in every respect.
+    pub(crate) fn shows(&mut self, tree: &Tree) -> Result<Option<u64>, CrashError> {
+        let anything = Bounds { ceiling: u64::MAX, ..Bounds::default() };
+        let verdict = self.examine(tree, &anything.question(self.scratch.join("home"), false))?;
+        Ok(if let Verdict::Fine(beat) = verdict { Some(beat) } else { None })
     }
 
     fn place(&self, job: &Job) -> String {

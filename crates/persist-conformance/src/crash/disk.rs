@@ -226,7 +226,7 @@ impl Disk {
         image
     }
 
-    /// The same, when the process that wrote is dead: all that it did lies before whatever the next one does.
+    /// This disk when the process that wrote is dead: all that it did lies before whatever the next one does.
     pub(crate) fn of_the_dead(&self) -> Self {
         let mut disk = self.clone();
         disk.changes.values_mut().flatten().for_each(|pending| pending.end = 0);

@@ -42,7 +42,6 @@ mod event;
 mod image;
 mod kernel;
 mod kill;
-mod killed;
 mod macros;
 mod parent;
 mod plan;
@@ -51,6 +50,7 @@ mod record;
 mod report;
 mod rng;
 mod sparse;
+mod start;
 mod trace;
 mod words;
 

@@ -12,11 +12,11 @@ use super::disk::NameRules;
 use super::event::Act;
 use super::image::write;
 use super::kernel::Recording;
-use super::killed::{self, Start};
 use super::parent::{Examiner, Order, Reentry};
 use super::plan::Profile;
 use super::record::{read, record};
 use super::report::{CrashError, PowerReport, Violation};
+use super::start::{Left, Start};
 use super::words::Word;
 
 /// How much the power-cut class does, and under which rules.
@@ -47,7 +47,7 @@ impl Default for PowerOptions {
     fn default() -> Self {
         Self {
             seed: 1,
-            images: 180,
+            images: 210,
             beats: 24,
             rules: NameRules::Strict,
             scratch: vec!["-shm".to_owned(), "lock.mdb".to_owned()],
@@ -76,31 +76,28 @@ impl PowerOptions {
     }
 }
 
-/// What a session begins with: nothing, or what a power cut or a kill left of the first one, so that recovery itself is
-/// recorded and cut.
+/// What a session begins with: nothing, or what the first one left, so that recovery itself is recorded and cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     Nothing,
+    /// A power cut.
     PowerCut,
+    /// A kill with a durable beat written and not synced.
+    KillInCommit,
+    /// A kill before any sync.
     Kill,
 }
 
 /// The recorded sessions. Those that begin with what the first left are of its profile.
-pub(crate) const SESSIONS: [(Profile, After); 6] = [
+pub(crate) const SESSIONS: [(Profile, After); 7] = [
     (Profile::Mixed, After::Nothing),
     (Profile::Durable, After::Nothing),
     (Profile::Buffered, After::Nothing),
     (Profile::Mixed, After::PowerCut),
-    (Profile::Mixed, After::Kill),
+    (Profile::Mixed, After::KillInCommit),
+    (Profile::Mixed, After::KillInCommit),
     (Profile::Mixed, After::Kill),
 ];
-
-/// What others can begin with, of what a session left.
-#[derive(Default)]
-struct Left {
-    power_cut: Option<Start>,
-    kills: Vec<Start>,
-}
 
 /// Runs the power-cut class on an engine.
 ///
@@ -116,7 +113,8 @@ pub fn power_cut(
         seed: options.seed,
         ..PowerReport::default()
     };
-    if subject.driver.offer(&subject.options).durability_max() == Durability::Volatile {
+    let durability = subject.driver.offer(&subject.options).durability_max();
+    if durability == Durability::Volatile {
         return Ok(report);
     }
     let own = tempfile::tempdir().map_err(|source| CrashError::io("a temporary directory", source))?;
@@ -127,16 +125,24 @@ pub fn power_cut(
         let start = match after {
             After::Nothing => Some(Start::nothing(options.rules)),
             After::PowerCut => first.power_cut.take(),
-            After::Kill => first.kills.pop(),
+            After::KillInCommit => first.in_commit.pop(),
+            After::Kill => first.anywhere.take(),
         };
         let Some(start) = start.filter(|_| report.violations.len() < options.violations_max) else {
             continue;
         };
         let session = Session { number, profile, start, dir: work.join(format!("session-{number}")) };
         let left = session.run(reentry, options, own.path(), &mut report)?;
-        if number == 0 {
-            first = left;
+        let Some(left) = left else { continue };
+        if durability == Durability::Durable && !options.lose_syncs && left.in_commit.is_empty() {
+            report.violations.push(Violation {
+                clause: "D-7".to_owned(),
+                what: "cannot be judged: no durable beat was ever written before it was synced".to_owned(),
+                place: format!("session {number} ({})", profile.name()),
+                replay: format!("PERSIST_SEED={}", options.seed),
+            });
         }
+        first = left;
     }
     if options.keep && options.replay.is_none() && !report.is_clean() {
         report.kept = Some(own.keep());
@@ -153,13 +159,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Records the session and cuts it. Answers what the first one leaves for others.
     fn run(
         &self,
         reentry: &Reentry,
         options: &PowerOptions,
         scratch: &Path,
         report: &mut PowerReport,
-    ) -> Result<Left, CrashError> {
+    ) -> Result<Option<Left>, CrashError> {
         let (root, trace) = (self.dir.join("root"), self.dir.join("trace"));
         if options.replay.is_none() {
             RealDisk.create_dir(&self.dir)?;
@@ -181,10 +188,7 @@ impl Session {
             fine_is_torn: false,
         };
         runner.run(report)?;
-        let power_cut = runner.fine.map(|(tree, beat)| Start::whole(tree, beat, options.rules));
-        let kills = SESSIONS.iter().filter(|(_, after)| *after == After::Kill).count();
-        let kills = killed::starts(&recording.events, self.start.disk.clone(), options.seed, kills);
-        Ok(Left { power_cut, kills })
+        if self.number == 0 { Left::of(&mut runner).map(Some) } else { Ok(None) }
     }
 
     fn count(&self, recording: &Recording, options: &PowerOptions, report: &mut PowerReport) {
@@ -198,7 +202,7 @@ impl Session {
                 acknowledged.push(beat);
             }
             if let Act::Say(Word::Open(beat, Durability::Durable)) = event.act {
-                report.beats_found += beat.saturating_sub(self.start.bounds.floor);
+                report.openings_ahead += u64::from(beat > self.start.bounds.floor);
             }
             promised.note(&event.act);
         }

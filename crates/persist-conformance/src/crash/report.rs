@@ -177,8 +177,8 @@ pub struct PowerReport {
     pub beats_acknowledged: u64,
     /// Beats among them that were promised to survive power loss.
     pub beats_promised: u64,
-    /// Beats that an opening showed as durable beyond what was promised: a killed process had not synced them.
-    pub beats_found: u64,
+    /// Openings that showed a durable beat which nobody had been promised: a killed process had written it.
+    pub openings_ahead: u64,
     /// Different moments of the power cut.
     pub cuts: u64,
     /// Images built and opened.
@@ -211,7 +211,7 @@ impl fmt::Display for PowerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "power cut {}: seed {}, {} sessions, {} calls ({} syncs), {} beats acknowledged ({} promised), {} found durable, \
+            "power cut {}: seed {}, {} sessions, {} calls ({} syncs), {} beats acknowledged ({} promised), {} openings ahead of it, \
              {} cuts, {} images, {} beyond the promise, scratch files {:?}, {} violations",
             self.engine,
             self.seed,
@@ -220,7 +220,7 @@ impl fmt::Display for PowerReport {
             self.syncs,
             self.beats_acknowledged,
             self.beats_promised,
-            self.beats_found,
+            self.openings_ahead,
             self.cuts,
             self.images,
             self.beyond_promise,

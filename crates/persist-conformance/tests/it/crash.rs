@@ -63,28 +63,35 @@ caught!(refuses_its_remains, Lie::RefusesItsRemains, power, "O-2");
 caught!(buffers_in_process, Lie::BuffersInProcess, killed, "D-2");
 caught!(half_beats, Lie::HalfBeats, killed, "D-1");
 
-mod again {
-    use super::*;
+/// What was found once is found again from the traces that were kept: same seed, same images.
+macro_rules! again {
+    ($name:ident, $lie:expr) => {
+        mod $name {
+            use super::*;
 
-    #[test]
-    fn crash_child() {
-        child_main_if_asked(&subject(&Logbook(Lie::NoSync)));
-    }
+            #[test]
+            fn crash_child() {
+                child_main_if_asked(&subject(&Logbook($lie)));
+            }
 
-    /// What was found once is found again from the traces that were kept: same seed, same images.
-    #[test]
-    fn a_kept_trace_gives_the_same_violations() {
-        let entry = Reentry::test(concat!(module_path!(), "::crash_child"));
-        let options = PowerOptions { keep: true, ..PowerOptions::default() };
-        let first = power_cut(&subject(&Logbook(Lie::NoSync)), &entry, &options).unwrap();
-        let kept = first.kept.clone().unwrap();
-        let options = PowerOptions { replay: Some(kept.clone()), ..options };
-        let second = power_cut(&subject(&Logbook(Lie::NoSync)), &entry, &options).unwrap();
-        std::fs::remove_dir_all(kept).unwrap();
-        assert!(!first.is_clean());
-        assert_eq!((first.violations, first.images), (second.violations, second.images));
-    }
+            #[test]
+            fn a_kept_trace_gives_the_same_violations() {
+                let entry = Reentry::test(concat!(module_path!(), "::crash_child"));
+                let options = PowerOptions { keep: true, ..PowerOptions::default() };
+                let first = power_cut(&subject(&Logbook($lie)), &entry, &options).unwrap();
+                let kept = first.kept.clone().unwrap();
+                let options = PowerOptions { replay: Some(kept.clone()), ..options };
+                let second = power_cut(&subject(&Logbook($lie)), &entry, &options).unwrap();
+                std::fs::remove_dir_all(kept).unwrap();
+                assert!(!first.is_clean());
+                assert_eq!((first.violations, first.images), (second.violations, second.images));
+            }
+        }
+    };
 }
+
+again!(again, Lie::NoSync);
+again!(again_after_a_kill, Lie::TrustsWhatItFinds);
 
 mod rules {
     use super::*;
