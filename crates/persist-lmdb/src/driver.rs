@@ -73,6 +73,8 @@ pub(crate) fn open_engine(
     let lock = Arc::new(lock_dir(disk, home).map_err(|error| error.with_engine(SCHEME))?);
     if admit(disk, home, options.mode)? {
         Draft::clear(disk, home)?;
+        // Who put the data file in its place may have been killed before it made the name durable.
+        disk.sync_dir(home)?;
     } else {
         create(disk, home, &settings)?;
     }

@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use persist_api::{Driver, Durability, Engine, Error, ErrorKind, KeyRange, OpenOptions, Quiet, Result, Scan};
 use persist_io::{Call, Disk, Intercept, Intercepted, PassOn, RealDisk, lock_dir};
 
 use crate::LmdbDriver;
-use crate::driver::create;
+use crate::driver::{create, open_engine};
 use crate::engine::LmdbEngine;
 use crate::live::Live;
 use crate::options::Settings;
@@ -41,6 +41,19 @@ fn at_every_step(least: i64, mut attempt: impl FnMut(&dyn Disk) -> Result<()>, c
         }
     }
     panic!("never succeeded");
+}
+
+/// Notes which directories are synced.
+#[derive(Default)]
+struct Synced(Mutex<Vec<PathBuf>>);
+
+impl Intercept for Synced {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        if matches!(call, Call::SyncDir) {
+            self.0.lock().unwrap().push(path.to_path_buf());
+        }
+        pass_on()
+    }
 }
 
 fn put(engine: &dyn Engine, keys: std::ops::Range<u64>) -> Result<()> {
@@ -76,6 +89,17 @@ fn a_creation_broken_off_is_no_store_or_an_empty_one() {
         RealDisk.remove_file(&home.path().join("lock.mdb")).unwrap();
     };
     at_every_step(6, |disk| create(disk, home.path(), &settings), check);
+}
+
+/// A creation or compaction that was killed between its rename and its sync has left a name that a power cut takes, and
+/// with it all that was committed to the file since.
+#[test]
+fn d_02_an_opening_makes_the_name_durable_that_a_killed_process_gave() {
+    let home = tempfile::tempdir().unwrap();
+    drop(reopen(home.path()));
+    let disk = Intercepted::new(RealDisk, Synced::default());
+    drop(open_engine(&disk, home.path(), &OpenOptions::default(), &Quiet).unwrap());
+    assert!(disk.intercept().0.lock().unwrap().contains(&home.path().to_path_buf()));
 }
 
 #[test]
