@@ -18,7 +18,7 @@ mod writers;
 
 pub(crate) use bulk::{child as bulk_child, rest_child};
 pub(crate) use open::child as tail_child;
-pub(crate) use swap::{COPY_OVER_BOTH, COPY_OVER_BULK, LONGEST, PAUSE};
+pub(crate) use swap::{COPY, COPY_OVER_BOTH, COPY_OVER_BULK, LONGEST, PAUSE};
 pub(crate) use syscalls::child as commits_child;
 pub(crate) use syscalls::{Counted, count};
 

@@ -30,7 +30,7 @@ const CYCLE: [&str; 13] = [
 
 pub(crate) const PAUSE: &str = "pause";
 pub(crate) const LONGEST: &str = "longest commit";
-const COPY: &str = "copy";
+pub(crate) const COPY: &str = "copy";
 const BULK: &str = "bulk load";
 pub(crate) const COPY_OVER_BULK: &str = "copy ÷ bulk load";
 const SCAN: &str = "scan";
