@@ -6,12 +6,10 @@ use super::cuts::{Bounds, Runner};
 use super::disk::{Disk, NameRules};
 use super::event::{Act, Event, Tree};
 use super::image::{Fate, Kind};
+use super::power::{After, SESSIONS};
 use super::report::CrashError;
 use super::rng::Rng;
 use super::words::Word;
-
-/// So many sessions begin where a process was killed with a durable beat that it had written and not synced.
-const IN_COMMIT: usize = 2;
 
 /// What lies on the disk when a session begins.
 #[derive(Debug, Clone)]
@@ -74,7 +72,8 @@ impl Left {
             ..Self::default()
         };
         let mut moments = in_commits(events);
-        while left.in_commit.len() < IN_COMMIT && !moments.is_empty() {
+        let wanted = SESSIONS.iter().filter(|(_, after)| *after == After::KillInCommit).count();
+        while left.in_commit.len() < wanted && !moments.is_empty() {
             let (moment, beat) = moments.swap_remove(rng.index(moments.len()));
             let start = begin.killed(events, moment);
             if runner.shows(&start.tree)? >= Some(beat) && runner.shows(&start.bare())? < Some(beat) {
