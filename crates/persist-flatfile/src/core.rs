@@ -28,8 +28,8 @@ use crate::pins::Pins;
 use crate::reader::Reader;
 use crate::shortage::Shortage;
 use crate::state::{Published, State};
-use crate::timeline::FrameBuilder;
 use crate::timeline::head::HEAD_BYTES;
+use crate::timeline::{FrameBuilder, Retired};
 
 /// So many range deletes make a memtable full.
 const MARKS_MAX: u32 = 1024;
@@ -281,6 +281,19 @@ impl Core {
         Ok(())
     }
 
+    /// Has the timeline put segments away, and makes that durable.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn put_away(&self, which: impl FnOnce(&mut Log) -> Result<Retired>) -> Result<()> {
+        let mut retired = which(&mut self.log.lock())?;
+        if retired.count > 0 {
+            self.disk.sync_dir(&self.home)?;
+            self.log.lock().timeline.gone(&mut retired);
+        }
+        Ok(())
+    }
+
     /// Checks that `bytes` more fit below the ceiling, `reserve` aside; compacts when they do not.
     fn admit(&self, op: &'static str, bytes: u64, reserve: u64) -> Result<()> {
         let max = self.settings.store_bytes_max;
@@ -389,6 +402,7 @@ impl Core {
             return Ok(());
         }
         self.sync("close")?;
+        self.log.lock().timeline.give_back_all();
         let closed = self.write_head(true);
         self.health.poison();
         closed

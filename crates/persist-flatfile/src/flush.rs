@@ -113,7 +113,8 @@ fn flush(core: &Core, upto: u64) -> Result<Option<u64>> {
     core.due.finished();
     // The run is durable, whatever becomes of the head.
     core.write_head(false)?;
-    let _without_the_lock = core.log.lock().timeline.retire(span.upto)?;
+    // Those who wait for their beats need zeros again soon.
+    core.put_away(|log| log.timeline.retire(span.upto, log.zeros))?;
     Ok(Some(bytes))
 }
 

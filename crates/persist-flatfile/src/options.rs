@@ -98,6 +98,13 @@ impl Settings {
             step_max: step.saturating_mul(8),
             // A segment ends when its memtable is full.
             prepare_after: self.memtable_bytes / 2,
+            prepare_late: self.memtable_bytes / 8 * 7,
+            // Below a ceiling no room is kept for later.
+            spare_max: if self.store_bytes_max == u64::MAX {
+                self.memtable_bytes.saturating_mul(2)
+            } else {
+                0
+            },
         }
     }
 

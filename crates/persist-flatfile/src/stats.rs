@@ -10,9 +10,9 @@ impl Core {
         let published = self.published();
         let state = &published.state;
         let tables = state.tables().fold(0_u64, |sum, table| sum.saturating_add(table.bytes()));
-        let (current, timeline) = {
+        let (current, timeline, reused) = {
             let log = self.log.lock();
-            (log.timeline.current_bytes(), log.timeline.disk_bytes())
+            (log.timeline.current_bytes(), log.timeline.disk_bytes(), log.timeline.reused())
         };
         let runs = state.runs.iter().map(|run| run.run.stat().file_len).sum();
         let mut payloads = 0_u64;
@@ -34,6 +34,7 @@ impl Core {
                 ("runs_not_merged", state.runs.iter().filter(|run| run.is_border()).count() as u64),
                 ("timeline_bytes", timeline),
                 ("timeline_segment_bytes", current),
+                ("timeline_segments_reused", reused),
                 ("payload_segments", state.payloads.iter().count() as u64),
                 ("payload_bytes", payloads),
                 ("recovered_frames", self.recovered.frames),

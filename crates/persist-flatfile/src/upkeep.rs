@@ -127,20 +127,24 @@ impl Core {
 
     /// Prepares room for the beats to come, once there was one: a store that is at rest after a checkpoint stays small.
     fn work_ahead(&self) {
+        // Piece by piece, so that whoever begins to verify waits for one.
+        while self.work_ahead_once() {}
+    }
+
+    /// Answers whether there is more to do.
+    fn work_ahead_once(&self) -> bool {
         // A segment that comes too late is removed again, which must not surprise whoever reads them all.
         let _nobody_begins_to = self.flushing.read();
         let (ahead, held, zeros, buffers) = {
             let log = self.log.lock();
             if log.timeline.current_bytes() == 0 {
-                return;
+                return false;
             }
             (log.ahead.clone(), log.timeline.is_held(), log.zeros, Arc::clone(log.active.buffers()))
         };
         buffers.make_ready();
         // Zeros that cannot be written now do no harm; a sync that failed has poisoned the timeline, which says so.
-        if !held {
-            let _ = ahead.work(zeros);
-        }
+        !held && ahead.work(zeros).is_ok() && ahead.wanted(zeros)
     }
 
     /// Makes runs of all beats committed so far.
@@ -153,11 +157,12 @@ impl Core {
             // What there was no room for comes first: in vain, no further memtable is ended.
             bytes = self.flush_upto(u64::MAX)?;
         }
-        let (beat, upto, several) = {
+        let (beat, upto, several, _without_the_lock) = {
             let mut log = self.log.lock();
+            let given_back = log.timeline.give_back();
             self.roll(&mut log)?;
             let published = self.published.lock();
-            (published.header.beat, published.frame, published.state.frozen.len() > 1)
+            (published.header.beat, published.frame, published.state.frozen.len() > 1, given_back)
         };
         if several && self.settings.upkeep == Upkeep::Threads {
             self.due.ask(Job::Flush);

@@ -1,4 +1,4 @@
-//! Working ahead of the writer: zeros in the current segment, and the next segment.
+//! Working ahead of the writer: zeros in the current segment, and the next segment, made of a spare file where there is one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use persist_api::{Error, ErrorKind, Result};
 use persist_io::Disk;
 
 use super::segment::{FillError, Segment};
+use super::spare::Spares;
 use crate::error::SCHEME;
 
 /// How far to work ahead.
@@ -20,11 +21,21 @@ pub(crate) struct AheadOptions {
     pub(crate) step_max: u64,
     /// Fill of a segment at which the next one is prepared.
     pub(crate) prepare_after: u64,
+    /// Fill at which it is prepared although a spare file for it is not ready.
+    pub(crate) prepare_late: u64,
+    /// No file longer than this is spared for the next segment.
+    pub(crate) spare_max: u64,
 }
 
 impl Default for AheadOptions {
     fn default() -> Self {
-        Self { step: 1 << 20, step_max: 8 << 20, prepare_after: 8 << 20 }
+        Self {
+            step: 1 << 20,
+            step_max: 8 << 20,
+            prepare_after: 8 << 20,
+            prepare_late: 14 << 20,
+            spare_max: 64 << 20,
+        }
     }
 }
 
@@ -35,6 +46,7 @@ pub(super) struct Shared {
     pub(super) options: AheadOptions,
     pub(super) current: Mutex<Option<Arc<Segment>>>,
     pub(super) next: Mutex<Option<Arc<Segment>>>,
+    pub(super) spares: Spares,
     preparing: Mutex<()>,
     greatest: AtomicU32,
     failed: AtomicBool,
@@ -54,6 +66,7 @@ impl Shared {
             options,
             current: Mutex::new(current),
             next: Mutex::new(None),
+            spares: Spares::default(),
             preparing: Mutex::new(()),
             greatest: AtomicU32::new(greatest),
             failed: AtomicBool::new(false),
@@ -76,7 +89,7 @@ impl Shared {
         done
     }
 
-    /// Creates a segment, the first [`fill`](Segment::fill) of which fills `step` bytes.
+    /// Creates a segment, of a file of zeros if there is one. Its first [`fill`](Segment::fill) fills `step` bytes.
     pub(super) fn create(&self, step: u64) -> Result<Arc<Segment>> {
         let took = |number: u32| number.checked_add(1);
         let number = self
@@ -88,7 +101,13 @@ impl Shared {
                 Error::new(ErrorKind::Full, "roll", "the numbers of timeline segments are used up")
                     .with_engine(SCHEME)
             })?;
-        let created = Segment::create(&*self.disk, &self.dir, number, step);
+        let created = match self.spares.take_zeros() {
+            Some(zeros) => {
+                let zeros = (zeros.path(), zeros.len());
+                Segment::adopt(&*self.disk, &self.dir, number, zeros, step)
+            }
+            None => Segment::create(&*self.disk, &self.dir, number, step),
+        };
         self.judge(created).map(Arc::new)
     }
 
@@ -110,15 +129,18 @@ impl Ahead {
     /// True when [`work`](Self::work) has something to do. Cheap enough for every commit.
     pub(crate) fn wanted(&self, zeros: bool) -> bool {
         let Some(current) = self.0.current.lock().clone() else { return false };
-        zeros && current.wants_fill() || self.wants_next(&current)
+        zeros && (current.wants_fill() || self.0.spares.unfinished().is_some()) || self.wants_next(&current)
     }
 
     fn wants_next(&self, current: &Segment) -> bool {
-        current.end() >= self.0.options.prepare_after && self.0.next.lock().is_none()
+        let options = &self.0.options;
+        let due =
+            if self.0.spares.unfinished().is_some() { options.prepare_late } else { options.prepare_after };
+        current.end() >= due && self.0.next.lock().is_none()
     }
 
-    /// Fills the current segment ahead and prepares the next one where it is time for that; without `zeros`, neither is
-    /// filled.
+    /// Fills the current segment ahead, makes one piece of a spare file zero, and prepares the next segment where it is time for that;
+    /// without `zeros`, no zeros are written. There [may be more](Self::wanted) to do.
     ///
     /// # Errors
     /// `Full` or `Io` where zeros could not be written: nothing is harmed, commits go on as long as the disk takes them. `Io`
@@ -128,6 +150,14 @@ impl Ahead {
         let Some(current) = self.0.current.lock().clone() else { return Ok(()) };
         if zeros && current.wants_fill() {
             self.0.judge(current.fill(self.0.options.step_max))?;
+        }
+        if zeros && let Some(spare) = self.0.spares.unfinished() {
+            let zeroed = spare.zero_more();
+            if zeroed.is_err() {
+                // The next opening removes it.
+                self.0.spares.forget(&spare);
+            }
+            self.0.judge(zeroed)?;
         }
         if self.wants_next(&current) {
             // Whoever has used up long steps will do so again.

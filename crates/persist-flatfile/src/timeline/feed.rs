@@ -1,6 +1,7 @@
 //! Walking committed frames in order, for the feed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use persist_api::{BeatNo, Error, ErrorKind, Result};
 use persist_io::DiskFile;
@@ -25,6 +26,8 @@ pub(crate) struct FeedSegment {
     /// Where its frames end at the latest: behind it only zeros, or what a recovery has dropped. Beyond every offset for the
     /// newest segment, whose last frame is known by its number.
     pub(crate) end: u64,
+    /// While this is there, the timeline does not write over what it has forgotten.
+    pub(crate) _open: Arc<()>,
 }
 
 /// A frame, checked.

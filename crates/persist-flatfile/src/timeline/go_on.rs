@@ -18,6 +18,13 @@ pub(crate) struct ClosedSegment {
     pub(crate) damaged: bool,
 }
 
+impl ClosedSegment {
+    /// Where its frames end.
+    pub(crate) fn segment_end(&self) -> SegmentEnd {
+        SegmentEnd { segment: self.segment, end: self.end }
+    }
+}
+
 /// What replay leaves for the writer to go on from ([`crate::timeline::replay`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GoOn {

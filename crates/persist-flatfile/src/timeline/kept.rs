@@ -71,7 +71,9 @@ impl Kept {
         let in_use = disk.list(dir)?.unwrap_or_default().into_iter().filter_map(|entry| {
             parse(&entry.name).filter(|(kind, _)| *kind == Kind::Timeline && entry.kind == EntryKind::File)
         });
-        let oldest = in_use.map(|(_, number)| number).min();
+        // An older one was kept too; a crash has undone that, and it will be again.
+        let newest_kept = self.segments.last().map_or(0, |segment| segment.number);
+        let oldest = in_use.map(|(_, number)| number).filter(|number| *number > newest_kept).min();
         let following = match oldest {
             Some(number) => previous(disk, &dir.join(Kind::Timeline.name(number)), store, number)?,
             None => None,
@@ -106,7 +108,9 @@ impl Kept {
         let path = dir.join(kept_name(number, end));
         disk.rename(&dir.join(Kind::Timeline.name(number)), &path)?;
         cut(disk, &path, end)?;
-        self.add(disk, dir, store, number, end)
+        self.add(disk, dir, store, number, end)?;
+        self.segments.sort_by_key(|segment| segment.number);
+        Ok(())
     }
 
     /// True when segments that are done with are to be handed over.

@@ -18,6 +18,7 @@ pub(crate) mod replay;
 mod segment;
 pub(crate) mod segment_header;
 mod span;
+mod spare;
 mod writer;
 
 #[cfg(test)]
@@ -33,4 +34,4 @@ pub(crate) use frame::PayloadEnd;
 pub(crate) use go_on::GoOn;
 pub(crate) use record::{Op, Ops};
 pub(crate) use span::FrameSpan;
-pub(crate) use writer::Timeline;
+pub(crate) use writer::{Retired, Timeline};

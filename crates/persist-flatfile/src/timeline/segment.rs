@@ -15,8 +15,8 @@ use persist_io::{Disk, DiskFile, FileMode};
 use crate::names::Kind;
 
 /// Bytes of zeros that are written and synced at a time.
-const PIECE: usize = 256 << 10;
-static ZEROS: [u8; PIECE] = [0; PIECE];
+pub(super) const PIECE: usize = 256 << 10;
+pub(super) static ZEROS: [u8; PIECE] = [0; PIECE];
 /// Pieces end at multiples of this.
 const PAGE: u64 = 4096;
 
@@ -68,6 +68,25 @@ impl Segment {
         let filler = disk.open(&path, FileMode::Write).map_err(FillError::Zeros)?;
         disk.sync_dir(dir).map_err(FillError::Sync)?;
         Ok(Self::new(number, path, [file, filler], 0, 0, step))
+    }
+
+    /// Makes a file of durable zeros segment `number`; its name is durable when this returns.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub(crate) fn adopt(
+        disk: &dyn Disk,
+        dir: &Path,
+        number: u32,
+        (zeros, len): (&Path, u64),
+        step: u64,
+    ) -> Result<Self, FillError> {
+        let path = dir.join(Kind::Timeline.name(number));
+        disk.rename(zeros, &path).map_err(FillError::Zeros)?;
+        let file = disk.open(&path, FileMode::Write).map_err(FillError::Zeros)?;
+        let filler = disk.open(&path, FileMode::Write).map_err(FillError::Zeros)?;
+        disk.sync_dir(dir).map_err(FillError::Sync)?;
+        Ok(Self::new(number, path, [file, filler], 0, len, step))
     }
 
     /// Opens segment `number` to go on behind its last frame at `end`; its bytes are durable when this returns.
@@ -152,6 +171,21 @@ impl Segment {
     /// `Io`. Never retried.
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.sync_data()
+    }
+
+    /// Cuts off the zeros more than `ahead` bytes behind the last frame. Only while nobody [fills](Self::fill).
+    ///
+    /// # Errors
+    /// `Io`; the file is as it was.
+    pub(crate) fn cut(&self, ahead: u64) -> Result<()> {
+        let mut reserved = self.reserved.lock();
+        let len = self.end().saturating_add(ahead).next_multiple_of(PAGE);
+        if self.file_len() > len {
+            self.file.truncate(len)?;
+            reserved.zeroed = len;
+            self.filled.store(len, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// True when [`fill`](Self::fill) has work. Cheap.

@@ -17,7 +17,8 @@ use super::{AheadOptions, GoOn, Timeline};
 pub(crate) type Expected = (u64, BeatNo, Vec<u8>);
 
 pub(crate) const STORE: u64 = 0x1122_3344_5566_7788;
-pub(crate) const SMALL: AheadOptions = AheadOptions { step: 4096, step_max: 8192, prepare_after: 1024 };
+pub(crate) const SMALL: AheadOptions =
+    AheadOptions { step: 4096, step_max: 8192, prepare_after: 1024, prepare_late: 2048, spare_max: 1 << 20 };
 
 /// Everything that a replay handed out.
 #[derive(Debug)]

@@ -6,15 +6,18 @@
 //! a file nor creates one within a commit. Without it everything works, slower.
 
 mod feed_segments;
+mod put_away;
 
-use std::path::{Path, PathBuf};
+pub(crate) use put_away::Retired;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use persist_api::{BeatHeader, BeatNo, Error, ErrorKind, Result};
-use persist_io::{Disk, DiskFile, FileMode};
+use persist_io::{Disk, FileMode};
 
 use super::ahead::{Ahead, AheadOptions, Shared};
-use super::aside::{ClearUp, copy_rest, move_aside, remove};
+use super::aside::ClearUp;
 use super::builder::{BUILT_AT, FrameBuilder, Seal};
 use super::frame::{PayloadEnd, Place};
 use super::go_on::{ClosedSegment, GoOn};
@@ -23,7 +26,7 @@ use super::kept::{Keep, Kept};
 use super::segment::Segment;
 use super::segment_header::{FIRST_FRAME_AT, SEGMENT_HEADER, SegmentHeader};
 use super::span::FrameSpan;
-use crate::error::{SCHEME, is_no_room};
+use crate::error::SCHEME;
 use crate::names::Kind;
 
 /// Where a frame was appended.
@@ -54,6 +57,10 @@ pub(crate) struct Timeline {
     /// Older segments with bytes that are not synced.
     unsynced: Vec<Arc<Segment>>,
     closed: Vec<ClosedSegment>,
+    /// Segments that were put away, which a crash may undo: what stands behind their ends must stay dead.
+    put_away: Vec<SegmentEnd>,
+    /// So many were put away before these, for good.
+    gone: usize,
     previous: Option<SegmentEnd>,
     written: u64,
     durable: u64,
@@ -67,6 +74,9 @@ pub(crate) struct Timeline {
     found: u32,
     /// What the opening had no room to move out of the way; to be done before a segment is begun or removed.
     owed: Option<ClearUp>,
+    /// Shared with each segment that the feed has open.
+    open_in_feed: Arc<()>,
+    reused: u64,
 }
 
 impl Timeline {
@@ -104,6 +114,8 @@ impl Timeline {
             current,
             unsynced: Vec::new(),
             closed: [from.superseded, from.closed].concat(),
+            put_away: Vec::new(),
+            gone: 0,
             previous: from.previous,
             written: from.last_frame,
             durable: from.last_frame,
@@ -113,6 +125,8 @@ impl Timeline {
             unwanted,
             found,
             owed: None,
+            open_in_feed: Arc::default(),
+            reused: 0,
         })
     }
 
@@ -149,9 +163,9 @@ impl Timeline {
         self.durable
     }
 
-    /// Ends of the closed segments, for the head.
+    /// Ends of the closed segments, and of those that may still be there after a crash, for the head.
     pub(crate) fn ends(&self) -> Vec<SegmentEnd> {
-        self.closed.iter().map(|closed| SegmentEnd { segment: closed.segment, end: closed.end }).collect()
+        self.put_away.iter().copied().chain(self.closed.iter().map(ClosedSegment::segment_end)).collect()
     }
 
     /// The oldest segment with frames; 0 when there is none.
@@ -170,7 +184,8 @@ impl Timeline {
     pub(crate) fn disk_bytes(&self) -> u64 {
         let open = self.current.as_ref().map_or(0, |current| current.segment.file_len());
         let next = self.shared.next.lock().as_ref().map_or(0, |next| next.file_len());
-        self.closed.iter().fold(open.saturating_add(next), |sum, closed| sum.saturating_add(closed.bytes))
+        let ahead = open.saturating_add(next).saturating_add(self.shared.spares.bytes());
+        self.closed.iter().fold(ahead, |sum, closed| sum.saturating_add(closed.bytes))
     }
 
     /// Seals the frame and appends it: one write. It is durable after the next [`sync`](Self::sync). Values of the beat in payload
@@ -308,67 +323,12 @@ impl Timeline {
     /// As [`retire`](Self::retire).
     pub(crate) fn release(&mut self, upto: u64) -> Result<Retired> {
         self.held = self.held.saturating_sub(1);
-        self.retire(upto)
+        self.retire(upto, false)
     }
 
     /// Whether somebody reads all segments.
     pub(crate) fn is_held(&self) -> bool {
         self.held > 0
-    }
-
-    /// Forgets closed segments whose frames are all in durable runs, that is up to and with frame `upto`: they are removed, or
-    /// moved to `damaged/` when part of them does not verify. The current segment stays,
-    /// and so do all while they are [held](Self::hold), and each of which something is to be kept for which there is no room.
-    ///
-    /// # Errors
-    /// `Io`; what is still listed is tried again next time.
-    pub(crate) fn retire(&mut self, upto: u64) -> Result<Retired> {
-        let (mut retired, mut stay) = (Retired::default(), 0);
-        let is_done = |closed: &ClosedSegment| closed.frames.upto <= upto;
-        let free = self.held == 0 && unless_full(self.settle().map(|()| true))?;
-        while let Some(oldest) = self.closed.get(stay).copied().filter(is_done).filter(|_| free) {
-            let file = self.shared.disk.open(&self.path_of(oldest.segment), FileMode::Read);
-            if !unless_full(self.put_away(&oldest))? {
-                if self.kept.wants_any() {
-                    // The feed takes them over in their order.
-                    break;
-                }
-                stay += 1;
-                continue;
-            }
-            self.closed.remove(stay);
-            self.unsynced.retain(|segment| segment.number() != oldest.segment);
-            retired.count += 1;
-            retired.files.extend(file);
-        }
-        self.durable = self.durable.max(upto.min(self.written));
-        if retired.count > 0 && self.kept.wants_any() {
-            self.trim_kept()?;
-        }
-        Ok(retired)
-    }
-
-    fn path_of(&self, segment: u32) -> PathBuf {
-        self.shared.dir.join(Kind::Timeline.name(segment))
-    }
-
-    /// Takes a segment out of the way; false when there is no room for what is to be kept of it.
-    fn put_away(&mut self, closed: &ClosedSegment) -> Result<bool> {
-        let (disk, dir) = (&*self.shared.disk, &*self.shared.dir);
-        let &ClosedSegment { segment, end, .. } = closed;
-        let path = self.path_of(segment);
-        if closed.damaged {
-            move_aside(disk, dir, &path).map(|_| true)
-        } else if self.kept.wants_any() && closed.frames.upto > self.unwanted {
-            if segment <= self.found && !copy_rest(disk, dir, SegmentEnd { segment, end })? {
-                return Ok(false);
-            }
-            self.kept.take(disk, dir, self.store, (segment, end)).map(|()| true)
-        } else if segment <= self.found {
-            remove(disk, dir, SegmentEnd { segment, end })
-        } else {
-            disk.remove_file(&path).map(|()| true)
-        }
     }
 
     /// What is kept for the feed.
@@ -385,7 +345,7 @@ impl Timeline {
         if !self.kept.wants_any() {
             // Nobody wanted these: the large values that they refer to may be gone, although they themselves are still here.
             self.unwanted = self.unwanted.max(in_runs);
-            let _ = self.retire(in_runs)?;
+            self.retire_durably(in_runs)?;
             if keep != Keep::Nothing {
                 // A run of the others may be on its way. Whoever makes it has seen that nobody wants them and not synced them.
                 self.sync()?;
@@ -406,24 +366,6 @@ impl Timeline {
         let following =
             self.feed_beats()?.into_iter().nth(self.kept.iter().count()).and_then(|(_, first)| first);
         self.kept.trim(&*self.shared.disk, &self.shared.dir, following)
-    }
-}
-
-/// Segments that the timeline has forgotten. Their files are open still, so that removing them took away their names only: for the
-/// many blocks of a file the system needs milliseconds, in which no commit should have to wait for the timeline.
-#[derive(Default)]
-#[must_use = "to be dropped when the timeline is free for others again"]
-pub(crate) struct Retired {
-    /// How many.
-    pub(crate) count: usize,
-    files: Vec<Box<dyn DiskFile>>,
-}
-
-/// What could not be done for want of room is not done, and no error.
-fn unless_full(done: Result<bool>) -> Result<bool> {
-    match done {
-        Err(error) if is_no_room(&error) => Ok(false),
-        done => done,
     }
 }
 

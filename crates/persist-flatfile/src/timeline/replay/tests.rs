@@ -181,7 +181,7 @@ fn damage_is_reported_again_by_the_next_replay_until_runs_hold_the_frames() {
     assert_eq!(again.frames.len(), 11);
     assert_eq!(again.frames[..7], written[..7]);
     assert_eq!(read_after(&rig.disk, 8).unwrap().damage, []);
-    let _ = rig.timeline.retire(10).unwrap();
+    let _ = rig.timeline.retire(10, false).unwrap();
     let image = rig.disk.image();
     assert!(
         !image.contains_key(&segment(3))

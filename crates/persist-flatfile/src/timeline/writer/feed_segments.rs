@@ -1,5 +1,7 @@
 //! Which segments the feed reads: those that are kept for it, then those in use.
 
+use std::sync::Arc;
+
 use persist_api::{BeatNo, Result};
 use persist_io::FileMode;
 
@@ -70,7 +72,8 @@ impl Timeline {
         let name = if is_kept { kept_name(number, end) } else { Kind::Timeline.name(number) };
         let path = self.shared.dir.join(name);
         let file = self.shared.disk.open(&path, FileMode::Read)?;
-        Ok(Some(FeedSegment { number, path, file, end }))
+        let open = Arc::clone(&self.open_in_feed);
+        Ok(Some(FeedSegment { number, path, file, end, _open: open }))
     }
 
     /// Where the frames of a segment end as of now: beyond every offset in the one that is written to; `None` when it is
