@@ -13,15 +13,21 @@ use crate::pace::FROZEN_SLOW;
 /// So many full memtables may wait for their runs; once the active one is full too, commits wait. One that becomes full
 /// behind the back of a commit, by the index that a reader makes, is a fourth one for a moment.
 const FROZEN_MAX: usize = 3;
+/// Beats longer than a memtable make fewer wait: while as much as so many memtables, or more, lies in memory, none comes on top.
+const MEMTABLES_MAX: u64 = 5;
 
 impl Core {
     /// Waits while too many memtables are full; where nobody else does it, does what is due.
     pub(crate) fn catch_up(&self) -> Result<()> {
         let room = || {
             let state = &self.published.lock().state;
+            let most = self.settings.memtable_bytes.saturating_mul(MEMTABLES_MAX);
+            let is_light =
+                || state.tables().fold(0, |sum: u64, table| sum.saturating_add(table.bytes())) < most;
             match state.frozen.len() {
-                ..FROZEN_MAX => true,
-                FROZEN_MAX => !self.is_full(&state.active),
+                0 => true,
+                ..FROZEN_MAX => is_light(),
+                FROZEN_MAX => !self.is_full(&state.active) && is_light(),
                 _ => false,
             }
         };

@@ -1,6 +1,6 @@
 //! What the engine of our own must show, and what was measured.
 
-use super::summary::{self, Summary, ends, find, grown, paired};
+use super::summary::{self, NOT_POWER_SAFE, Summary, ends, find, grown, paired};
 use crate::record::{Record, Samples};
 use crate::rows::{KEY_BYTES, VALUE_BYTES};
 use crate::stats::Spread;
@@ -97,7 +97,7 @@ fn rivals(records: &[Record]) -> Vec<&str> {
         let of_ours = *name == OURS
             || *name == "memory"
             || ["persist-", STORE].iter().any(|ours| name.starts_with(ours));
-        !of_ours && *name != "sled"
+        !of_ours && *name != NOT_POWER_SAFE
     });
     names
 }

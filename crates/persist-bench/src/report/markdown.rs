@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::goals;
-use super::summary::{self, Summary, figure};
+use super::summary::{self, Summary, figure, named};
 use crate::record::Samples;
 use crate::rounds::{GROWTH_ROUNDS_MIN, ROUNDS_MIN};
 use crate::stats::Spread;
@@ -81,7 +81,7 @@ fn table(out: &mut String, workload: &Workload, samples: &Samples) {
 
 fn row(line: &Summary, case: &str, rawed: bool, series: bool) -> String {
     let some = |value: Option<f64>| value.map_or(String::new(), figure);
-    let mut out = format!("| {case} | {} | {} | {} |", line.engine, spread(line.value), line.unit);
+    let mut out = format!("| {case} | {} | {} | {} |", named(&line.engine), spread(line.value), line.unit);
     if rawed {
         let ratio = line.ratio.map_or(String::new(), spread);
         let _ = write!(out, " {ratio} | {} |", some(line.raw));

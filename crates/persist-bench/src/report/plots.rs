@@ -1,7 +1,7 @@
 //! The plots: ratios with whiskers, latencies, scaling by writers, write amplification, growth.
 
 use super::goals::OURS;
-use super::summary::{self, Summary, figure};
+use super::summary::{self, Summary, figure, named};
 use super::svg::{Log, Plot, WIDTH, colour};
 use crate::record::{Record, Samples};
 use crate::stats::median;
@@ -63,7 +63,7 @@ fn bars(records: &[Record], title: &str, ratios: bool) -> Option<String> {
             plot.words(8.0, y - 4.0, "start", 12, case);
         }
         let at = names.iter().position(|name| *name == line.engine).unwrap_or(0);
-        plot.words(LEFT - 6.0, y + 9.0, "end", 11, &line.engine);
+        plot.words(LEFT - 6.0, y + 9.0, "end", 11, &named(&line.engine));
         plot.bar(LEFT, y, axis.at(it.median) - LEFT, 10.0, colour(u32::try_from(at).unwrap_or(0)));
         plot.line((axis.at(it.min), y + 5.0), (axis.at(it.max), y + 5.0), "#222", 1.2);
         for end in [it.min, it.max] {

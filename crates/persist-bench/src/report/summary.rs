@@ -3,6 +3,14 @@
 use crate::record::Record;
 use crate::stats::Spread;
 
+/// The contender that is not power-safe: shown for completeness, never compared.
+pub(crate) const NOT_POWER_SAFE: &str = "sled";
+
+/// How a contender is named in tables and plots.
+pub(crate) fn named(engine: &str) -> String {
+    if engine == NOT_POWER_SAFE { format!("{engine} (not power-safe)") } else { engine.to_owned() }
+}
+
 /// One line of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct Summary {

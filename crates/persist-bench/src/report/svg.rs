@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::summary::named;
+
 /// Width of every plot.
 pub(super) const WIDTH: f64 = 760.0;
 const COLOURS: [&str; 12] = [
@@ -67,7 +69,7 @@ impl Plot {
         for (at, name) in (0_u32..).zip(names) {
             let y = y + f64::from(at) * 16.0;
             self.bar(x, y - 9.0, 10.0, 10.0, colour(at));
-            self.words(x + 15.0, y, "start", 11, name);
+            self.words(x + 15.0, y, "start", 11, &named(name));
         }
     }
 

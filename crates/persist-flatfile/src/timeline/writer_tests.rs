@@ -271,6 +271,9 @@ fn a_segment_that_nobody_needs_becomes_the_next_one_once_it_is_zero() {
     assert!(!touched(&rig.disk.take_done(), &spare(1)), "a crash may make a segment of it again");
     rig.timeline.gone(&mut retired);
     assert_eq!((rig.timeline.ends().len(), rig.timeline.reused()), (0, 1));
+    rig.commit(1);
+    rig.timeline.roll().unwrap();
+    assert!(rig.disk.take_done().contains(&Done::Create(segment(3))), "it is not zero yet");
     // Zeros are for those who wait for their beats.
     ahead.work(false).unwrap();
     assert!(!touched(&rig.disk.take_done(), &spare(1)));
@@ -286,15 +289,45 @@ fn a_segment_that_nobody_needs_becomes_the_next_one_once_it_is_zero() {
     rig.disk.take_done();
     ahead.work(true).unwrap();
     let done = rig.disk.take_done();
-    let created = [Done::Rename(spare(1), segment(3)), Done::SyncDir(DIR.into())];
+    let created = [Done::Rename(spare(1), segment(4)), Done::SyncDir(DIR.into())];
     assert!(done.starts_with(&created) && !touched(&done, &spare(1)));
     rig.timeline.roll().unwrap();
     rig.commit(1);
     let done = rig.disk.take_done();
-    assert!(matches!(&done[..], [Done::Write(path, 0, _), Done::Sync(_)] if *path == segment(3)), "{done:?}");
+    assert!(matches!(&done[..], [Done::Write(path, 0, _), Done::Sync(_)] if *path == segment(4)), "{done:?}");
     let read = crate::timeline::test_rig::read_after(&rig.disk, upto).unwrap();
     assert_eq!(read.frames, rig.written[2..]);
     assert!(read.torn.is_empty() && read.notes.is_empty());
+}
+
+#[test]
+fn what_an_opening_dropped_stays_dead_where_a_crash_brings_its_segment_back() {
+    let mut rig = Rig::new();
+    rig.commit(1);
+    let torn_at = usize::try_from(rig.timeline.current_bytes()).unwrap();
+    for _ in 0..5 {
+        rig.append(1).unwrap();
+    }
+    let mut image = rig.disk.image();
+    image.get_mut(&segment(1)).unwrap()[torn_at + 40] ^= 1;
+    let (mut rig, found) = Rig::reopen(TestDisk::of(&image));
+    assert_eq!((found.frames.len(), found.torn[0].frames), (1, 4));
+    let dropped = rig.disk.image()[&segment(1)].clone();
+    rig.commit(1);
+    rig.commit(1);
+    rig.timeline.roll().unwrap();
+    rig.commit(1);
+    rig.timeline.roll().unwrap();
+    // Runs hold all four; the segments go, and the store is closed.
+    let mut retired = rig.timeline.retire(4, false).unwrap();
+    assert_eq!(retired.count, 3);
+    rig.write_head(true);
+    let mut image = rig.disk.image();
+    image.insert(segment(1), dropped);
+    let again = crate::timeline::test_rig::read_after(&TestDisk::of(&image), 4).unwrap();
+    assert_eq!(again.frames, [], "frames 5 and 6 of before");
+    rig.timeline.gone(&mut retired);
+    assert_eq!(rig.timeline.ends(), []);
 }
 
 #[test]

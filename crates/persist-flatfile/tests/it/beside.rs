@@ -160,6 +160,47 @@ fn commits_slow_down_while_two_memtables_wait_for_their_runs_and_stop_behind_the
     engine.close().map_err(|(_, error)| error).unwrap();
 }
 
+#[test]
+fn of_beats_longer_than_five_memtables_no_more_than_two_are_in_memory() {
+    const BEAT: usize = 400_000;
+    let dir = tempfile::tempdir().unwrap();
+    let knobs = [("memtable_bytes", "65536"), ("large_value_bytes", "1048576")];
+    let options = OpenOptions {
+        knobs: knobs.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..OpenOptions::default()
+    };
+    let disk = Arc::new(Intercepted::new(RealDisk, Blocked::default()));
+    let engine = FlatfileDriver::new(disk.clone()).open(dir.path(), &options, &Quiet).unwrap();
+    let stat = |wanted: &str| {
+        let stats = engine.stats().unwrap().engine;
+        stats.into_iter().find(|(name, _)| *name == wanted).unwrap().1
+    };
+    let most = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut last = BeatHeader::default();
+            for n in 0..8_u8 {
+                last = last.next(1, Durability::Durable, None).unwrap();
+                let mut beat = engine.begin_beat(last).unwrap();
+                beat.put_record(&[n], &vec![n; BEAT]).unwrap();
+                beat.commit_beat().unwrap();
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(60);
+        while stat("commits_stopped") == 0 && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        let most = stat("memtable_bytes");
+        disk.intercept().state.lock().1 = true;
+        disk.intercept().changed.notify_all();
+        most
+    });
+    assert!((2 * BEAT as u64..3 * BEAT as u64).contains(&most), "{most} bytes");
+    let view = engine.view().unwrap();
+    for n in 0..8_u8 {
+        assert!(view.get_record(&[n]).unwrap().is_some_and(|value| value.as_ref() == vec![n; BEAT]));
+    }
+}
+
 /// Notes of each timeline segment that is removed whether somebody has it open.
 #[cfg(target_os = "linux")]
 #[derive(Default)]
