@@ -93,18 +93,16 @@ impl Settings {
     /// How far the timeline is prepared ahead.
     pub(crate) fn ahead(&self) -> AheadOptions {
         let step = self.segment_step_bytes;
+        let step_max = step.saturating_mul(8);
+        let longest = self.memtable_bytes.saturating_add(step_max).saturating_mul(2);
         AheadOptions {
             step,
-            step_max: step.saturating_mul(8),
+            step_max,
             // A segment ends when its memtable is full.
             prepare_after: self.memtable_bytes / 2,
             prepare_late: self.memtable_bytes / 8 * 7,
-            // Below a ceiling no room is kept for later.
-            spare_max: if self.store_bytes_max == u64::MAX {
-                self.memtable_bytes.saturating_mul(2)
-            } else {
-                0
-            },
+            // A segment has a memtable's frames and zeros ahead of them. Below a ceiling no room is kept for later.
+            spare_max: if self.store_bytes_max == u64::MAX { longest } else { 0 },
         }
     }
 

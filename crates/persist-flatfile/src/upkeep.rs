@@ -26,7 +26,7 @@ impl Core {
                 || state.tables().fold(0, |sum: u64, table| sum.saturating_add(table.bytes())) < most;
             match state.frozen.len() {
                 0 => true,
-                ..FROZEN_MAX => is_light(),
+                1..FROZEN_MAX => is_light(),
                 FROZEN_MAX => !self.is_full(&state.active) && is_light(),
                 _ => false,
             }

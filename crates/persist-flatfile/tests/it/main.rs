@@ -7,6 +7,7 @@ mod compaction;
 mod feed;
 mod full;
 mod full_open;
+mod segments;
 mod sim;
 mod simulated;
 mod values;

@@ -161,3 +161,7 @@ impl Timeline {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "put_away_tests.rs"]
+mod tests;
