@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use persist_api::{
-    BeatNo, CompactScope, Driver, Durability, Engine, ErrorKind, FeedItem, Progress, Quiet, Result,
+    BeatNo, CompactScope, Driver, Durability, Engine, ErrorKind, FeedItem, OpenOptions, Progress, Quiet,
+    Result,
 };
 use persist_flatfile::FlatfileDriver;
 use tempfile::TempDir;
@@ -103,4 +104,47 @@ fn verify_reads_what_is_left_when_a_part_is_given_up_meanwhile() {
     };
     let stat = engine.verify(&mut |finding| panic!("{finding:?}"), &give_up).unwrap();
     assert_eq!(stat.damaged, 0);
+}
+
+/// A durable beat of one record: a value of `len` bytes, or none.
+fn commit(engine: &dyn Engine, key: &[u8], len: Option<usize>) {
+    let header = engine.view().unwrap().header().next(1, Durability::Durable, None).unwrap();
+    let mut beat = engine.begin_beat(header).unwrap();
+    match len {
+        Some(len) => beat.put_record(key, &vec![7; len]).unwrap(),
+        None => beat.delete_record(key).unwrap(),
+    }
+    beat.commit_beat().unwrap();
+}
+
+#[test]
+fn large_values_stay_for_the_feed_when_the_newest_payload_segment_was_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let compact = |engine: &dyn Engine| engine.compact(CompactScope { keep_beats: 0 }, &Quiet).unwrap();
+    let open = |keep_feed| {
+        let options = OpenOptions { keep_feed, ..super::tiny::options() };
+        FlatfileDriver::default().open(&dir.path().join("home"), &options, &Quiet).unwrap()
+    };
+    // Payloads end in the second segment, which is gone.
+    let engine = open(false);
+    commit(&*engine, b"stays", Some(1000));
+    compact(&*engine);
+    commit(&*engine, b"goes", Some(1000));
+    commit(&*engine, b"goes", None);
+    compact(&*engine);
+    assert!(!dir.path().join("home/branch.dat.00000002").exists());
+    engine.keep_feed(Some(BeatNo(3))).unwrap();
+    commit(&*engine, b"small", Some(1));
+    assert!(engine.close().is_ok());
+    let engine = open(true);
+    commit(&*engine, b"small", Some(2));
+    assert!(engine.close().is_ok());
+    // What the feed still needs must not lie before what it no longer needs.
+    let engine = open(true);
+    commit(&*engine, b"large", Some(8000));
+    commit(&*engine, b"large", None);
+    compact(&*engine);
+    let (beats, done) = follow(&*engine, 3, |_| ());
+    done.unwrap();
+    assert_eq!(beats, [4, 5, 6, 7]);
 }
