@@ -256,3 +256,21 @@ fn what_is_kept_before_a_gap_is_not_served() {
         assert_eq!(feed(first - 2), Err(ErrorKind::Stale));
     }
 }
+
+#[test]
+fn what_is_in_runs_is_looked_at_when_no_compaction_can_come_in_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let (core, engine) = open_core(dir.path(), &options(&[]));
+    put(&engine, Durability::Buffered, b"key", b"value").unwrap();
+    std::thread::scope(|scope| {
+        // Who looks at the runs waits here; by then it must have what a compaction asks for.
+        let published = core.published.lock();
+        scope.spawn(|| engine.keep_feed(Some(BeatNo(0))).unwrap());
+        let held = (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            core.log.is_locked()
+        });
+        drop(published);
+        assert!(held, "the runs are looked at without the timeline");
+    });
+}

@@ -132,8 +132,9 @@ fn large(core: &Core, segment: u32, payload: &PayloadRef) -> Result<Payload> {
 /// # Errors
 /// `Io`.
 pub(crate) fn keep(core: &Core, after: Option<BeatNo>) -> Result<FeedStat> {
-    let in_runs = core.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);
     let mut log = core.log.lock();
+    // Not before the lock: a compaction that comes in between may remove values of what has become a run meanwhile.
+    let in_runs = core.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);
     let newest = core.beat_header().beat;
     let oldest = log.timeline.keep(after.map_or(Keep::Nothing, Keep::After), newest, in_runs)?;
     // A store whose beats are all in runs serves the next one.
