@@ -127,18 +127,6 @@ fn runs_are_merged_around_one_that_is_damaged() {
 }
 
 #[test]
-fn a_follower_that_waits_holds_no_memory() {
-    let dir = tempfile::tempdir().unwrap();
-    let (core, engine) = open_core(dir.path(), &options(&[("memtable_bytes", "1048576")]));
-    engine.keep_feed(Some(BeatNo(0))).unwrap();
-    for n in 0..3 {
-        put(&engine, Durability::Buffered, b"key", &vec![1; 50_000]).unwrap();
-        engine.feed(BeatNo(n), &mut |_| ControlFlow::Continue(())).unwrap();
-    }
-    assert_eq!(core.feed_places.lock().held(), 0);
-}
-
-#[test]
 fn a_close_waits_for_no_merge() {
     let dir = tempfile::tempdir().unwrap();
     let (core, engine) = open_core(dir.path(), &options(&[]));

@@ -11,36 +11,29 @@ use crate::core::Core;
 use crate::names::Kind;
 use crate::payload::Payload;
 use crate::payload_ref::PayloadRef;
-use crate::timeline::feed::{FeedFrame, FeedWalk, gone};
+use crate::timeline::feed::{FeedFrame, FeedPlace, FeedWalk, gone};
 use crate::timeline::kept::Keep;
 use crate::timeline::{Op, Ops};
 
 /// So many places where a follower may go on are remembered.
 const PLACES: usize = 8;
 
-/// Where followers stopped, newest last, so that going on costs nothing.
+/// Where followers stopped, newest last, so that going on needs no search.
 #[derive(Default)]
-pub(crate) struct FeedPlaces(Vec<(BeatNo, FeedWalk)>);
+pub(crate) struct FeedPlaces(Vec<(BeatNo, FeedPlace)>);
 
 impl FeedPlaces {
-    fn take(&mut self, after: BeatNo) -> Option<FeedWalk> {
+    fn take(&mut self, after: BeatNo) -> Option<FeedPlace> {
         let at = self.0.iter().position(|(beat, _)| *beat == after)?;
         Some(self.0.remove(at).1)
     }
 
-    fn put(&mut self, beat: BeatNo, mut walk: FeedWalk) {
-        walk.rest();
+    fn put(&mut self, beat: BeatNo, place: FeedPlace) {
         self.0.retain(|(other, _)| *other != beat);
         if self.0.len() == PLACES {
             self.0.remove(0);
         }
-        self.0.push((beat, walk));
-    }
-
-    /// Bytes of memory that they hold.
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> usize {
-        self.0.iter().map(|(_, walk)| walk.held()).sum()
+        self.0.push((beat, place));
     }
 
     /// Forgets the places from which nobody may go on any more.
@@ -58,10 +51,10 @@ pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Res
     if after >= newest.header.beat {
         return Ok(());
     }
-    let remembered = core.feed_places.lock().take(after);
     let mut walk = {
         let timeline = &core.log.lock().timeline;
-        match remembered.and_then(|walk| walk.resumed(timeline)) {
+        let remembered = core.feed_places.lock().take(after);
+        match remembered.map_or(Ok(None), |place| place.resumed(timeline))? {
             Some(walk) => walk,
             None => timeline.feed_from(after)?.ok_or_else(|| gone(&format!("the beats after {after}")))?,
         }
@@ -73,7 +66,7 @@ pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Res
             return Ok(());
         }
     }
-    core.feed_places.lock().put(reached, walk);
+    core.feed_places.lock().put(reached, walk.rest());
     Ok(())
 }
 

@@ -148,3 +148,29 @@ fn large_values_stay_for_the_feed_when_the_newest_payload_segment_was_given_up()
     done.unwrap();
     assert_eq!(beats, [4, 5, 6, 7]);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn segments_that_are_given_up_are_not_held_open_for_who_may_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = opened(&dir);
+    engine.keep_feed(Some(BeatNo(0))).unwrap();
+    for n in 0..4 {
+        put(&*engine, b"value");
+        follow(&*engine, n, |_| ()).1.unwrap();
+        engine.checkpoint().unwrap();
+    }
+    engine.keep_feed(None).unwrap();
+    // Nor are those that nobody asked for.
+    put(&*engine, b"value");
+    follow(&*engine, 4, |_| ()).1.unwrap();
+    engine.checkpoint().unwrap();
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let open = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    let open = open.filter(|path| path.starts_with(dir.path())).map(|path| path.display().to_string());
+    let gone: Vec<_> = open
+        .filter(|path| path.ends_with(" (deleted)"))
+        .filter(|path| path.contains("branch.old.") || path.contains("branch.idx."))
+        .collect();
+    assert_eq!(gone, [""; 0]);
+}

@@ -53,7 +53,11 @@ impl Timeline {
         oldest.map_or(Ok(None), |number| self.walk_from(number))
     }
 
-    fn walk_from(&self, number: u32) -> Result<Option<FeedWalk>> {
+    /// A walk from the first frame of a segment; `None` when that is not here.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn walk_from(&self, number: u32) -> Result<Option<FeedWalk>> {
         Ok(self.feed_segment(|other| other == number)?.map(|segment| FeedWalk::new(self.store, segment)))
     }
 
