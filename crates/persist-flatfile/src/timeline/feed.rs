@@ -120,7 +120,7 @@ impl FeedWalk {
     }
 
     /// The header of the frame that begins here; `None` where no frame begins.
-    fn head(&mut self) -> Result<Option<FrameHead>> {
+    pub(crate) fn head(&mut self) -> Result<Option<FrameHead>> {
         let seed = self.seed();
         let offset = self.offset;
         Ok(FrameHead::read(self.get(offset, FRAME_HEADER)?, seed))

@@ -149,6 +149,65 @@ fn large_values_stay_for_the_feed_when_the_newest_payload_segment_was_given_up()
     assert_eq!(beats, [4, 5, 6, 7]);
 }
 
+/// Adds a beat with the number of the newest one, as an import does.
+fn repeat(engine: &dyn Engine, key: &[u8]) {
+    let header = *engine.view().unwrap().header();
+    let mut beat = engine.begin_beat(header).unwrap();
+    beat.put_record(key, b"value").unwrap();
+    beat.commit_beat().unwrap();
+}
+
+#[test]
+fn a_beat_of_which_a_part_is_gone_is_not_served() {
+    let open = |dir: &TempDir, importing, keep_feed| {
+        let options = OpenOptions { importing, keep_feed, ..super::tiny::options() };
+        FlatfileDriver::default().open(&dir.path().join("home"), &options, &Quiet).unwrap()
+    };
+    for reopened in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut engine = open(&dir, true, false);
+        commit(&*engine, b"one", Some(1));
+        commit(&*engine, b"two", Some(1));
+        engine.checkpoint().unwrap();
+        repeat(&*engine, b"the rest of two");
+        if reopened {
+            // Without a close, which would make a run of it.
+            drop(engine);
+            engine = open(&dir, false, true);
+        }
+        for _ in 0..2 {
+            assert_eq!(engine.keep_feed(Some(BeatNo(1))).unwrap().after, BeatNo(2));
+            assert_eq!(follow(&*engine, 1, |_| ()).1.unwrap_err().kind(), ErrorKind::Stale);
+            for n in 0..20 {
+                commit(&*engine, b"more", Some(n));
+                engine.checkpoint().unwrap();
+            }
+            let (beats, done) = follow(&*engine, 2, |_| ());
+            done.unwrap();
+            assert_eq!(beats[..20], (3..23).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn all_parts_of_a_beat_are_served_when_they_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = OpenOptions { importing: true, ..super::tiny::options() };
+    let engine = FlatfileDriver::default().open(&dir.path().join("home"), &options, &Quiet).unwrap();
+    commit(&*engine, b"one", Some(1));
+    engine.checkpoint().unwrap();
+    assert_eq!(engine.keep_feed(Some(BeatNo(1))).unwrap().after, BeatNo(1));
+    commit(&*engine, b"two", Some(1));
+    for _ in 0..2 {
+        engine.checkpoint().unwrap();
+        repeat(&*engine, b"the rest of two");
+    }
+    assert_eq!(engine.keep_feed(Some(BeatNo(1))).unwrap().after, BeatNo(1));
+    let (beats, done) = follow(&*engine, 1, |_| ());
+    done.unwrap();
+    assert_eq!(beats, [2, 2, 2]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn segments_that_are_given_up_are_not_held_open_for_who_may_go_on() {
