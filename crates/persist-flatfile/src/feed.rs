@@ -11,41 +11,38 @@ use crate::core::Core;
 use crate::names::Kind;
 use crate::payload::Payload;
 use crate::payload_ref::PayloadRef;
-use crate::timeline::feed::{FeedFrame, FeedWalk, gone};
+use crate::timeline::feed::{FeedFrame, FeedPlace, FeedWalk, gone};
 use crate::timeline::kept::Keep;
-use crate::timeline::{Op, Ops};
+use crate::timeline::{Op, Ops, Timeline};
 
 /// So many places where a follower may go on are remembered.
 const PLACES: usize = 8;
 
-/// Where followers stopped, newest last, so that going on costs nothing.
+/// Where followers stopped, newest last, so that going on needs no search.
 #[derive(Default)]
-pub(crate) struct FeedPlaces(Vec<(BeatNo, FeedWalk)>);
+pub(crate) struct FeedPlaces {
+    places: Vec<(BeatNo, FeedPlace)>,
+    /// Frames of this beat were gone when the feed was to be kept.
+    in_part: BeatNo,
+}
 
 impl FeedPlaces {
-    fn take(&mut self, after: BeatNo) -> Option<FeedWalk> {
-        let at = self.0.iter().position(|(beat, _)| *beat == after)?;
-        Some(self.0.remove(at).1)
+    fn take(&mut self, after: BeatNo) -> Option<FeedPlace> {
+        let at = self.places.iter().position(|(beat, _)| *beat == after)?;
+        Some(self.places.remove(at).1)
     }
 
-    fn put(&mut self, beat: BeatNo, mut walk: FeedWalk) {
-        walk.rest();
-        self.0.retain(|(other, _)| *other != beat);
-        if self.0.len() == PLACES {
-            self.0.remove(0);
+    fn put(&mut self, beat: BeatNo, place: FeedPlace) {
+        self.places.retain(|(other, _)| *other != beat);
+        if self.places.len() == PLACES {
+            self.places.remove(0);
         }
-        self.0.push((beat, walk));
-    }
-
-    /// Bytes of memory that they hold.
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> usize {
-        self.0.iter().map(|(_, walk)| walk.held()).sum()
+        self.places.push((beat, place));
     }
 
     /// Forgets the places from which nobody may go on any more.
     fn forget_before(&mut self, after: BeatNo) {
-        self.0.retain(|(beat, _)| *beat >= after);
+        self.places.retain(|(beat, _)| *beat >= after);
     }
 }
 
@@ -58,13 +55,16 @@ pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Res
     if after >= newest.header.beat {
         return Ok(());
     }
-    let remembered = core.feed_places.lock().take(after);
     let mut walk = {
         let timeline = &core.log.lock().timeline;
-        match remembered.and_then(|walk| walk.resumed(timeline)) {
-            Some(walk) => walk,
-            None => timeline.feed_from(after)?.ok_or_else(|| gone(&format!("the beats after {after}")))?,
+        let mut places = core.feed_places.lock();
+        let remembered = places.take(after).map_or(Ok(None), |place| place.resumed(timeline))?;
+        match remembered {
+            Some(walk) => Some(walk),
+            None if after < places.in_part.max(in_part(core, timeline)?) => None,
+            None => timeline.feed_from(after)?,
         }
+        .ok_or_else(|| gone(&format!("the beats after {after}")))?
     };
     let mut reached = after;
     while let Some(frame) = walk.next(core, after, newest.frame)? {
@@ -73,7 +73,7 @@ pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Res
             return Ok(());
         }
     }
-    core.feed_places.lock().put(reached, walk);
+    core.feed_places.lock().put(reached, walk.rest());
     Ok(())
 }
 
@@ -127,19 +127,35 @@ fn large(core: &Core, segment: u32, payload: &PayloadRef) -> Result<Payload> {
     payloads.read(payload)
 }
 
+/// The beat with which the feed begins, if the frame before its oldest one was of that beat, too, and is gone; otherwise 0.
+/// Only an import gives several frames to a beat.
+///
+/// # Errors
+/// `Io`.
+fn in_part(core: &Core, timeline: &Timeline) -> Result<BeatNo> {
+    let Some((frame, beat)) = timeline.oldest_frame()? else { return Ok(BeatNo(0)) };
+    let state = core.published().state;
+    let heads = || state.runs.iter().map(|run| run.run.head());
+    let is_part = heads().any(|head| head.span.upto.saturating_add(1) == frame && head.last_beat >= beat);
+    Ok(if is_part { beat } else { BeatNo(0) })
+}
+
 /// Says what is to be kept from now on.
 ///
 /// # Errors
 /// `Io`.
 pub(crate) fn keep(core: &Core, after: Option<BeatNo>) -> Result<FeedStat> {
-    let in_runs = core.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);
     let mut log = core.log.lock();
+    // Not before the lock: a compaction that comes in between may remove values of what has become a run meanwhile.
+    let in_runs = core.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);
     let newest = core.beat_header().beat;
     let oldest = log.timeline.keep(after.map_or(Keep::Nothing, Keep::After), newest, in_runs)?;
     // A store whose beats are all in runs serves the next one.
     let served_from = oldest.map_or(newest, |first| BeatNo(first.0.saturating_sub(1)));
-    let after = after.unwrap_or(newest).max(served_from);
-    core.feed_places.lock().forget_before(after);
+    let mut places = core.feed_places.lock();
+    places.in_part = places.in_part.max(in_part(core, &log.timeline)?);
+    let after = after.unwrap_or(newest).max(served_from).max(places.in_part);
+    places.forget_before(after);
     Ok(FeedStat { after, bytes: log.timeline.kept().bytes() })
 }
 

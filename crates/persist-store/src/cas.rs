@@ -161,7 +161,7 @@ pub(crate) struct BlobDraft {
 }
 
 impl BlobDraft {
-    /// Begins to write it; `None` when the store has it already.
+    /// Begins to write it; `None` when the store has it already, durably.
     ///
     /// # Errors
     /// `Io`, `Full`.
@@ -171,6 +171,8 @@ impl BlobDraft {
         create_dir_durably(disk, bucket)?;
         let taken = disk.list(bucket)?.unwrap_or_default();
         if taken.iter().any(|entry| Some(entry.name.as_os_str()) == path.file_name()) {
+            // Who put it in place may have died before that was durable, and from now on beats rely on it.
+            disk.sync_dir(bucket)?;
             return Ok(None);
         }
         let mut temporary = path.clone().into_os_string();

@@ -141,6 +141,17 @@ fn payloads_never_end_before_where_they_ended() {
     // Where nobody knows the end, it is that of the last file.
     let unknown = writer(&disk, None);
     assert_eq!(unknown.end(), first.end());
+    // Nor do they when their segment is gone, also where a beat is aborted or a compaction begins; and none that is written later
+    // gets to lie before that end.
+    let gone = PayloadEnd { segment: 7, offset: 640 };
+    let mut later = writer(&disk, Some(gone));
+    assert_eq!((later.end(), later.roll()), (gone, 8));
+    later.stage(&value(3)).unwrap();
+    later.abort().unwrap();
+    assert_eq!(later.end(), gone);
+    assert!(later.stage(&value(3)).unwrap().segment > 7);
+    later.keep();
+    assert!(later.end() > gone);
 }
 
 #[test]

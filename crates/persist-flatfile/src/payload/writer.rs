@@ -32,8 +32,11 @@ pub(crate) struct PayloadWriter {
     segment_bytes: u64,
     current: Option<Current>,
     /// The current segment takes no more values. It stays current, because where payloads end must never go back: whoever
-    /// recovers takes the greatest end that it finds and writes behind it.
+    /// recovers takes the greatest end that it finds and writes behind it, and the feed keeps what lies behind the end that
+    /// its oldest frame states.
     closed: bool,
+    /// Where payloads ended before this writer had a segment.
+    ended: PayloadEnd,
     /// Where payloads ended when the beat began.
     mark: PayloadEnd,
     /// Segments that the beat has begun.
@@ -47,7 +50,7 @@ pub(crate) struct PayloadWriter {
 
 impl PayloadWriter {
     /// A writer that goes on at `end`: the payload end of the newest frame. Without one, or when its segment is not among
-    /// `files`, the next value begins a new segment, and payloads end where the last file does.
+    /// `files`, the next value begins a new segment, and payloads end there or where the last file does, whichever is later.
     ///
     /// # Errors
     /// `Io`.
@@ -60,21 +63,20 @@ impl PayloadWriter {
         segment_bytes: u64,
     ) -> Result<Self> {
         let end = end.filter(|end| end.offset >= PAYLOAD_HEADER);
-        let known = end.and_then(|end| Some((files.get(end.segment)?.clone(), end.offset)));
-        let closed = known.is_none();
-        let current = match known {
-            Some(known) => Some(known),
-            None => last(files)?,
+        let current = end.and_then(|end| Some((files.get(end.segment)?.clone(), end.offset)));
+        let ended = match &current {
+            Some(current) => at(current),
+            None => end.unwrap_or_default().max(last(files)?),
         };
-        let mark = current.as_ref().map_or_else(PayloadEnd::default, at);
         Ok(Self {
             disk,
             dir: dir.to_path_buf(),
             store,
             segment_bytes,
             current,
-            closed,
-            mark,
+            closed: false,
+            ended,
+            mark: ended,
             begun: Vec::new(),
             unsynced: Vec::new(),
             greatest: Arc::new(AtomicU32::new(files.greatest().max(end.map_or(0, |end| end.segment)))),
@@ -92,6 +94,7 @@ impl PayloadWriter {
             segment_bytes: self.segment_bytes,
             current: None,
             closed: false,
+            ended: PayloadEnd::default(),
             mark: PayloadEnd::default(),
             begun: Vec::new(),
             unsynced: Vec::new(),
@@ -125,7 +128,7 @@ impl PayloadWriter {
 
     /// Where payloads end.
     pub(crate) fn end(&self) -> PayloadEnd {
-        self.current.as_ref().map_or_else(PayloadEnd::default, at)
+        self.current.as_ref().map_or(self.ended, at)
     }
 
     /// Writes a value: one write, and where a segment begins one for its header and a sync of the directory. It is durable after
@@ -226,8 +229,8 @@ fn at(current: &Current) -> PayloadEnd {
     PayloadEnd { segment: current.0.number, offset: current.1 }
 }
 
-/// The last file, and where it ends.
-fn last(files: &Payloads) -> Result<Option<Current>> {
-    let Some(file) = files.iter().next_back() else { return Ok(None) };
-    Ok(Some((file.clone(), file.len()?.max(PAYLOAD_HEADER))))
+/// Where the last file ends.
+fn last(files: &Payloads) -> Result<PayloadEnd> {
+    let Some(file) = files.iter().next_back() else { return Ok(PayloadEnd::default()) };
+    Ok(PayloadEnd { segment: file.number, offset: file.len()?.max(PAYLOAD_HEADER) })
 }

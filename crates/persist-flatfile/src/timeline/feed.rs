@@ -54,6 +54,26 @@ pub(crate) struct FeedWalk {
     start: u64,
 }
 
+/// Where a walk stopped. It holds neither memory nor a file, whose segment may be removed meanwhile.
+pub(crate) struct FeedPlace {
+    segment: u32,
+    offset: u64,
+    before: Option<(u64, u64)>,
+    follows: bool,
+}
+
+impl FeedPlace {
+    /// A walk from here on, as the timeline is now; `None` when the segment is not here any more.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn resumed(self, timeline: &Timeline) -> Result<Option<FeedWalk>> {
+        let walk = timeline.walk_from(self.segment)?;
+        let Self { offset, before, follows, .. } = self;
+        Ok(walk.map(|walk| FeedWalk { offset, before, follows, ..walk }))
+    }
+}
+
 impl FeedWalk {
     /// Before the first frame of a segment.
     pub(crate) fn new(store: u64, segment: FeedSegment) -> Self {
@@ -68,23 +88,10 @@ impl FeedWalk {
         }
     }
 
-    /// Makes a walk that rested fit to go on, as the timeline is now; `None` when its segment is not here any more.
-    pub(crate) fn resumed(mut self, timeline: &Timeline) -> Option<Self> {
-        self.segment.end = timeline.feed_end(self.segment.number)?;
-        // What was read ahead may have been written since.
-        self.buffer.clear();
-        Some(self)
-    }
-
-    /// Gives back the memory that reading took: one that waits costs nothing.
-    pub(crate) fn rest(&mut self) {
-        self.buffer = Vec::new();
-    }
-
-    /// Bytes of memory that it holds.
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> usize {
-        self.buffer.capacity()
+    /// Where it stands, to go on from later.
+    pub(crate) fn rest(&self) -> FeedPlace {
+        let Self { offset, before, follows, .. } = *self;
+        FeedPlace { segment: self.segment.number, offset, before, follows }
     }
 
     /// The next frame of a beat after `after`, up to and with frame `upto`, which must be there.
@@ -116,7 +123,7 @@ impl FeedWalk {
     }
 
     /// The header of the frame that begins here; `None` where no frame begins.
-    fn head(&mut self) -> Result<Option<FrameHead>> {
+    pub(crate) fn head(&mut self) -> Result<Option<FrameHead>> {
         let seed = self.seed();
         let offset = self.offset;
         Ok(FrameHead::read(self.get(offset, FRAME_HEADER)?, seed))

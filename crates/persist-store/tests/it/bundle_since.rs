@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use persist_api::{Advice, Caps, CommitNo, Durability, ErrorKind, KeyRange, Limits, Progress, Quiet};
-use persist_io::{Disk, sim::SimDisk};
+use persist_io::{
+    Disk,
+    sim::{Crash, SimDisk},
+};
 use persist_store::{
     ApplyReport, BeatLog, BundleBase, BundleLimits, BundleReport, HoldOptions, Store, Writer,
     default_request, read_bundle,
@@ -299,6 +302,35 @@ fn blobs_come_along_and_those_that_are_there_stay() {
     let (mut writer, copied) = open_default(&chain.copy);
     apply(&mut writer, &chain.since).unwrap();
     is_same(&chain, &copied);
+}
+
+#[test]
+fn cps_s4_a_blob_that_was_left_by_one_who_died_is_durable_before_a_beat_relies_on_it() {
+    let chain = chain();
+    let [whole, since, home] = ["/whole", "/since", "/home"].map(Path::new);
+    let disk = SimDisk::new(1);
+    assert!(disk.put(whole, &std::fs::read(&chain.whole).unwrap()));
+    assert!(disk.put(since, &std::fs::read(&chain.since).unwrap()));
+    let toy_on = |disk: &SimDisk| Toy::new(Arc::new(disk.clone()) as Arc<dyn Disk>);
+    let apply_on = |disk: &SimDisk| {
+        let (mut writer, _store) = open(&toy_on(disk), home, &default_request()).unwrap();
+        apply(&mut writer, since).unwrap();
+    };
+    import(&toy_on(&disk), whole, home).unwrap();
+    disk.keep_cut_points();
+    apply_on(&disk);
+    let blob = home.join(String::from_utf8(blob_name(b"new")).unwrap());
+    let mut relied = 0;
+    for point in disk.cut_points() {
+        let killed = point.killed(1);
+        let is_durable = |disk: &SimDisk| disk.crash_image(&Crash::Nothing).bytes(&blob).is_some();
+        if killed.bytes(&blob).is_some() && !is_durable(&killed) {
+            apply_on(&killed);
+            assert!(is_durable(&killed), "killed after operation {}", point.after);
+            relied += 1;
+        }
+    }
+    assert!(relied > 0, "nobody was killed in between");
 }
 
 #[test]

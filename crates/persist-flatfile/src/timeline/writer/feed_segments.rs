@@ -55,7 +55,20 @@ impl Timeline {
         oldest.map_or(Ok(None), |number| self.walk_from(number))
     }
 
-    fn walk_from(&self, number: u32) -> Result<Option<FeedWalk>> {
+    /// Number and beat of the oldest frame that is there; `None` where none verifies.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn oldest_frame(&self) -> Result<Option<(u64, BeatNo)>> {
+        let Some(mut walk) = self.feed_from_oldest()? else { return Ok(None) };
+        Ok(walk.head()?.map(|head| (head.frame, BeatNo(head.beat))))
+    }
+
+    /// A walk from the first frame of a segment; `None` when that is not here.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn walk_from(&self, number: u32) -> Result<Option<FeedWalk>> {
         Ok(self.feed_segment(|other| other == number)?.map(|segment| FeedWalk::new(self.store, segment)))
     }
 
