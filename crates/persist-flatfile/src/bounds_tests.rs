@@ -12,6 +12,8 @@ use persist_api::{
 use crate::FlatfileDriver;
 use crate::core::Core;
 use crate::engine::FlatfileEngine;
+use crate::timeline::frame::tests::header_claiming;
+use crate::timeline::frame::{BODY_BYTES_MAX, FRAME_HEADER, FrameHead, Place};
 
 /// Tiny tables, and everything done by the caller, with some knobs set otherwise.
 fn options(knobs: &[(&str, &str)]) -> OpenOptions {
@@ -261,4 +263,31 @@ fn what_is_in_runs_is_looked_at_when_no_compaction_can_come_in_between() {
         drop(published);
         assert!(held, "the runs are looked at without the timeline");
     });
+}
+
+#[test]
+fn a_frame_that_claims_more_than_a_beat_may_have_is_damage_to_the_feed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (core, engine) = open_core(dir.path(), &options(&[]));
+    engine.keep_feed(Some(BeatNo(0))).unwrap();
+    for n in 0..2 {
+        put(&engine, Durability::Durable, &[n], &[n]).unwrap();
+    }
+    let path = dir.path().join("branch.idx.00000001");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let mut place = Place { store: core.store, segment: 1, offset: 64 };
+    place.offset += FrameHead::read(&bytes[64..], place.seed()).unwrap().len;
+    let at = usize::try_from(place.offset).unwrap();
+    bytes[at..at + FRAME_HEADER].copy_from_slice(&header_claiming(&place, 2, BODY_BYTES_MAX + 1));
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(BODY_BYTES_MAX * 2).unwrap();
+    let mut beats = 0;
+    let mut visit = |item: FeedItem<'_>| {
+        beats += u32::from(matches!(item, FeedItem::Beat(_)));
+        ControlFlow::Continue(())
+    };
+    let error = engine.feed(BeatNo(0), &mut visit).unwrap_err();
+    assert_eq!((error.kind(), beats), (ErrorKind::Corrupt, 1));
+    // The header alone says so: nothing was read for the body.
+    assert!(error.context().contains("no frame verifies"), "{error}");
 }

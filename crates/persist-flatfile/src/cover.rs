@@ -1,10 +1,11 @@
 //! What range deletes and damaged beats lie over which keys.
 //!
-//! The ranges are cut into fragments that do not overlap; each fragment knows the marks that lie over all of its keys,
-//! newest first. Looking up a key is one binary search.
+//! The ranges are cut into fragments that do not overlap. Where few marks lie over each other, each fragment has a list of those
+//! that lie over all of its keys, newest first. Where that would take too much memory, the fragments are the leaves of a tree, and a
+//! mark stands in the lists of the few nodes whose leaves together are its range: over a key lies what is in the lists from its
+//! leaf to the root. Looking up a key is one binary search, and with a tree that way.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -87,6 +88,13 @@ pub(crate) struct Mark {
     pub(crate) lost: Option<Arc<Lost>>,
 }
 
+impl Mark {
+    /// The greater, the newer. What is lost of a beat may be newer than what the beat deleted.
+    fn age(&self) -> (u64, bool) {
+        (self.order, self.lost.is_some())
+    }
+}
+
 /// A mark and the keys that it covers.
 #[derive(Debug, Clone)]
 pub(crate) struct Covering {
@@ -95,59 +103,93 @@ pub(crate) struct Covering {
     pub(crate) mark: Mark,
 }
 
+/// So many entries in lists are no reason for a tree, nor are eight for each mark.
+const LISTED_MAX: usize = 4096;
+
 /// Marks by key.
 #[derive(Debug, Default)]
 pub(crate) struct Cover {
     /// Ascending; the first fragment begins at the first cut, the last cut ends the last fragment.
     cuts: Vec<Cut>,
-    /// One list for each fragment, newest first.
-    marks: Vec<Vec<Mark>>,
+    /// A list for each fragment, newest first; in a tree those of the nodes come before: the children of node `n` are `2n` and
+    /// `2n + 1`, and the root is node 1.
+    lists: Vec<Vec<Mark>>,
+    is_tree: bool,
 }
 
 impl Cover {
-    /// Puts marks in order. Of several deletes of one step over the same keys only the newest is kept; `step` says which orders
-    /// no reader can tell apart. So the memory depends on the steps, however many deletes each of them has.
+    /// Puts marks in order. Of several deletes of one step over the same keys the newest is enough; `step` says which orders
+    /// no reader can tell apart. The memory is that of `n log n` marks at most, and no more than that of one mark for each fragment
+    /// (or node) and step.
     pub(crate) fn of(ranges: &[Covering], step: impl Fn(u64) -> u64) -> Self {
-        let ranges = || ranges.iter().filter(|range| range.start < range.end);
-        let mut begins: Vec<&Covering> = ranges().collect();
-        let mut ends = begins.clone();
-        begins.sort_by(|one, two| one.start.cmp(&two.start));
-        ends.sort_by(|one, two| one.end.cmp(&two.end));
-        let mut cuts: Vec<Cut> =
-            ranges().flat_map(|range| [range.start.clone(), range.end.clone()]).collect();
+        Self::listing(LISTED_MAX.max(8 * ranges.len()), ranges, step)
+    }
+
+    /// With a tree where lists alone would have more entries.
+    fn listing(most: usize, ranges: &[Covering], step: impl Fn(u64) -> u64) -> Self {
+        let mut ranges: Vec<&Covering> = ranges.iter().filter(|range| range.start < range.end).collect();
+        let mut cuts: Vec<&Cut> = ranges.iter().flat_map(|range| [&range.start, &range.end]).collect();
         cuts.sort();
         cuts.dedup();
-        cuts.shrink_to_fit();
-        let (mut begins, mut ends) = (begins.into_iter().peekable(), ends.into_iter().peekable());
-        let mut open = Open::default();
+        ranges.sort_by_key(|range| std::cmp::Reverse(range.mark.age()));
+        let place = |cut: &Cut| cuts.partition_point(|other| *other < cut);
+        let span = |range: &Covering| (place(&range.start), place(&range.end));
+        let entries = ranges.iter().map(|range| span(range)).map(|(from, upto)| upto - from).sum::<usize>();
+        let is_tree = entries > most;
         let fragments = cuts.len().saturating_sub(1);
-        let mut marks = Vec::with_capacity(fragments);
-        for cut in cuts.iter().take(fragments) {
-            while let Some(range) = ends.next_if(|range| range.end <= *cut) {
-                open.end(&range.mark, step(range.mark.order));
+        // The newest first, and for each list the step of the last delete in it.
+        let mut lists = vec![(Vec::new(), None); if is_tree { 2 * fragments } else { fragments }];
+        let mut put = |at: usize, mark: &Mark, step: Option<u64>| {
+            if let Some((list, last)) = lists.get_mut(at)
+                && (step.is_none() || *last != step)
+            {
+                list.push(mark.clone());
+                *last = step.or(*last);
             }
-            while let Some(range) = begins.next_if(|range| range.start <= *cut) {
-                open.begin(&range.mark, step(range.mark.order));
+        };
+        for range in ranges {
+            let step = range.mark.lost.is_none().then(|| step(range.mark.order));
+            let (mut from, mut upto) = span(range);
+            if !is_tree {
+                (from..upto).for_each(|at| put(at, &range.mark, step));
+                continue;
             }
-            marks.push(open.marks());
+            (from, upto) = (from + fragments, upto + fragments);
+            // From the leaves up: what a parent would have beyond the range is put into the list of the child.
+            while from < upto {
+                if from % 2 == 1 {
+                    put(from, &range.mark, step);
+                    from += 1;
+                }
+                if upto % 2 == 1 {
+                    upto -= 1;
+                    put(upto, &range.mark, step);
+                }
+                (from, upto) = (from / 2, upto / 2);
+            }
         }
-        Self { cuts, marks }
+        let fitting = |(mut list, _): (Vec<Mark>, _)| {
+            list.shrink_to_fit();
+            list
+        };
+        let lists = lists.into_iter().map(fitting).collect();
+        Self { cuts: cuts.into_iter().cloned().collect(), lists, is_tree }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.marks.is_empty()
+        self.lists.is_empty()
     }
 
     /// The marks over `key`, newest first.
     #[inline]
-    pub(crate) fn over(&self, key: &[u8]) -> &[Mark] {
+    pub(crate) fn over(&self, key: &[u8]) -> Over<'_> {
         let after = self.cuts.partition_point(|cut| cut.is_before(key));
-        self.list(after)
+        self.behind(after)
     }
 
     /// The marks over the keys right behind a cut, newest first.
-    pub(crate) fn at(&self, cut: &Cut) -> &[Mark] {
-        self.list(self.cuts.partition_point(|other| other <= cut))
+    pub(crate) fn at(&self, cut: &Cut) -> Over<'_> {
+        self.behind(self.cuts.partition_point(|other| other <= cut))
     }
 
     /// Where the fragments begin and end.
@@ -155,62 +197,70 @@ impl Cover {
         &self.cuts
     }
 
-    fn list(&self, after: usize) -> &[Mark] {
-        after.checked_sub(1).and_then(|at| self.marks.get(at)).map_or(&[], Vec::as_slice)
+    /// The marks over the fragment behind so many cuts.
+    #[inline]
+    fn behind(&self, cuts: usize) -> Over<'_> {
+        let Some(at) = cuts.checked_sub(1) else { return Over::default() };
+        if self.is_tree {
+            return Over { nodes: &self.lists, leaf: at + self.lists.len() / 2, ..Over::default() };
+        }
+        Over { list: self.lists.get(at).map_or(&[], Vec::as_slice), ..Over::default() }
     }
 
-    /// The fragments with their marks, in order of keys.
-    pub(crate) fn fragments(&self) -> impl Iterator<Item = (&Cut, &Cut, &[Mark])> {
-        self.cuts
-            .windows(2)
-            .zip(&self.marks)
-            .filter_map(|(cuts, marks)| Some((cuts.first()?, cuts.get(1)?, marks.as_slice())))
+    /// The newest mark over each fragment, in order of keys.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = Covering> {
+        (1..).zip(self.cuts.windows(2)).filter_map(|(at, cuts)| {
+            let (start, end) = (cuts.first()?.clone(), cuts.get(1)?.clone());
+            Some(Covering { start, end, mark: self.behind(at).next()?.clone() })
+        })
     }
 }
 
-/// The marks over the keys that a sweep has come to.
-#[derive(Default)]
-struct Open<'m> {
-    /// Deletes by step and order, with how many there are of each.
-    deletes: BTreeMap<u64, BTreeMap<u64, (&'m Mark, usize)>>,
-    /// What is lost. These are few.
-    lost: Vec<&'m Mark>,
+/// The marks over a key, newest first.
+#[derive(Debug, Default)]
+pub(crate) struct Over<'c> {
+    /// Those that are left, where there is no tree.
+    list: &'c [Mark],
+    /// The tree, and the leaf that the key is in.
+    nodes: &'c [Vec<Mark>],
+    leaf: usize,
+    /// Those that are left in the tree are older.
+    last: Option<(u64, bool)>,
 }
 
-impl<'m> Open<'m> {
-    fn begin(&mut self, mark: &'m Mark, step: u64) {
-        if mark.lost.is_some() {
-            self.lost.push(mark);
-        } else {
-            self.deletes.entry(step).or_default().entry(mark.order).or_insert((mark, 0)).1 += 1;
+/// The lists from a leaf to the root; none from a leaf that is not there.
+fn way(nodes: &[Vec<Mark>], leaf: usize) -> impl Iterator<Item = &[Mark]> {
+    let way = std::iter::successors(Some(leaf).filter(|leaf| *leaf < nodes.len()), |at| Some(at / 2));
+    way.take_while(|at| *at > 0).filter_map(|at| nodes.get(at)).map(Vec::as_slice)
+}
+
+#[inline(never)]
+fn newest_on_way(nodes: &[Vec<Mark>], leaf: usize, last: Option<(u64, bool)>) -> Option<&Mark> {
+    let older = |list: &[Mark]| last.map_or(0, |last| list.partition_point(|mark| mark.age() >= last));
+    way(nodes, leaf).filter_map(|list| list.get(older(list))).max_by_key(|mark| mark.age())
+}
+
+impl<'c> Iterator for Over<'c> {
+    type Item = &'c Mark;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'c Mark> {
+        if let Some((newest, rest)) = self.list.split_first() {
+            self.list = rest;
+            return Some(newest);
         }
+        if self.nodes.is_empty() {
+            return None;
+        }
+        let newest = newest_on_way(self.nodes, self.leaf, self.last)?;
+        self.last = Some(newest.age());
+        Some(newest)
     }
 
-    fn end(&mut self, mark: &'m Mark, step: u64) {
-        if mark.lost.is_some() {
-            self.lost.retain(|other| !std::ptr::eq(*other, mark));
-            return;
-        }
-        let Some(of_step) = self.deletes.get_mut(&step) else { return };
-        if let Some((_, count)) = of_step.get_mut(&mark.order) {
-            *count -= 1;
-            if *count == 0 {
-                of_step.remove(&mark.order);
-            }
-        }
-        if of_step.is_empty() {
-            self.deletes.remove(&step);
-        }
-    }
-
-    /// The newest delete of each step and all that is lost, newest first.
-    fn marks(&self) -> Vec<Mark> {
-        let newest = self.deletes.values().filter_map(|of_step| Some(of_step.last_key_value()?.1.0));
-        let mut marks = Vec::with_capacity(self.deletes.len().saturating_add(self.lost.len()));
-        marks.extend(newest.chain(self.lost.iter().copied()).cloned());
-        // What is lost of a beat may be newer than what the beat deleted.
-        marks.sort_by_key(|mark: &Mark| std::cmp::Reverse((mark.order, mark.lost.is_some())));
-        marks
+    /// Here the order is all the same.
+    #[inline]
+    fn any<F: FnMut(&'c Mark) -> bool>(&mut self, mut is_it: F) -> bool {
+        self.list.iter().any(&mut is_it) || way(self.nodes, self.leaf).flatten().any(is_it)
     }
 }
 
@@ -228,7 +278,8 @@ impl CoverCursor {
     }
 
     /// The marks over `key`, newest first.
-    pub(crate) fn over(&mut self, key: &[u8]) -> &[Mark] {
+    #[inline]
+    pub(crate) fn over(&mut self, key: &[u8]) -> Over<'_> {
         let cuts = &self.cover.cuts;
         let here =
             self.after.checked_sub(1).is_none_or(|at| cuts.get(at).is_some_and(|cut| cut.is_before(key)))
@@ -236,100 +287,10 @@ impl CoverCursor {
         if !here {
             self.after = cuts.partition_point(|cut| cut.is_before(key));
         }
-        self.cover.list(self.after)
+        self.cover.behind(self.after)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn covering(start: Bound<&[u8]>, end: Bound<&[u8]>, order: u64) -> Covering {
-        Covering {
-            start: Cut::start(start),
-            end: Cut::end(end),
-            mark: Mark { order, beat: BeatNo(order), lost: None },
-        }
-    }
-
-    #[test]
-    fn every_key_finds_the_ranges_that_hold_it() {
-        use Bound::{Excluded, Included, Unbounded};
-        let bounds = |key: &'static [u8]| [Included(key), Excluded(key)];
-        let keys: [&[u8]; 6] = [b"", b"a", b"a\0", b"b", b"c", b"cc"];
-        let mut starts = vec![Unbounded];
-        starts.extend(keys.iter().flat_map(|key| bounds(key)));
-        let ranges: Vec<_> =
-            starts.iter().flat_map(|start| starts.iter().map(move |end| (*start, *end))).collect();
-        let coverings: Vec<Covering> =
-            ranges.iter().zip(1..).map(|((start, end), order)| covering(*start, *end, order)).collect();
-        let cover = Cover::of(&coverings, |order| order);
-        let cover = Arc::new(cover);
-        let mut cursor = CoverCursor::new(Arc::clone(&cover));
-        for key in keys.iter().chain(keys.iter().rev()) {
-            let mut wanted: Vec<u64> = (1..)
-                .zip(&ranges)
-                .filter(|(_, (start, end))| persist_api::KeyRange::new(*start, *end).contains(key))
-                .map(|(order, _)| order)
-                .collect();
-            wanted.reverse();
-            let found: Vec<u64> = cover.over(key).iter().map(|mark| mark.order).collect();
-            assert_eq!(found, wanted, "{key:?}");
-            assert_eq!(cursor.over(key).len(), wanted.len(), "{key:?}");
-        }
-    }
-
-    #[test]
-    fn of_one_step_the_newest_delete_is_enough_and_damage_stays() {
-        let all = |order, beat, lost: bool| Covering {
-            start: Cut::Begin,
-            end: Cut::End,
-            mark: Mark {
-                order,
-                beat: BeatNo(beat),
-                lost: lost.then(|| {
-                    Arc::new(Lost { beat: BeatNo(beat), file: "x".into(), offset: 0, what: "?".into() })
-                }),
-            },
-        };
-        let cover =
-            Cover::of(&[all(1, 1, false), all(3, 2, false), all(2, 2, false), all(4, 2, true)], |order| {
-                order / 2
-            });
-        let found: Vec<u64> = cover.over(b"k").iter().map(|mark| mark.order).collect();
-        assert_eq!(found, [4, 3, 1]);
-    }
-
-    #[test]
-    fn deletes_of_one_step_over_each_other_take_one_mark_a_fragment() {
-        let keys: Vec<[u8; 2]> = (1..=2000_u16).map(u16::to_be_bytes).collect();
-        let ranges: Vec<Covering> = keys
-            .iter()
-            .zip(1..)
-            .map(|(key, n)| covering(Bound::Unbounded, Bound::Excluded(key), n))
-            .collect();
-        let cover = Cover::of(&ranges, |order| order / 1000);
-        let held: usize = cover.marks.iter().map(Vec::capacity).sum();
-        assert!(held <= 3 * keys.len(), "{held} marks for {} ranges in 3 steps", keys.len());
-        let over = |n: u16| {
-            let marks = cover.over(&n.to_be_bytes());
-            marks.iter().map(|mark| mark.order).collect::<Vec<_>>()
-        };
-        assert_eq!(over(0), [2000, 1999, 999]);
-        assert_eq!(over(998), [2000, 1999, 999]);
-        assert_eq!(over(999), [2000, 1999]);
-        assert_eq!((over(1999), over(2000)), (vec![2000], vec![]));
-    }
-
-    #[test]
-    fn what_is_lost_of_a_beat_comes_before_what_the_beat_deleted() {
-        let delete = covering(Bound::Unbounded, Bound::Unbounded, 5);
-        let lost = Lost { beat: BeatNo(5), file: "x".into(), offset: 0, what: "?".into() };
-        let mut damage = delete.clone();
-        damage.mark.lost = Some(Arc::new(lost));
-        for ranges in [[delete.clone(), damage.clone()], [damage, delete]] {
-            let cover = Cover::of(&ranges, |order| order);
-            assert!(cover.over(b"k").first().is_some_and(|mark| mark.lost.is_some()));
-        }
-    }
-}
+#[path = "cover_tests.rs"]
+mod tests;

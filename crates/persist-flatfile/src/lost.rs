@@ -6,7 +6,7 @@ use crate::error::SCHEME;
 use crate::run::RangeKind;
 
 /// Where a beat was stored that does not verify. Whatever it wrote is unknown, so a read that finds nothing newer fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lost {
     /// The newest beat that may have been there.
     pub(crate) beat: BeatNo,

@@ -300,7 +300,7 @@ impl<'v> Rows<'v> {
     fn is_hidden(&mut self, row: &Row<'_>, table: usize) -> bool {
         self.layers.iter_mut().take_while(|layer| layer.table <= table).any(|layer| {
             let Layer { table: of, cover, sight } = layer;
-            let mut marks = cover.over(row.key).iter().filter(|mark| mark.lost.is_none() && sight.sees(mark));
+            let mut marks = cover.over(row.key).filter(|mark| mark.lost.is_none() && sight.sees(mark));
             marks.next().is_some_and(|newest| *of < table || newest.order > row.order)
         })
     }
@@ -315,7 +315,7 @@ pub(crate) fn readable<'r>(
 ) -> (KeyRange<'r>, Option<Arc<Lost>>) {
     let lost = |key_in: &Cut| {
         covers.iter().find_map(|(cover, sight)| {
-            cover.at(key_in).iter().find(|mark| sight.sees(mark)).map(|mark| mark.lost.clone())
+            cover.at(key_in).find(|mark| sight.sees(mark)).map(|mark| mark.lost.clone())
         })
     };
     let (start, end) = (Cut::start(range.start()), Cut::end(range.end()));

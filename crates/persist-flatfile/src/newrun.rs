@@ -6,7 +6,7 @@ use std::sync::Arc;
 use persist_api::{BeatHeader, BeatNo, Result};
 use persist_io::Disk;
 
-use crate::cover::{Cover, Covering, Cut, Mark};
+use crate::cover::{Cover, Covering, Mark};
 use crate::lost::Lost;
 use crate::payload_ref::PayloadRef;
 use crate::retain::Retained;
@@ -82,75 +82,56 @@ impl Plan<'_> {
     }
 }
 
-/// The marks of several tables, newest table first, that a run with a certain floor keeps.
+/// The marks of several tables, newest table first, that a run with a certain floor keeps: losses, the deletes of each beat above
+/// the floor, and over each key the newest delete at or below it, unless there is nothing older to hide.
 pub(crate) fn kept_ranges(tables: &[Vec<Covering>], floor: BeatNo, oldest: bool) -> Vec<RangeDelete> {
-    let cover = covered(tables, floor);
-    let mut kept: Vec<(Cut, Cut, Mark)> = Vec::new();
-    let mut touching: Vec<usize> = Vec::new();
-    for (start, end, marks) in cover.fragments() {
-        let mut here = Vec::new();
-        for mark in chosen(marks, floor, oldest) {
-            let goes_on = touching.iter().copied().find(|at| {
-                kept.get(*at).is_some_and(|(_, until, other)| until == start && is_same(other, mark))
-            });
-            if let Some((at, (_, until, _))) = goes_on.and_then(|at| Some((at, kept.get_mut(at)?))) {
-                *until = end.clone();
-                here.push(at);
-            } else {
-                here.push(kept.len());
-                kept.push((start.clone(), end.clone(), mark.clone()));
+    let is_below = |range: &&Covering| range.mark.lost.is_none() && range.mark.beat <= floor;
+    let is_kept = |range: &&Covering| range.start < range.end && !is_below(range);
+    let mut kept: Vec<Covering> = tables.iter().flatten().filter(is_kept).cloned().collect();
+    if !oldest {
+        // Number them all through, the oldest first.
+        let mut below = Vec::new();
+        for table in tables.iter().rev() {
+            let mut marks: Vec<&Covering> = table.iter().filter(is_below).collect();
+            marks.sort_by_key(|range| range.mark.order);
+            for range in marks {
+                let mark = Mark { order: below.len() as u64, ..range.mark.clone() };
+                below.push(Covering { mark, start: range.start.clone(), end: range.end.clone() });
             }
         }
-        touching = here;
+        kept.extend(Cover::of(&below, |_| 0).newest());
     }
-    kept.iter().filter_map(|(start, end, mark)| range_delete(start, end, mark)).collect()
+    join(&mut kept);
+    kept.iter().filter_map(range_delete).collect()
 }
 
-/// What lies over which keys in several tables, newest table first.
-fn covered(tables: &[Vec<Covering>], floor: BeatNo) -> Cover {
-    // Number them all through, the oldest first.
-    let mut all = Vec::new();
-    for table in tables.iter().rev() {
-        let mut marks: Vec<&Covering> = table.iter().collect();
-        marks.sort_by_key(|range| range.mark.order);
-        for range in marks {
-            let mark = Mark { order: all.len() as u64, ..range.mark.clone() };
-            all.push(Covering { mark, start: range.start.clone(), end: range.end.clone() });
+/// Makes one of those that say the same and touch; orders them by where they begin, the newest first.
+fn join(ranges: &mut Vec<Covering>) {
+    ranges.sort_by(|one, two| {
+        let key = |range: &Covering| (range.mark.beat, range.mark.lost.clone());
+        key(one).cmp(&key(two)).then_with(|| one.start.cmp(&two.start))
+    });
+    ranges.dedup_by(|next, before| {
+        let goes_on = is_same(&before.mark, &next.mark) && next.start <= before.end;
+        if goes_on && before.end < next.end {
+            std::mem::swap(&mut before.end, &mut next.end);
         }
-    }
-    // Of one beat, and of all that lies at or below the floor, the newest delete over a key is enough.
-    let beats: Vec<u64> = all.iter().map(|range| range.mark.beat.max(floor).0).collect();
-    let step =
-        |order: u64| usize::try_from(order).ok().and_then(|order| beats.get(order)).copied().unwrap_or(order);
-    Cover::of(&all, step)
-}
-
-/// Of the marks over the same keys, newest first: losses, one delete a beat above the floor, and the newest at or below it
-/// unless there is nothing older to hide.
-fn chosen(marks: &[Mark], floor: BeatNo, oldest: bool) -> impl Iterator<Item = &Mark> {
-    let mut last = None;
-    let mut below = oldest;
-    marks.iter().filter(move |mark| {
-        if mark.lost.is_some() {
-            return true;
-        }
-        let keep =
-            if mark.beat <= floor { !std::mem::replace(&mut below, true) } else { last != Some(mark.beat) };
-        last = Some(mark.beat);
-        keep
-    })
+        goes_on
+    });
+    let newness = |range: &Covering| (range.mark.beat, range.mark.lost.is_some());
+    ranges.sort_by(|one, two| one.start.cmp(&two.start).then_with(|| newness(two).cmp(&newness(one))));
 }
 
 fn is_same(one: &Mark, two: &Mark) -> bool {
     one.beat == two.beat && one.lost == two.lost
 }
 
-fn range_delete(start: &Cut, end: &Cut, mark: &Mark) -> Option<RangeDelete> {
+fn range_delete(range: &Covering) -> Option<RangeDelete> {
     Some(RangeDelete {
-        start: start.as_start()?.map(<[u8]>::to_vec),
-        end: end.as_end()?.map(<[u8]>::to_vec),
-        beat: mark.beat,
-        kind: mark.lost.as_deref().map_or(RangeKind::Deleted, Lost::kind),
+        start: range.start.as_start()?.map(<[u8]>::to_vec),
+        end: range.end.as_end()?.map(<[u8]>::to_vec),
+        beat: range.mark.beat,
+        kind: range.mark.lost.as_deref().map_or(RangeKind::Deleted, Lost::kind),
     })
 }
 
@@ -169,6 +150,7 @@ pub(crate) fn kept_headers(headers: impl Iterator<Item = BeatHeader>, floor: Bea
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cover::Cut;
 
     fn covering(start: &[u8], end: &[u8], order: u64, beat: u64) -> Covering {
         Covering {
@@ -219,16 +201,35 @@ mod tests {
     }
 
     #[test]
-    fn deletes_of_a_beat_over_each_other_are_one_before_they_are_put_in_order() {
+    fn deletes_of_a_beat_over_each_other_or_side_by_side_are_one() {
         let keys: Vec<[u8; 2]> = (1..=1000_u16).map(u16::to_be_bytes).collect();
         let beat = |beat| -> Vec<Covering> {
             keys.iter().zip(0..).map(|(key, n)| covering(&[0], key, beat * 1000 + n, beat)).collect()
         };
-        let tables = [beat(3), [beat(1), beat(2)].concat()];
-        let most = |floor| covered(&tables, BeatNo(floor)).fragments().map(|(_, _, marks)| marks.len()).max();
-        assert_eq!((most(0), most(2), most(3)), (Some(3), Some(2), Some(1)));
         let last = keys.last().unwrap().to_vec();
-        assert_eq!(ranges(&tables, 2, false), [(vec![0], last.clone(), 3), (vec![0], last, 2)]);
+        let mut tables = [beat(3), [beat(1), beat(2)].concat()];
+        let of = |beat| (vec![0], last.clone(), beat);
+        assert_eq!(ranges(&tables, 0, false), [of(3), of(2), of(1)]);
+        assert_eq!(ranges(&tables, 2, false), [of(3), of(2)]);
+        assert_eq!(ranges(&tables, 3, false), [of(3)]);
+        tables[0].push(covering(&last, &[9], 9000, 3));
+        assert_eq!(ranges(&tables, 2, true), [(vec![0], vec![9], 3)]);
+    }
+
+    #[test]
+    fn many_ranges_over_each_other_are_kept_in_little_memory_and_time() {
+        let beats = 1..=20_000_u16;
+        let nested = |beat: u16| {
+            covering(&beat.to_be_bytes(), &(u16::MAX - beat).to_be_bytes(), beat.into(), beat.into())
+        };
+        let tables = [beats.clone().map(nested).collect()];
+        let kept = ranges(&tables, 0, false);
+        let wanted = |beat: u16| {
+            (beat.to_be_bytes().to_vec(), (u16::MAX - beat).to_be_bytes().to_vec(), u64::from(beat))
+        };
+        assert!(kept == beats.map(wanted).collect::<Vec<_>>());
+        // Of what lies at or below the floor, each key needs one.
+        assert_eq!(ranges(&tables, 20_000, false).len(), 2 * 20_000 - 1);
     }
 
     #[test]

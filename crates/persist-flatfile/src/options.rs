@@ -8,7 +8,7 @@ use crate::timeline::AheadOptions;
 /// Longest key.
 pub(crate) const KEY_BYTES_MAX: u64 = 1 << 17;
 /// Longest value, and most that a beat may stage: its small records are kept in memory, with offsets of 32 bits.
-const BEAT_BYTES_MAX: u64 = 1 << 30;
+pub(crate) const BEAT_BYTES_MAX: u64 = 1 << 30;
 /// Default of `views_max`.
 const VIEWS_MAX: u64 = 4096;
 /// Least ceiling: room for the two head slots, a segment and a run.

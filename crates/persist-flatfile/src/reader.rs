@@ -121,7 +121,7 @@ impl Reader {
         for run in &self.state.runs {
             let version = run.run.get(key, hash, at)?;
             if !run.cover.is_empty()
-                && let Some(mark) = run.cover.over(key).iter().find(|mark| mark.beat <= at)
+                && let Some(mark) = run.cover.over(key).find(|mark| mark.beat <= at)
             {
                 match &mark.lost {
                     Some(lost) if version.is_none_or(|version| version.beat <= mark.beat) => {

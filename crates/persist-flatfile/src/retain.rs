@@ -186,10 +186,7 @@ impl<'t> Retained<'t> {
         self.heads.iter_mut().enumerate().take(table + 1).any(|(at, head)| {
             let Some(cover) = &mut head.cover else { return false };
             let newer = |order: u64| at < table || order > row.order;
-            cover
-                .over(row.key)
-                .iter()
-                .any(|mark| mark.lost.is_none() && newer(mark.order) && decides(mark.beat))
+            cover.over(row.key).any(|mark| mark.lost.is_none() && newer(mark.order) && decides(mark.beat))
         })
     }
 }

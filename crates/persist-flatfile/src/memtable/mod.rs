@@ -370,7 +370,7 @@ impl Memtable {
         let found = loose.find(|covering| covering.start.is_before(key) && !covering.end.is_before(key));
         found
             .map(|covering| covering.mark.clone())
-            .or_else(|| cover.over(key).iter().find(|mark| sight.sees(mark)).cloned())
+            .or_else(|| cover.over(key).find(|mark| sight.sees(mark)).cloned())
     }
 
     /// The marks in order, and how many they are; with `whole` all of them.

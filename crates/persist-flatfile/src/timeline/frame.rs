@@ -30,6 +30,7 @@ use crc32c::{crc32c, crc32c_append};
 use persist_api::BeatHeader;
 
 use crate::coding::{u32_at, u64_at};
+use crate::options::BEAT_BYTES_MAX;
 
 /// Bytes before the body.
 pub(crate) const FRAME_HEADER: usize = 32;
@@ -37,6 +38,9 @@ pub(crate) const FRAME_HEADER: usize = 32;
 pub(crate) const FRAME_FOOTER: usize = 120;
 /// Frames begin at multiples of this.
 pub(crate) const FRAME_ALIGN: u64 = 8;
+
+/// Longest body. What a beat may stage takes the most room as puts of nothing under keys of one byte: three bytes for each.
+pub(crate) const BODY_BYTES_MAX: u64 = 3 * BEAT_BYTES_MAX;
 
 /// The first bytes of a frame.
 pub(crate) const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"PBT1");
@@ -96,14 +100,15 @@ pub(crate) struct FrameHead {
 }
 
 impl FrameHead {
-    /// Reads a header; `None` unless all of it verifies at the place that `seed` stands for.
+    /// Reads a header; `None` unless all of it verifies at the place that `seed` stands for, and a beat may have what it claims: nobody
+    /// takes memory for more.
     #[inline]
     pub(crate) fn read(bytes: &[u8], seed: u32) -> Option<Self> {
         let bytes: &[u8; FRAME_HEADER] = bytes.first_chunk()?;
         if u32_at(bytes, 0)? != FRAME_MAGIC || u32_at(bytes, 4)? != crc32c_append(seed, bytes.get(8..)?) {
             return None;
         }
-        let body_len = u64_at(bytes, 24)?;
+        let body_len = u64_at(bytes, 24).filter(|len| *len <= BODY_BYTES_MAX)?;
         Some(Self { frame: u64_at(bytes, 8)?, beat: u64_at(bytes, 16)?, body_len, len: frame_len(body_len)? })
     }
 }
@@ -199,4 +204,4 @@ pub(super) fn digest(footer: &[u8; FRAME_FOOTER]) -> u64 {
 
 #[cfg(test)]
 #[path = "frame_tests.rs"]
-mod tests;
+pub(crate) mod tests;

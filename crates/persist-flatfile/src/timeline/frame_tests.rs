@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::payload_ref::PayloadRef;
 use crate::timeline::builder::{BUILT_AT, FrameBuilder, Seal};
 use crate::timeline::record;
 
@@ -15,6 +16,37 @@ fn sealed(rows: u64) -> (FrameBuilder, Place, u64) {
     let seal = Seal { frame: 9, durable_through: 8, chain: 0x1234, payload_end, header: &header };
     let digest = builder.seal(&place, &seal).unwrap();
     (builder, place, digest)
+}
+
+/// A header that verifies at `place`, of a frame with a body of `body_len` bytes.
+pub(crate) fn header_claiming(place: &Place, frame: u64, body_len: u64) -> [u8; FRAME_HEADER] {
+    let mut head = [0; FRAME_HEADER];
+    head[..4].copy_from_slice(&FRAME_MAGIC.to_le_bytes());
+    head[8..16].copy_from_slice(&frame.to_le_bytes());
+    head[16..24].copy_from_slice(&frame.to_le_bytes());
+    head[24..].copy_from_slice(&body_len.to_le_bytes());
+    let crc = crc32c_append(place.seed(), &head[8..]);
+    head[4..8].copy_from_slice(&crc.to_le_bytes());
+    head
+}
+
+#[test]
+fn a_body_is_no_longer_than_that_of_the_largest_beat() {
+    let place = Place { store: 77, segment: 3, offset: 4096 };
+    let read = |body_len| FrameHead::read(&header_claiming(&place, 9, body_len), place.seed());
+    assert_eq!(read(BODY_BYTES_MAX).map(|head| (head.frame, head.body_len)), Some((9, BODY_BYTES_MAX)));
+    assert_eq!(read(BODY_BYTES_MAX + 1), None);
+    assert_eq!(read(u64::MAX), None);
+    // What takes the most bytes for each that counts when a beat is staged.
+    let mut builder = FrameBuilder::default();
+    builder.put(b"k", b"");
+    assert_eq!(builder.body().len() as u64, BODY_BYTES_MAX / BEAT_BYTES_MAX);
+    builder.clear();
+    builder.put_large(b"k", &PayloadRef { segment: 1, crc: 2, offset: 3, len: 65 });
+    assert!(builder.body().len() < 3 * (1 + 65));
+    builder.clear();
+    builder.delete_range(std::ops::Bound::Included(b"a"), std::ops::Bound::Excluded(b"b"));
+    assert!(builder.body().len() < 16);
 }
 
 #[test]

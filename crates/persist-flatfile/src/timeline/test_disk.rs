@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use persist_api::{Error, ErrorKind, Result};
@@ -34,6 +35,10 @@ struct Inner {
     overlaps: Mutex<Vec<String>>,
     /// Fails the calls for which it says so.
     fails: Mutex<Option<Fails>>,
+    /// So many zeros lie behind the bytes of every file, as in a sparse one.
+    sparse: AtomicU64,
+    /// The longest read.
+    longest: AtomicUsize,
 }
 
 #[derive(Clone, Default)]
@@ -74,6 +79,16 @@ impl TestDisk {
 
     pub(crate) fn fail(&self, which: fn(&Done) -> bool) {
         *self.0.fails.lock() = Some(which);
+    }
+
+    /// Has so many zeros lie behind the bytes of every file.
+    pub(crate) fn make_sparse(&self, zeros: u64) {
+        self.0.sparse.store(zeros, Relaxed);
+    }
+
+    /// The most bytes that one read had room for.
+    pub(crate) fn longest_read(&self) -> usize {
+        self.0.longest.load(Relaxed)
     }
 
     fn act(&self, done: Done) -> Result<()> {
@@ -174,11 +189,15 @@ impl Disk for TestDisk {
 
 impl DiskFile for TestFile {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<usize> {
+        self.disk.0.longest.fetch_max(into.len(), Relaxed);
+        let left = usize::try_from(self.len()?.saturating_sub(offset)).unwrap();
         let bytes = self.bytes.lock();
         let from = usize::try_from(offset).unwrap().min(bytes.len());
         let n = into.len().min(bytes.len() - from);
         into[..n].copy_from_slice(&bytes[from..from + n]);
-        Ok(n)
+        let with_zeros = into.len().min(left);
+        into[n..with_zeros].fill(0);
+        Ok(with_zeros)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
@@ -205,7 +224,7 @@ impl DiskFile for TestFile {
     }
 
     fn len(&self) -> Result<u64> {
-        Ok(self.bytes.lock().len() as u64)
+        Ok(self.bytes.lock().len() as u64 + self.disk.0.sparse.load(Relaxed))
     }
 
     fn truncate(&self, len: u64) -> Result<()> {

@@ -1,7 +1,11 @@
 //! Segments that are not this store's, not this history's, or not in their place.
 
+use std::ops::ControlFlow;
+
 use super::*;
-use crate::timeline::replay::{ReplayFrom, replay};
+use crate::timeline::frame::tests::header_claiming;
+use crate::timeline::frame::{BODY_BYTES_MAX, Place};
+use crate::timeline::replay::{Found, ReplayFrom, replay};
 
 #[test]
 fn segments_of_another_store_are_not_used() {
@@ -82,4 +86,28 @@ fn a_segment_of_another_history_breaks_the_chain() {
             assert_eq!(damage.what, "the frame does not follow from the one before it");
         }
     }
+}
+
+#[test]
+fn a_header_that_claims_more_than_a_beat_may_have_costs_no_memory() {
+    let rig = small();
+    let mut image = rig.disk.image();
+    let bytes = image.get_mut(&segment(3)).unwrap();
+    let place = Place { store: STORE, segment: 3, offset: bytes.len() as u64 };
+    bytes.extend(header_claiming(&place, 11, BODY_BYTES_MAX + 1));
+    let disk = TestDisk::of(&image);
+    // Room for all that it claims.
+    disk.make_sparse(BODY_BYTES_MAX * 2);
+    let found = std::cell::Cell::new(0);
+    // There is no need to wait until all the zeros were looked at.
+    let stop = |progress: persist_api::Progress| {
+        if progress.done < 8 << 20 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let from = ReplayFrom { store: Some(STORE), after: 7, ..ReplayFrom::default() };
+    let stopped = replay(&disk, Path::new(DIR), from, &stop, &mut |item| {
+        found.set(found.get() + usize::from(matches!(item, Found::Frame(_))));
+        Ok(())
+    });
+    assert_eq!((stopped.unwrap_err().kind(), found.get()), (persist_api::ErrorKind::Cancelled, 3));
+    assert!(disk.longest_read() <= 1 << 20, "{} bytes at a time", disk.longest_read());
 }
