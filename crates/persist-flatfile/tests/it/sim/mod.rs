@@ -14,6 +14,7 @@ mod liars;
 mod look;
 mod random;
 mod restart;
+mod reuse;
 mod rounds;
 mod same;
 mod several;
