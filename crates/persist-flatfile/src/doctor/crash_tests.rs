@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use persist_api::{BeatHeader, CompactScope, Driver, OpenMode, OpenOptions, Quiet};
-use persist_io::Disk;
+use persist_api::{BeatHeader, BeatNo, CompactScope, Driver, ErrorKind, OpenMode, OpenOptions, Quiet};
 use persist_io::sim::{Crash, SimDisk};
+use persist_io::{Call, Disk, Intercept, Intercepted, PassOn};
 
 use super::tests::{Records, beat, close, knobs, scan};
 use super::*;
@@ -103,4 +104,37 @@ fn a_repair_that_is_cut_short_is_repeated() {
         }
     }
     assert!(cuts > 100, "{cuts}");
+}
+
+/// Somebody else opens the store, changes it and closes it when the lock is first asked for.
+struct Before(SimDisk, AtomicBool);
+
+impl Intercept for Before {
+    fn around(&self, _: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> persist_api::Result<()> {
+        if matches!(call, Call::TryLock) && !self.1.swap(true, Ordering::Relaxed) {
+            let engine = open(&self.0, OpenMode::MustExist);
+            let mut header = *engine.view().unwrap().header();
+            (80..90).for_each(|n| beat(&*engine, &mut header, n));
+            engine.compact(CompactScope { keep_beats: 0 }, &Quiet).unwrap();
+            close(engine);
+        }
+        pass_on()
+    }
+}
+
+#[test]
+fn a_repair_does_nothing_by_what_it_saw_before_somebody_changed_the_store() {
+    let (sim, _) = store();
+    damage(&sim, &[("branch.dat", 0, 100)]);
+    let path = Path::new(HOME);
+    assert!(examine(&sim, path, &Quiet).unwrap().damage().any(|told| told.remedy == Remedy::Repair));
+    let before = Before(sim.clone(), AtomicBool::new(false));
+    let disk: Arc<dyn Disk> = Arc::new(Intercepted::new(sim.clone(), before));
+    let error = repair(&disk, path, Losses::GiveUp, &[], &Quiet).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+    let copies = path.join("damaged");
+    assert!(!sim.files().iter().any(|(path, _)| path.starts_with(&copies)), "nothing was changed");
+    repair(&disk, path, Losses::GiveUp, &[], &Quiet).unwrap();
+    assert_eq!(examine(&sim, path, &Quiet).unwrap().verdict, Verdict::Whole);
+    assert_eq!(open(&sim, OpenMode::MustExist).view().unwrap().header().beat, BeatNo(90));
 }

@@ -62,6 +62,24 @@ pub(super) struct Exam<'e> {
 
 /// Looks at everything.
 pub(super) fn look<'e>(disk: &'e dyn Disk, home: &'e Path, seen: &'e dyn Observer) -> Result<Exam<'e>> {
+    look_at(disk, home, seen, false)
+}
+
+/// The same for who holds the lock: nobody changes anything between this and what is done about it.
+pub(super) fn look_locked<'e>(
+    disk: &'e dyn Disk,
+    home: &'e Path,
+    seen: &'e dyn Observer,
+) -> Result<Exam<'e>> {
+    look_at(disk, home, seen, true)
+}
+
+fn look_at<'e>(
+    disk: &'e dyn Disk,
+    home: &'e Path,
+    seen: &'e dyn Observer,
+    is_mine: bool,
+) -> Result<Exam<'e>> {
     if disk.list(home)?.is_none() {
         return Err(Error::new(ErrorKind::Invalid, OP, "there is no such directory").with_path(home));
     }
@@ -69,7 +87,9 @@ pub(super) fn look<'e>(disk: &'e dyn Disk, home: &'e Path, seen: &'e dyn Observe
     if let Some(what) = files.foreign {
         return Err(Error::new(ErrorKind::Mismatch, OP, what).with_path(home));
     }
-    refuse_if_open(disk, home)?;
+    if !is_mine {
+        refuse_if_open(disk, home)?;
+    }
     let found = read_head(disk, home)?;
     let diagnosis = Diagnosis {
         verdict: Verdict::Whole,

@@ -8,7 +8,7 @@ use persist_api::{
 };
 use persist_io::{Disk, FileMode, absolute, lock_dir, renew};
 
-use super::examine::{Exam, OP, look};
+use super::examine::{Exam, OP, look, look_locked};
 use super::give_up::{concerns, is_loss, rewrite};
 use super::keep::Kept;
 use super::told::{Complaint, Diagnosis, Remedy, Trouble, Verdict};
@@ -59,7 +59,8 @@ pub struct Repaired {
 /// durable by the repair that follows.
 ///
 /// # Errors
-/// As [`examine`](super::examine()); `Corrupt` when nothing can be saved (nothing is then changed), `Full`.
+/// As [`examine`](super::examine()); `Locked` also when somebody changed the store while it was examined (nothing is then changed by
+/// this); `Corrupt` when nothing can be saved (nothing is then changed), `Full`.
 pub fn repair(
     disk: &Arc<dyn Disk>,
     home: &Path,
@@ -80,7 +81,7 @@ fn try_repair(
     known: &[(Vec<u8>, Vec<u8>)],
     seen: &dyn Observer,
 ) -> Result<Repaired> {
-    let mut exam = look(&**disk, home, seen)?;
+    let exam = look(&**disk, home, seen)?;
     let before = exam.diagnosis.clone();
     if before.verdict == Verdict::Unreadable {
         let what = "no beat of this store can be read, so that there is nothing to save here: restore a backup; nothing \
@@ -97,7 +98,15 @@ fn try_repair(
         let (kept, rebuilt, given_up) = (Vec::new(), Vec::new(), Vec::new());
         return Ok(Repaired { before, after, kept_in: None, kept, rebuilt, given_up, restored });
     }
+    drop(exam);
     let lock = lock_dir(&**disk, home)?;
+    // Whoever had the store open since then may have changed what there is to do.
+    let mut exam = look_locked(&**disk, home, seen)?;
+    if exam.diagnosis != before {
+        let what = "somebody opened the store and changed it while it was examined; nothing was repaired: close it and \
+                    repair it again";
+        return Err(Error::new(ErrorKind::Locked, OP, what).with_path(home));
+    }
     let mut kept = Kept::begin(&**disk, home)?;
     kept.copy(HEAD)?;
     for name in &exam.plan.files {
@@ -253,11 +262,11 @@ fn give_up(
     kept: &mut Kept<'_>,
     seen: &dyn Observer,
 ) -> Result<Vec<Complaint>> {
-    let exam = look(&**disk, home, seen)?;
+    let _lock = lock_dir(&**disk, home)?;
+    let exam = look_locked(&**disk, home, seen)?;
     let lost: Vec<Complaint> =
         exam.diagnosis.damage().filter(|complaint| is_loss(complaint)).cloned().collect();
     let files = payloads(&exam)?;
-    let _lock = lock_dir(&**disk, home)?;
     for number in exam.files.numbers(Kind::Run) {
         let run = Run::open(&**disk, home, number)?;
         if concerns(&run, &lost, &files)? {
