@@ -4,14 +4,18 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use persist_api::{
-    BeatNo, Driver, Durability, Engine, ErrorKind, FeedItem, Observer, OpenOptions, Progress, Quiet,
+    BeatNo, Driver, Durability, Engine, Error, ErrorKind, FeedItem, Observer, OpenOptions, Progress, Quiet,
 };
+use persist_io::sim::{Crash, SimDisk};
+use persist_io::{Call, Intercept, Intercepted, PassOn};
 
 use crate::FlatfileDriver;
 use crate::core::Core;
 use crate::engine::FlatfileEngine;
+use crate::names::HEAD;
 use crate::timeline::frame::tests::header_claiming;
 use crate::timeline::frame::{BODY_BYTES_MAX, FRAME_HEADER, FrameHead, Place};
 
@@ -290,4 +294,56 @@ fn a_frame_that_claims_more_than_a_beat_may_have_is_damage_to_the_feed() {
     assert_eq!((error.kind(), beats), (ErrorKind::Corrupt, 1));
     // The header alone says so: nothing was read for the body.
     assert!(error.context().contains("no frame verifies"), "{error}");
+}
+
+/// So many heads are written yet before there is no room.
+struct Heads(AtomicU64);
+
+impl Intercept for Heads {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> persist_api::Result<()> {
+        let is_head = path.file_name().is_some_and(|name| name == HEAD);
+        if is_head && matches!(call, Call::WriteAt { .. }) {
+            let less = |left: u64| left.checked_sub(1);
+            if self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err() {
+                return Err(Error::io("write_file", path, std::io::ErrorKind::StorageFull.into()));
+            }
+        }
+        pass_on()
+    }
+}
+
+#[test]
+fn a_merge_that_finds_no_room_for_its_head_changes_nothing() {
+    // How many of the two slots are written.
+    for slots in [0, 1] {
+        let (sim, heads) = (SimDisk::new(1), Arc::new(Heads(AtomicU64::new(u64::MAX))));
+        let disk: Arc<Intercepted<_, Heads>> = Arc::new(Intercepted::new(sim.clone(), Arc::clone(&heads)));
+        let home = Path::new("/home");
+        let core = Arc::new(FlatfileDriver::new(disk).open_core(home, &options(&[]), &Quiet).unwrap());
+        let offer = crate::options::offer(&options(&[]));
+        let engine = FlatfileEngine::new(Arc::clone(&core), offer, false, std::time::Duration::ZERO).unwrap();
+        for n in 0..8_u8 {
+            put(&engine, Durability::Durable, &[n], &[n; 500]).unwrap();
+            engine.checkpoint().unwrap();
+        }
+        let runs = |sim: &SimDisk| {
+            let is_run = |path: &Path| path.to_string_lossy().contains("branch.ckp.");
+            sim.files().into_iter().filter(|(path, _)| is_run(path)).collect::<Vec<_>>()
+        };
+        let (before, bytes) = (runs(&sim), engine.stats().unwrap().bytes_on_disk);
+        heads.0.store(slots, Ordering::Relaxed);
+        assert_eq!(crate::merging::merge_due(&core).unwrap_err().kind(), ErrorKind::Full);
+        assert_eq!((runs(&sim), figure(&engine, "runs")), (before, 8));
+        assert_eq!(engine.stats().unwrap().bytes_on_disk, bytes);
+        for crash in [Crash::Nothing, Crash::Everything] {
+            let engine = FlatfileDriver::new(Arc::new(sim.crash_image(&crash)));
+            let engine = engine.open(home, &options(&[]), &Quiet).unwrap();
+            assert_eq!(engine.verify(&mut |found| panic!("{found:?}"), &Quiet).unwrap().damaged, 0);
+            let view = engine.view().unwrap();
+            assert!((0..8_u8).all(|n| view.get_record(&[n]).unwrap().unwrap()[..] == [n; 500]));
+        }
+        heads.0.store(u64::MAX, Ordering::Relaxed);
+        crate::merging::merge_due(&core).unwrap();
+        assert_eq!((runs(&sim).len(), figure(&engine, "runs")), (1, 1));
+    }
 }

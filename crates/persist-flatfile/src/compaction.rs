@@ -137,7 +137,7 @@ fn rewrite(
                 let files = mover.writer.begun().cloned();
                 state.payloads = Arc::new(files.fold((*state.payloads).clone(), |set, file| set.with(file)));
             });
-            replace(core, runs, merged)
+            replace(core, runs, &merged)
         }
         Err(error) => {
             // The first error counts; what cannot be removed is dead weight until the next compaction.

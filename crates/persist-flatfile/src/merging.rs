@@ -7,10 +7,11 @@ use std::sync::Arc;
 use persist_api::{BeatNo, Error, ErrorKind, Result};
 
 use crate::core::Core;
+use crate::error::is_no_room;
 use crate::newrun::{Plan, Relocate, kept_headers, kept_ranges};
 use crate::retain::Retained;
 use crate::run::RunHead;
-use crate::state::LiveRun;
+use crate::state::{LiveRun, State};
 use crate::timeline::FrameSpan;
 
 /// So many runs of a size are merged into one of the next size.
@@ -123,7 +124,7 @@ fn merge_one(core: &Core) -> Result<bool> {
     let Some(Taken { runs: inputs, oldest, .. }) = &Taken::next(core) else { return Ok(false) };
     let floor = core.published().state.history_from(core.settings.history_beats);
     match merge(core, inputs, *oldest, floor, None, &mut |_| core.due.go_on("merge")) {
-        Ok(merged) => replace(core, inputs, merged)?,
+        Ok(merged) => replace(core, inputs, &merged)?,
         Err(error) if error.kind() == ErrorKind::Corrupt => leave_alone(inputs, &error),
         Err(error) => return Err(error),
     }
@@ -245,17 +246,44 @@ pub(crate) fn merge(
 }
 
 /// Puts a merged run in the place of its inputs, and removes their files.
-pub(crate) fn replace(core: &Core, inputs: &[Arc<LiveRun>], merged: Arc<LiveRun>) -> Result<()> {
-    core.switch(|state| {
+///
+/// # Errors
+/// `Full` where there is no room for a head that names it: it is removed then, and nothing is changed. `Io`.
+pub(crate) fn replace(core: &Core, inputs: &[Arc<LiveRun>], merged: &Arc<LiveRun>) -> Result<()> {
+    let exchange = |state: &mut State| {
         let is_input = |run: &Arc<LiveRun>| inputs.iter().any(|input| Arc::ptr_eq(run, input));
         let at = state.runs.iter().position(is_input).unwrap_or(state.runs.len());
         state.runs.retain(|run| !is_input(run));
-        state.runs.insert(at.min(state.runs.len()), merged);
-    });
-    core.write_head(false)?;
+        state.runs.insert(at.min(state.runs.len()), Arc::clone(merged));
+    };
+    if let Err(error) = name_and_switch(core, exchange) {
+        if is_no_room(&error) {
+            // One slot may name it. That does no harm as long as all that it was made of is there; but it must not come back beside
+            // what is made of that next.
+            core.disk.remove_file(merged.run.path())?;
+            core.disk.sync_dir(&core.home)?;
+        }
+        return Err(error);
+    }
     for run in inputs {
         core.disk.remove_file(run.run.path())?;
     }
+    Ok(())
+}
+
+/// Changes the runs, as soon as the head says so: no other head is written in between.
+fn name_and_switch(core: &Core, change: impl Fn(&mut State)) -> Result<()> {
+    let mut keeper = core.head.lock();
+    let head = {
+        let log = core.log.lock();
+        let mut next = core.published();
+        let mut state = State::clone(&next.state);
+        change(&mut state);
+        next.state = Arc::new(state);
+        log.head(&next, core.store, false)
+    };
+    keeper.write(head)?;
+    core.switch(change);
     Ok(())
 }
 

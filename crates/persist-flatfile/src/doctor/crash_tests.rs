@@ -132,7 +132,8 @@ fn a_repair_does_nothing_by_what_it_saw_before_somebody_changed_the_store() {
     let disk: Arc<dyn Disk> = Arc::new(Intercepted::new(sim.clone(), before));
     let error = repair(&disk, path, Losses::GiveUp, &[], &Quiet).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
-    assert!(!sim.files().iter().any(|(path, _)| path.starts_with("/home/damaged")), "nothing was changed");
+    let copies = path.join("damaged");
+    assert!(!sim.files().iter().any(|(path, _)| path.starts_with(&copies)), "nothing was changed");
     repair(&disk, path, Losses::GiveUp, &[], &Quiet).unwrap();
     assert_eq!(examine(&sim, path, &Quiet).unwrap().verdict, Verdict::Whole);
     assert_eq!(open(&sim, OpenMode::MustExist).view().unwrap().header().beat, BeatNo(90));

@@ -124,7 +124,7 @@ pub(super) const TABLE: &[Sabotage] = &[
         "merged-run-not-named-first",
         "merged runs are removed before the head names the one in their place",
         MERGING,
-        ("    core.write_head(false)?;\n", "    if !{on} {\n        core.write_head(false)?;\n    }\n"),
+        ("    keeper.write(head)?;\n", "    if !{on} {\n        keeper.write(head)?;\n    }\n"),
         (Flatfile, "doctor::merged_tests::a_head_names_the_merged_run_before_the_first_of_the_others_goes"),
     ),
     sabotage(

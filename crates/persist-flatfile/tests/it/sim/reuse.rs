@@ -38,7 +38,7 @@ fn segments_made_of_old_ones_survive_every_crash() {
         let mut names = files.iter().map(|(path, _)| path.to_string_lossy());
         names
             .find(|name| name.contains("branch.idx.") && name.ends_with(".new"))
-            .map(|name| name.into_owned())
+            .map(std::borrow::Cow::into_owned)
     };
     let mut names: Vec<_> = disk.cut_points().iter().filter_map(spared).collect();
     names.dedup();
