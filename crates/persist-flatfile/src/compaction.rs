@@ -6,6 +6,7 @@ use std::sync::Arc;
 use persist_api::{BeatNo, CompactStat, Observer, Progress, Result};
 
 use crate::core::Core;
+use crate::error::is_no_room;
 use crate::merging::{Reserved, floor_of, merge, replace};
 use crate::newrun::Relocate;
 use crate::payload::{PayloadFile, PayloadWriter};
@@ -137,7 +138,13 @@ fn rewrite(
                 let files = mover.writer.begun().cloned();
                 state.payloads = Arc::new(files.fold((*state.payloads).clone(), |set, file| set.with(file)));
             });
-            replace(core, runs, &merged)
+            let replaced = replace(core, runs, &merged);
+            if replaced.as_ref().is_err_and(is_no_room) {
+                let copies: Vec<u32> = mover.writer.begun().map(|file| file.number()).collect();
+                core.switch(|state| state.payloads = Arc::new(state.payloads.without(&copies)));
+                let _ = mover.writer.abort();
+            }
+            replaced
         }
         Err(error) => {
             // The first error counts; what cannot be removed is dead weight until the next compaction.

@@ -287,11 +287,24 @@ impl Core {
     /// `Io`.
     pub(crate) fn put_away(&self, which: impl FnOnce(&mut Log) -> Result<Retired>) -> Result<()> {
         let mut retired = which(&mut self.log.lock())?;
-        if retired.count > 0 {
+        if retired.count() > 0 {
             self.disk.sync_dir(&self.home)?;
             self.log.lock().timeline.gone(&mut retired);
         }
         Ok(())
+    }
+
+    /// The same with all that is in runs, as soon as the head names these.
+    ///
+    /// # Errors
+    /// `Io`, `Full`.
+    pub(crate) fn put_away_in_runs(&self) -> Result<()> {
+        let in_runs = self.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);
+        if !self.log.lock().timeline.has_any_upto(in_runs) {
+            return Ok(());
+        }
+        self.write_head(false)?;
+        self.put_away(|log| log.timeline.retire(in_runs, false))
     }
 
     /// Checks that `bytes` more fit below the ceiling, `reserve` aside; compacts when they do not.

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use persist_api::{BeatNo, ErrorKind, FeedItem, FeedStat, FeedVisit, KeyRange, Result};
 
 use crate::core::Core;
+use crate::error::is_no_room;
 use crate::names::Kind;
 use crate::payload::Payload;
 use crate::payload_ref::PayloadRef;
@@ -145,6 +146,16 @@ fn in_part(core: &Core, timeline: &Timeline) -> Result<BeatNo> {
 /// # Errors
 /// `Io`.
 pub(crate) fn keep(core: &Core, after: Option<BeatNo>) -> Result<FeedStat> {
+    let kept = set_kept(core, after)?;
+    // What cannot be removed now is tried again after the next run.
+    let put_away = core.judge(core.put_away_in_runs());
+    match put_away {
+        Err(error) if !is_no_room(&error) => Err(error),
+        _ => Ok(kept),
+    }
+}
+
+fn set_kept(core: &Core, after: Option<BeatNo>) -> Result<FeedStat> {
     let mut log = core.log.lock();
     // Not before the lock: a compaction that comes in between may remove values of what has become a run meanwhile.
     let in_runs = core.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);

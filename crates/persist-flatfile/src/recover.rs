@@ -220,12 +220,20 @@ impl Start<'_> {
         let writer = HeadWriter::open(&**disk, self.dir, found)?;
         let mut head = HeadKeeper::new(writer, found);
         let runs = &published.state.runs;
-        if !had_head || !found.agree || !runs.iter().all(|run| found.names(run.run.head().number)) {
-            // A store is there once it has a head; and a run that one slot does not name would not be missed once its segments are gone.
-            head.write(log.head(&published, self.store, !had_head))?;
+        let is_told = had_head && runs.iter().all(|run| found.names(run.run.head().number));
+        // A store is there once it has a head; and a run that one slot does not name would not be missed once its segments are gone.
+        let told = if is_told && found.agree {
+            Ok(())
+        } else {
+            head.write(log.head(&published, self.store, !had_head))
+        };
+        match told {
+            // What has no room for a copy of what is torn stays among the segments that are in use: every head says where it ends.
+            Ok(()) => log.timeline.retire_durably(self.in_runs)?,
+            // They stay until both slots can be written.
+            Err(error) if is_told && crate::error::is_no_room(&error) => {}
+            Err(error) => return Err(error),
         }
-        // What has no room for a copy of what is torn stays among the segments that are in use: every head says where it ends.
-        log.timeline.retire_durably(self.in_runs)?;
         Ok(Parts { store: self.store, published, log, head, next_run: self.next_run, recovered })
     }
 }

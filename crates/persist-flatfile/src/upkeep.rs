@@ -40,6 +40,9 @@ impl Core {
         let is_stuck = || self.shortage.count() != before && crate::flush::is_left(self, u64::MAX);
         if self.settings.upkeep == Upkeep::Inline {
             self.work_due();
+            // Somebody else may be at work on what is full, a checkpoint.
+            let is_left = || self.claimed.lock().is_empty();
+            self.due.until(|| (room() || is_left() || self.health.is_poisoned() || is_stuck()).then_some(()));
         } else if !is_ready {
             self.owed.count_stopped();
             self.due.until(|| (room() || self.health.is_poisoned() || is_stuck()).then_some(()));
@@ -133,8 +136,8 @@ impl Core {
 
     /// Prepares room for the beats to come, once there was one: a store that is at rest after a checkpoint stays small.
     fn work_ahead(&self) {
-        // Piece by piece, so that whoever begins to verify waits for one.
-        while self.work_ahead_once() {}
+        // Piece by piece, so that whoever begins to verify, or to close, waits for one.
+        while self.due.go_on("work_ahead").is_ok() && self.work_ahead_once() {}
     }
 
     /// Answers whether there is more to do.

@@ -112,9 +112,9 @@ impl<'c> Held<'c> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let in_runs = self.0.published().state.runs.first().map_or(0, |run| run.run.head().span.upto);
+        self.0.log.lock().timeline.release();
         // What cannot be removed now is tried again after the next run.
-        let _ = self.0.judge(self.0.put_away(|log| log.timeline.release(in_runs)));
+        let _ = self.0.judge(self.0.put_away_in_runs());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use persist_api::{Error, ErrorKind, Result};
@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) current: Mutex<Option<Arc<Segment>>>,
     pub(super) next: Mutex<Option<Arc<Segment>>>,
     pub(super) spares: Spares,
+    /// Segments that were made of spare files.
+    pub(super) reused: AtomicU64,
     preparing: Mutex<()>,
     greatest: AtomicU32,
     failed: AtomicBool,
@@ -67,6 +69,7 @@ impl Shared {
             current: Mutex::new(current),
             next: Mutex::new(None),
             spares: Spares::default(),
+            reused: AtomicU64::new(0),
             preparing: Mutex::new(()),
             greatest: AtomicU32::new(greatest),
             failed: AtomicBool::new(false),
@@ -103,8 +106,10 @@ impl Shared {
             })?;
         let created = match self.spares.take_zeros() {
             Some(zeros) => {
-                let zeros = (zeros.path(), zeros.len());
-                Segment::adopt(&*self.disk, &self.dir, number, zeros, step)
+                let adopted =
+                    Segment::adopt(&*self.disk, &self.dir, number, (zeros.path(), zeros.len()), step);
+                self.reused.fetch_add(u64::from(adopted.is_ok()), Ordering::Relaxed);
+                adopted
             }
             None => Segment::create(&*self.disk, &self.dir, number, step),
         };
@@ -154,8 +159,8 @@ impl Ahead {
         if zeros && let Some(spare) = self.0.spares.unfinished() {
             let zeroed = spare.zero_more();
             if zeroed.is_err() {
-                // The next opening removes it.
                 self.0.spares.forget(&spare);
+                let _ = self.0.disk.remove_file(spare.path());
             }
             self.0.judge(zeroed)?;
         }

@@ -73,7 +73,7 @@ impl Segment {
     /// Makes a file of durable zeros segment `number`; its name is durable when this returns.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
+    /// As [`create`](Self::create); where it cannot be renamed or opened, it is removed.
     pub(crate) fn adopt(
         disk: &dyn Disk,
         dir: &Path,
@@ -82,9 +82,14 @@ impl Segment {
         step: u64,
     ) -> Result<Self, FillError> {
         let path = dir.join(Kind::Timeline.name(number));
-        disk.rename(zeros, &path).map_err(FillError::Zeros)?;
-        let file = disk.open(&path, FileMode::Write).map_err(FillError::Zeros)?;
-        let filler = disk.open(&path, FileMode::Write).map_err(FillError::Zeros)?;
+        let open = || disk.open(&path, FileMode::Write);
+        let [file, filler] =
+            disk.rename(zeros, &path).and_then(|()| Ok([open()?, open()?])).map_err(|error| {
+                for left in [zeros, &path] {
+                    let _ = disk.remove_file(left);
+                }
+                FillError::Zeros(error)
+            })?;
         disk.sync_dir(dir).map_err(FillError::Sync)?;
         Ok(Self::new(number, path, [file, filler], 0, len, step))
     }

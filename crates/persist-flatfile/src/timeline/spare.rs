@@ -29,15 +29,17 @@ impl Spare {
     /// Makes a spare file of segment `number`, the frames of which nobody needs or reads. Until its name is durable a crash may make a
     /// segment of it again, so that nothing may be written before.
     ///
+    /// Where it cannot be opened it is removed.
+    ///
     /// # Errors
-    /// `Io`.
-    pub(super) fn of_segment(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Self> {
+    /// `Full` where there is no room for the name: nothing is changed. `Io`.
+    pub(super) fn of_segment(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Option<Self>> {
         let name = Kind::Timeline.name(number);
         let path = dir.join(name.clone() + UNFINISHED);
         disk.rename(&dir.join(name), &path)?;
-        let file = disk.open(&path, FileMode::Write)?;
-        let len = file.len()?;
-        Ok(Self { path, file, len, zeroed: AtomicU64::new(0) })
+        let opened = disk.open(&path, FileMode::Write).and_then(|file| Ok((file.len()?, file)));
+        let Ok((len, file)) = opened else { return disk.remove_file(&path).map(|()| None) };
+        Ok(Some(Self { path, file, len, zeroed: AtomicU64::new(0) }))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -74,7 +76,7 @@ impl Spare {
 pub(super) struct Spares(Mutex<Vec<Arc<Spare>>>);
 
 impl Spares {
-    /// Whether there is room for one beside so many `more`.
+    /// Whether there is use for one more beside so many that come.
     pub(super) fn has_room(&self, more: usize) -> bool {
         self.0.lock().len().saturating_add(more) < SPARES_MAX
     }

@@ -59,8 +59,6 @@ pub(crate) struct Timeline {
     closed: Vec<ClosedSegment>,
     /// Segments that were put away, which a crash may undo: what stands behind their ends must stay dead.
     put_away: Vec<SegmentEnd>,
-    /// So many were put away before these, for good.
-    gone: usize,
     previous: Option<SegmentEnd>,
     written: u64,
     durable: u64,
@@ -76,7 +74,8 @@ pub(crate) struct Timeline {
     owed: Option<ClearUp>,
     /// Shared with each segment that the feed has open.
     open_in_feed: Arc<()>,
-    reused: u64,
+    /// Spare files to come, once their names are durable.
+    sparing: usize,
 }
 
 impl Timeline {
@@ -115,7 +114,6 @@ impl Timeline {
             unsynced: Vec::new(),
             closed: [from.superseded, from.closed].concat(),
             put_away: Vec::new(),
-            gone: 0,
             previous: from.previous,
             written: from.last_frame,
             durable: from.last_frame,
@@ -126,7 +124,7 @@ impl Timeline {
             found,
             owed: None,
             open_in_feed: Arc::default(),
-            reused: 0,
+            sparing: 0,
         })
     }
 
@@ -317,13 +315,9 @@ impl Timeline {
         self.held = self.held.saturating_add(1);
     }
 
-    /// Ends a [`hold`](Self::hold): what should have been [retired](Self::retire) meanwhile is.
-    ///
-    /// # Errors
-    /// As [`retire`](Self::retire).
-    pub(crate) fn release(&mut self, upto: u64) -> Result<Retired> {
+    /// Ends a [`hold`](Self::hold): what should have been [retired](Self::retire) meanwhile may be.
+    pub(crate) fn release(&mut self) {
         self.held = self.held.saturating_sub(1);
-        self.retire(upto, false)
     }
 
     /// Whether somebody reads all segments.
@@ -345,7 +339,6 @@ impl Timeline {
         if !self.kept.wants_any() {
             // Nobody wanted these: the large values that they refer to may be gone, although they themselves are still here.
             self.unwanted = self.unwanted.max(in_runs);
-            self.retire_durably(in_runs)?;
             if keep != Keep::Nothing {
                 // A run of the others may be on its way. Whoever makes it has seen that nobody wants them and not synced them.
                 self.sync()?;

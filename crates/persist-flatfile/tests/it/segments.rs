@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use persist_api::{BeatNo, CompactScope, Driver, Durability, Engine, FeedItem, OpenOptions, Quiet, Result};
+use persist_api::{
+    BeatNo, CompactScope, Driver, Durability, Engine, Error, ErrorKind, FeedItem, OpenOptions, Quiet, Result,
+};
 use persist_flatfile::FlatfileDriver;
 use persist_io::{Call, Intercept, Intercepted, PassOn, RealDisk};
 
@@ -146,6 +148,52 @@ fn what_lies_ready_is_given_back_by_a_checkpoint_a_compaction_and_a_close() {
     until_one_is_spared();
     engine.close().map_err(|(_, error)| error).unwrap();
     assert_eq!(files(&home, ".new"), []);
+}
+
+/// Has no room for writes to files of this name, as long as there is one.
+#[derive(Default)]
+struct NoRoom(Mutex<Option<&'static str>>);
+
+impl Intercept for NoRoom {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        let is_full = self.0.lock().is_some_and(|name| path.to_string_lossy().contains(name));
+        if is_full && matches!(call, Call::WriteAt { .. }) {
+            return Err(Error::new(ErrorKind::Full, "write", "no room, as asked").with_path(path));
+        }
+        pass_on()
+    }
+}
+
+#[test]
+fn segments_stay_until_the_head_names_the_run_of_their_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let disk = Arc::new(Intercepted::new(RealDisk, NoRoom::default()));
+    let engine = FlatfileDriver::new(disk.clone()).open(&home, &options(), &Quiet).unwrap();
+    commit(&*engine, 3);
+    *disk.intercept().0.lock() = Some("branch.meta");
+    assert_eq!(engine.checkpoint().unwrap_err().kind(), ErrorKind::Full);
+    let before = files(&home, "branch.idx.0");
+    assert_eq!((before.len(), files(&home, "branch.ckp.").len()), (2, 1), "{before:?}");
+    engine.verify(&mut |finding| panic!("{finding:?}"), &Quiet).unwrap();
+    engine.keep_feed(Some(BeatNo(3))).unwrap();
+    engine.keep_feed(None).unwrap();
+    assert_eq!(files(&home, "branch.idx.0"), before);
+    *disk.intercept().0.lock() = None;
+    engine.verify(&mut |finding| panic!("{finding:?}"), &Quiet).unwrap();
+    assert_eq!(files(&home, "branch.idx.0").len(), 1);
+}
+
+#[test]
+fn a_spare_file_that_cannot_be_zeroed_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let disk = Arc::new(Intercepted::new(RealDisk, NoRoom::default()));
+    let engine = FlatfileDriver::new(disk.clone()).open(&home, &options(), &Quiet).unwrap();
+    *disk.intercept().0.lock() = Some("branch.idx.00000001.new");
+    commit(&*engine, 20);
+    assert_eq!(files(&home, "00000001"), files(&home, "branch.ckp.00000001"), "segment 1 is gone");
+    assert!(reused(&*engine) > 0, "the next one is not");
 }
 
 #[test]

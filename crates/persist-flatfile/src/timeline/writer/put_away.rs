@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use persist_api::Result;
 use persist_io::{DiskFile, FileMode};
@@ -19,13 +20,18 @@ use crate::timeline::spare::Spare;
 #[derive(Default)]
 #[must_use = "to be dropped when the timeline is free for others again"]
 pub(crate) struct Retired {
-    /// How many.
-    pub(crate) count: usize,
+    /// Where their frames end.
+    ends: Vec<SegmentEnd>,
     files: Vec<Box<dyn DiskFile>>,
     /// Those that become spare files.
     spares: Vec<Spare>,
-    /// How many the timeline had put away by then, ever.
-    put_away: usize,
+}
+
+impl Retired {
+    /// How many.
+    pub(crate) fn count(&self) -> usize {
+        self.ends.len()
+    }
 }
 
 /// What could not be done for want of room is not done, and no error.
@@ -50,10 +56,9 @@ impl Timeline {
         let free = self.held == 0 && unless_full(self.settle().map(|()| true))?;
         while let Some(oldest) = self.closed.get(stay).copied().filter(is_done).filter(|_| free) {
             let file = self.shared.disk.open(&self.path_of(oldest.segment), FileMode::Read);
-            if reuse && self.may_be_spared(&oldest, retired.spares.len()) {
-                let (disk, dir) = (&*self.shared.disk, &*self.shared.dir);
-                retired.spares.push(Spare::of_segment(disk, dir, oldest.segment)?);
-            } else if !unless_full(self.put_away(&oldest))? {
+            let spared =
+                reuse && self.may_be_spared(&oldest) && unless_full(self.spare(&oldest, &mut retired))?;
+            if !spared && !unless_full(self.put_away(&oldest))? {
                 if self.kept.wants_any() {
                     // The feed takes them over in their order.
                     break;
@@ -61,14 +66,14 @@ impl Timeline {
                 stay += 1;
                 continue;
             }
-            self.put_away.push(self.closed.remove(stay).segment_end());
+            self.closed.remove(stay);
+            self.put_away.push(oldest.segment_end());
+            retired.ends.push(oldest.segment_end());
             self.unsynced.retain(|segment| segment.number() != oldest.segment);
-            retired.count += 1;
             retired.files.extend(file);
         }
-        retired.put_away = self.gone.saturating_add(self.put_away.len());
         self.durable = self.durable.max(upto.min(self.written));
-        if retired.count > 0 && self.kept.wants_any() {
+        if retired.count() > 0 && self.kept.wants_any() {
             self.trim_kept()?;
         }
         Ok(retired)
@@ -80,7 +85,7 @@ impl Timeline {
     /// `Io`.
     pub(crate) fn retire_durably(&mut self, upto: u64) -> Result<()> {
         let mut retired = self.retire(upto, false)?;
-        if retired.count > 0 {
+        if retired.count() > 0 {
             self.shared.poison(self.shared.disk.sync_dir(&self.shared.dir))?;
             self.gone(&mut retired);
         }
@@ -114,29 +119,38 @@ impl Timeline {
         self.kept.wants_any() && closed.frames.upto > self.unwanted
     }
 
-    /// Whether the file of a segment may be written over: nothing of it is to be kept, nobody reads it, and there is use for it beside so
-    /// many `others`.
-    fn may_be_spared(&self, closed: &ClosedSegment, others: usize) -> bool {
+    /// Whether the file of a segment may be written over: nothing of it is to be kept, nobody reads it, and there is use for it.
+    fn may_be_spared(&self, closed: &ClosedSegment) -> bool {
         let is_needless = !closed.damaged && closed.segment > self.found && !self.is_for_feed(closed);
         is_needless
             && closed.bytes <= self.shared.options.spare_max
             && Arc::strong_count(&self.open_in_feed) == 1
-            && self.shared.spares.has_room(others)
+            && self.shared.spares.has_room(self.sparing)
+    }
+
+    fn spare(&mut self, closed: &ClosedSegment, retired: &mut Retired) -> Result<bool> {
+        if let Some(spare) = Spare::of_segment(&*self.shared.disk, &self.shared.dir, closed.segment)? {
+            self.sparing = self.sparing.saturating_add(1);
+            retired.spares.push(spare);
+        }
+        Ok(true)
     }
 
     /// To be told once the names of what was [retired](Self::retire) are gone for good, that is after a sync of the directory.
     pub(crate) fn gone(&mut self, retired: &mut Retired) {
-        // Others may have told of theirs meanwhile.
-        let count = retired.put_away.saturating_sub(self.gone).min(self.put_away.len());
-        self.put_away.drain(..count);
-        self.gone = self.gone.saturating_add(count);
-        self.reused = self.reused.saturating_add(retired.spares.len() as u64);
+        self.put_away.retain(|end| !retired.ends.contains(end));
+        self.sparing = self.sparing.saturating_sub(retired.spares.len());
         self.shared.spares.add(retired.spares.drain(..));
     }
 
-    /// How many segments became spare files.
+    /// How many segments were made of spare files.
     pub(crate) fn reused(&self) -> u64 {
-        self.reused
+        self.shared.reused.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are segments to be put away whose frames are not beyond `upto`.
+    pub(crate) fn has_any_upto(&self, upto: u64) -> bool {
+        self.held == 0 && self.closed.iter().any(|closed| closed.frames.upto <= upto)
     }
 
     /// Gives back what lies ready for beats that may not come for a while: the spare file, and of the next segment all but as much as
