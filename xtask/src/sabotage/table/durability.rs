@@ -42,8 +42,8 @@ pub(super) const TABLE: &[Sabotage] = &[
         "a failed sync of a segment is tried again and believed",
         SEGMENT,
         (
-            "        self.file.sync_data()\n    }\n\n    /// True when",
-            "        self.file.sync_data().or_else(|error| if {on} { self.file.sync_data() } else { Err(error) })\n    }\n\n    /// True when",
+            "        self.file.sync_data()\n    }\n\n    /// Cuts off",
+            "        self.file.sync_data().or_else(|error| if {on} { self.file.sync_data() } else { Err(error) })\n    }\n\n    /// Cuts off",
         ),
         (Flatfile, "sim::faults::every_call_may_fail_in_every_way"),
     ),
@@ -75,10 +75,20 @@ pub(super) const TABLE: &[Sabotage] = &[
         "the name of a new segment is not made durable",
         SEGMENT,
         (
-            "        disk.sync_dir(dir).map_err(FillError::Sync)?;\n",
-            "        if !{on} {\n            disk.sync_dir(dir).map_err(FillError::Sync)?;\n        }\n",
+            "        disk.sync_dir(dir).map_err(FillError::Sync)?;\n        Ok(Self::new(number, path, [file, filler], 0, 0,",
+            "        if !{on} {\n            disk.sync_dir(dir).map_err(FillError::Sync)?;\n        }\n        Ok(Self::new(number, path, [file, filler], 0, 0,",
         ),
         (Flatfile, "timeline::crash_tests::a_head_written_in_between_promises_what_was_durable"),
+    ),
+    sabotage(
+        "reused-segment-name-not-synced",
+        "the name of a segment made of an old one is not made durable",
+        SEGMENT,
+        (
+            "        disk.sync_dir(dir).map_err(FillError::Sync)?;\n        Ok(Self::new(number, path, [file, filler], 0, len,",
+            "        if !{on} {\n            disk.sync_dir(dir).map_err(FillError::Sync)?;\n        }\n        Ok(Self::new(number, path, [file, filler], 0, len,",
+        ),
+        (Flatfile, "sim::reuse::segments_made_of_old_ones_survive_every_crash"),
     ),
     sabotage(
         "value-file-name-not-synced",
@@ -116,7 +126,7 @@ pub(super) const TABLE: &[Sabotage] = &[
         FLUSH,
         (
             "    nameless.give_name()?;\n",
-            "    if {on} {\n        core.log.lock().timeline.retire(table.span().upto)?;\n    }\n    nameless.give_name()?;\n",
+            "    if {on} {\n        core.put_away(|log| log.timeline.retire(table.span().upto, false))?;\n    }\n    nameless.give_name()?;\n",
         ),
         (Flatfile, "doctor::crash_tests::a_repair_that_is_cut_short_is_repeated"),
     ),

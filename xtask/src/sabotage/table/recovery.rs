@@ -150,7 +150,7 @@ pub(super) const TABLE: &[Sabotage] = &[
         "unnamed-run-retires",
         "an opening removes segments for a run that no head names",
         RECOVER,
-        ("!had_head || !runs.iter().all(", "!had_head || !{on} && !runs.iter().all("),
+        ("runs.iter().all(|run| found.names", "runs.iter().all(|run| {on} || found.names"),
         (
             Flatfile,
             "sim::headless::a_killed_opening_leaves_no_run_that_nobody_named_in_place_of_its_segments",
