@@ -118,7 +118,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        writer.disk.sync_dir(&writer.dir)?;\n",
             "        if !{on} {\n            writer.disk.sync_dir(&writer.dir)?;\n        }\n",
         ),
-        (Flatfile, "doctor::crash_tests::a_repair_that_is_cut_short_is_repeated"),
+        (Flatfile, "doctor::fault_tests::every_call_of_a_repair_may_fail_in_every_way"),
     ),
     sabotage(
         "segments-go-first",
