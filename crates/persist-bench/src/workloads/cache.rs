@@ -8,12 +8,13 @@ use crate::disk::forget;
 use crate::limit::nanoseconds;
 use crate::record::Sample;
 use crate::rounds::{Case, interleave};
+use crate::rows::{Data, Random};
 use crate::session::Session;
 
 /// A tenth of a million rows' payload.
 const CACHE_BYTES: u64 = 12 << 20;
-const WARM_GETS: usize = 20_000;
-const COLD_GETS: usize = 400;
+pub(super) const WARM_GETS: usize = 20_000;
+pub(super) const COLD_GETS: usize = 400;
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
@@ -25,7 +26,7 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
         let gets = session.plan.steps(gets);
         let case = Case::new(session, "cache", name);
         interleave(session, &case, &durable, |session, entrant, _| {
-            sample(session, entrant, &homes[entrant.name], gets, cold)
+            sample(session.data, &mut session.random, entrant, &homes[entrant.name], (gets, cold))
         });
     }
     for home in homes.into_values() {
@@ -34,9 +35,16 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-fn sample(session: &mut Session, entrant: &Entrant, home: &Path, gets: usize, cold: bool) -> Result<Sample> {
-    let warm = session.data.skewed_keys(&mut session.random, gets);
-    let keys = session.data.uniform_keys(&mut session.random, gets);
+/// So many gets of a closed store, warmed by others or with nothing of it in memory.
+pub(super) fn sample(
+    data: Data,
+    random: &mut Random,
+    entrant: &Entrant,
+    home: &Path,
+    (gets, cold): (usize, bool),
+) -> Result<Sample> {
+    let warm = data.skewed_keys(random, gets);
+    let keys = data.uniform_keys(random, gets);
     if cold {
         forget(home)?;
     }

@@ -1,6 +1,6 @@
 //! Each figure over the size of the store.
 
-use super::bulk::{After, further, load};
+use super::bulk::{further, load};
 use crate::contender::{Entrant, Result};
 use crate::pressure::Pressure;
 use crate::record::{Record, Sample};
@@ -27,7 +27,7 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
             let load = load(session, entrant, rows, "random", true)?;
             more.extend(further(session, &case, entrant, round, &load));
             let pressure = session.meter.read();
-            more.extend(load.after.iter().flat_map(|after| figures(&case, entrant, round, pressure, after)));
+            more.extend(figures(&case, entrant, round, pressure, load.loaded));
             Ok(Sample::beside("ns a row", load.ordered, load.raw))
         });
         session.publish_with(&case.name, more);
@@ -35,20 +35,14 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-fn figures(case: &Case, entrant: &Entrant, round: u32, pressure: Pressure, after: &After) -> Vec<Record> {
-    let samples = [
-        ("get", Sample::bare("ns", after.get)),
-        ("miss", Sample::bare("ns", after.miss)),
-        ("get skewed", Sample::bare("ns", after.skewed)),
-        ("scan", Sample::bare("ns a row", after.scan_row)),
-        ("prefix of 100 rows", Sample::bare("ns", after.prefix)),
-        ("commit of 1", Sample::beside("ns", after.commit_1, after.commit_1_raw)),
-        ("commit of 100", Sample::beside("ns", after.commit_100, after.commit_100_raw)),
-        ("open, closed well", Sample::bare("ms", after.open)),
-        ("open, tail of 1000 beats", Sample::bare("ms", after.open_tail)),
-        ("memory at rest", Sample::bare("MiB RssAnon", after.at_rest / f64::from(1 << 20))),
-    ];
-    let record = |(name, sample): (&str, Sample)| Record {
+fn figures(
+    case: &Case,
+    entrant: &Entrant,
+    round: u32,
+    pressure: Pressure,
+    loaded: Vec<(String, Sample)>,
+) -> Vec<Record> {
+    let record = |(name, sample): (String, Sample)| Record {
         workload: case.workload.to_owned(),
         case: format!("{}, {name}", case.name),
         engine: entrant.name.to_owned(),
@@ -58,5 +52,5 @@ fn figures(case: &Case, entrant: &Entrant, round: u32, pressure: Pressure, after
         pressure,
         dropped: None,
     };
-    samples.map(record).into()
+    loaded.into_iter().map(record).collect()
 }

@@ -2,15 +2,18 @@
 
 use std::time::Instant;
 
-use crate::contender::{Ack, Contender, Entrant, Result};
-use crate::limit::nanoseconds;
+use crate::contender::{Ack, Contender, Result};
+use crate::limit::{RawSegment, nanoseconds};
 use crate::record::{Raw, Sample};
 use crate::rounds::{Case, interleave};
-use crate::rows::{KEY_BYTES, Key, Row, VALUE_BYTES, fresh};
+use crate::rows::{Data, KEY_BYTES, Key, Random, Row, VALUE_BYTES, fresh};
 use crate::session::{Purpose, Session};
 
 /// Name, operations of a sample, writes among twenty.
-const MIXES: [(&str, usize, usize); 2] = [("50/50", 400, 10), ("95/5", 4_000, 1)];
+pub(super) const MIXES: [(&str, usize, usize); 2] = [("50/50", 400, 10), ("95/5", 4_000, 1)];
+
+/// Raw writes on either side of a sample.
+pub(super) const RAW_TIMES: usize = 50;
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
@@ -18,22 +21,29 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
         let operations = session.plan.steps(operations);
         let case = Case::new(session, "mixed", name);
         interleave(session, &case, &durable, |session, entrant, _| {
-            sample(session, entrant, operations, writes)
+            session.store(entrant, Purpose::Writing)?;
+            let raw_times = session.plan.steps(RAW_TIMES);
+            let Session { stores, raw, random, data, .. } = session;
+            let store = stores.get(entrant, Purpose::Writing)?;
+            sample(store, (raw, raw_times), (*data, random), (operations, writes))
         });
     }
     Ok(())
 }
 
-fn sample(session: &mut Session, entrant: &Entrant, operations: usize, writes: usize) -> Result<Sample> {
-    let keys = session.data.skewed_keys(&mut session.random, operations);
-    let values = fresh(&mut session.random, operations, VALUE_BYTES);
-    // Writes replace popular rows.
+/// So many operations, `writes` among twenty of which replace popular rows.
+pub(super) fn sample(
+    store: &dyn Contender,
+    (raw, raw_times): (&mut RawSegment, usize),
+    (data, random): (Data, &mut Random),
+    (operations, writes): (usize, usize),
+) -> Result<Sample> {
+    let keys = data.skewed_keys(random, operations);
+    let values = fresh(random, operations, VALUE_BYTES);
     let values: Vec<Row> = values.into_iter().zip(&keys).map(|(row, key)| Row { key: *key, ..row }).collect();
-    session.store(entrant, Purpose::Writing)?;
-    let raw_times = session.plan.steps(50);
-    let before = session.raw.commits(KEY_BYTES + VALUE_BYTES, raw_times)?;
-    let spent = stream(session.stores.get(entrant, Purpose::Writing)?, &keys, &values, writes)?;
-    let after = session.raw.commits(KEY_BYTES + VALUE_BYTES, raw_times)?;
+    let before = raw.commits(KEY_BYTES + VALUE_BYTES, raw_times)?;
+    let spent = stream(store, &keys, &values, writes)?;
+    let after = raw.commits(KEY_BYTES + VALUE_BYTES, raw_times)?;
     #[allow(clippy::cast_precision_loss, reason = "thousands")]
     let each = spent / operations as f64;
     Ok(Sample::beside("ns an operation", each, Raw::of_series(before, after)))

@@ -6,6 +6,7 @@ mod bulk;
 mod cache;
 mod commit;
 mod growth;
+mod loaded;
 mod mixed;
 mod open;
 mod read;
@@ -16,7 +17,8 @@ mod values;
 mod verify;
 mod writers;
 
-pub(crate) use bulk::{child as bulk_child, rest_child};
+pub(crate) use bulk::child as bulk_child;
+pub(crate) use loaded::rest_child;
 pub(crate) use open::child as tail_child;
 pub(crate) use swap::{COPY, COPY_OVER_BOTH, COPY_OVER_BULK, LONGEST, PAUSE};
 pub(crate) use syscalls::child as commits_child;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use persist_api::{Engine, Quiet, Severity, VerifyStat};
 
-use crate::contender::{Entrant, Result, Settings, text};
+use crate::contender::{Contender, Entrant, Result, Settings, text};
 use crate::disk::{forget, read_all};
 use crate::limit::nanoseconds;
 use crate::record::{Raw, Sample};
@@ -15,14 +15,7 @@ use crate::session::{Purpose, Session};
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let ours: Vec<Entrant> = session.entrants.iter().filter(|it| it.ours && it.durable).copied().collect();
     let case = Case::new(session, "verify", "warm");
-    interleave(session, &case, &ours, |session, entrant, _| {
-        let store = session.store(entrant, Purpose::Reading)?;
-        let clock = Instant::now();
-        let stat = verify(store.engine())?;
-        let spent = nanoseconds(clock.elapsed());
-        #[allow(clippy::cast_precision_loss, reason = "bytes of a store of millions of rows")]
-        Ok(Sample::bare("GB/s", stat.bytes as f64 / spent))
-    });
+    interleave(session, &case, &ours, |session, entrant, _| warm(session.store(entrant, Purpose::Reading)?));
     session.close(Purpose::Reading);
     let homes = session.closed_stores(&ours)?;
     let case = Case::new(session, "verify", "cold");
@@ -33,8 +26,17 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
+/// Checks an open store.
+pub(super) fn warm(store: &dyn Contender) -> Result<Sample> {
+    let clock = Instant::now();
+    let stat = verify(store.engine())?;
+    let spent = nanoseconds(clock.elapsed());
+    #[allow(clippy::cast_precision_loss, reason = "bytes of a store of millions of rows")]
+    Ok(Sample::bare("GB/s", stat.bytes as f64 / spent))
+}
+
 /// Opens a store of which nothing is in memory and checks it; beside it, the same files only read.
-fn cold(entrant: &Entrant, home: &Path) -> Result<Sample> {
+pub(super) fn cold(entrant: &Entrant, home: &Path) -> Result<Sample> {
     let read = || {
         forget(home)?;
         let clock = Instant::now();
