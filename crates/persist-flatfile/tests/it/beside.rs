@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use persist_api::{BeatHeader, Driver, Durability, OpenOptions, Quiet, Result};
+use persist_api::{BeatHeader, Driver, Durability, Engine, OpenOptions, Quiet, Result};
 use persist_flatfile::FlatfileDriver;
 use persist_io::{Call, Intercept, Intercepted, PassOn, RealDisk};
 
@@ -90,6 +90,12 @@ impl Intercept for Blocked {
     }
 }
 
+/// A figure of an open store.
+pub(super) fn stat(engine: &dyn Engine, wanted: &str) -> u64 {
+    let stats = engine.stats().unwrap().engine;
+    stats.into_iter().find(|(name, _)| *name == wanted).unwrap().1
+}
+
 #[test]
 fn commits_slow_down_while_two_memtables_wait_for_their_runs_and_stop_behind_the_third() {
     let dir = tempfile::tempdir().unwrap();
@@ -99,10 +105,7 @@ fn commits_slow_down_while_two_memtables_wait_for_their_runs_and_stop_behind_the
     };
     let disk = Arc::new(Intercepted::new(RealDisk, Blocked::default()));
     let engine = FlatfileDriver::new(disk.clone()).open(dir.path(), &options, &Quiet).unwrap();
-    let stat = |wanted: &str| {
-        let stats = engine.stats().unwrap().engine;
-        stats.into_iter().find(|(name, _)| *name == wanted).unwrap().1
-    };
+    let stat = |wanted: &str| stat(&*engine, wanted);
     let (slowed, stopped) = (|| stat("commits_slowed"), || stat("commits_stopped"));
     let mut last = BeatHeader::default();
     let mut commit = |bytes: usize| {
@@ -171,10 +174,7 @@ fn of_beats_longer_than_five_memtables_no_more_than_two_are_in_memory() {
     };
     let disk = Arc::new(Intercepted::new(RealDisk, Blocked::default()));
     let engine = FlatfileDriver::new(disk.clone()).open(dir.path(), &options, &Quiet).unwrap();
-    let stat = |wanted: &str| {
-        let stats = engine.stats().unwrap().engine;
-        stats.into_iter().find(|(name, _)| *name == wanted).unwrap().1
-    };
+    let stat = |wanted: &str| stat(&*engine, wanted);
     let most = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut last = BeatHeader::default();

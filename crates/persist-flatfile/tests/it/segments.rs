@@ -11,6 +11,8 @@ use persist_api::{
 use persist_flatfile::FlatfileDriver;
 use persist_io::{Call, Intercept, Intercepted, PassOn, RealDisk};
 
+use super::beside::stat;
+
 /// Four beats fill a memtable, and a segment is longer than what the feed reads at once.
 const BEAT: usize = 70_000;
 
@@ -30,8 +32,7 @@ fn commit(engine: &dyn Engine, count: u64) {
 }
 
 fn reused(engine: &dyn Engine) -> u64 {
-    let stats = engine.stats().unwrap().engine;
-    stats.into_iter().find(|(name, _)| *name == "timeline_segments_reused").unwrap().1
+    stat(engine, "timeline_segments_reused")
 }
 
 fn files(home: &Path, wanted: &str) -> Vec<(PathBuf, u64)> {
