@@ -190,3 +190,52 @@ impl<'t> Retained<'t> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::FrameBuilder;
+    use persist_api::BeatHeader;
+
+    /// A table with one beat after the other, each a put of a value or a deletion of the key `k`.
+    fn table(first: u64, puts: &[bool]) -> Memtable {
+        let table = Memtable::new(0, &Arc::default());
+        for (beat, put) in (first..).zip(puts) {
+            let mut built = FrameBuilder::default();
+            if *put {
+                built.put(b"k", b"value")
+            } else {
+                built.delete(b"k")
+            }
+            let body = (built.body().to_vec(), 0..built.body().len());
+            let header = BeatHeader { beat: BeatNo(beat), ..BeatHeader::default() };
+            assert!(table.push(header, beat, body, built.ops(), false));
+        }
+        table
+    }
+
+    /// The beats whose versions are kept, newest first.
+    fn kept(table: &Memtable, floor: u64, oldest: bool) -> Vec<u64> {
+        let mut rows = Retained::new(BeatNo(floor), oldest);
+        rows.add_table(table).unwrap();
+        std::iter::from_fn(|| rows.next().unwrap()).map(|row| row.beat.0).collect()
+    }
+
+    #[test]
+    fn versions_stay_that_a_beat_from_the_floor_on_shows() {
+        let table = table(1, &[true; 5]);
+        let wanted = [(0, 1), (1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 5)];
+        for (floor, last) in wanted {
+            let beats: Vec<u64> = (last..=5).rev().collect();
+            assert_eq!(kept(&table, floor, false), beats, "floor {floor}");
+        }
+    }
+
+    #[test]
+    fn a_deletion_goes_only_where_nothing_older_is_left_that_it_hides() {
+        let table = table(1, &[true, false]);
+        assert_eq!(kept(&table, 2, false), [2]);
+        assert_eq!(kept(&table, 2, true), []);
+        assert_eq!(kept(&table, 1, true), [2, 1], "the beat before it is still shown");
+    }
+}

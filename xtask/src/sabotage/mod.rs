@@ -25,7 +25,7 @@ struct Sabotage {
     /// What comes in its place, `{on}` standing for the question whether this one is switched on.
     instead: &'static str,
     suite: Suite,
-    /// A test that sees it, quickly.
+    /// A test that sees it, quickly and each time: none that draws other numbers in every run.
     seen_by: &'static str,
 }
 

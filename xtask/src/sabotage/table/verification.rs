@@ -81,7 +81,7 @@ pub(super) const TABLE: &[Sabotage] = &[
             "        let floor = self.floor;\n",
             "        let floor = BeatNo(self.floor.0 + u64::from({on}));\n",
         ),
-        (Flatfile, "tables_tests::tables_show_what_a_model_shows_however_beats_are_spread"),
+        (Flatfile, "retain::tests::versions_stay_that_a_beat_from_the_floor_on_shows"),
     ),
     sabotage(
         "deletions-dropped",
@@ -91,6 +91,6 @@ pub(super) const TABLE: &[Sabotage] = &[
             "row.stored == Stored::Deleted && self.oldest && row.beat",
             "row.stored == Stored::Deleted && (self.oldest || {on}) && row.beat",
         ),
-        (Flatfile, "tables_tests::tables_show_what_a_model_shows_however_beats_are_spread"),
+        (Flatfile, "retain::tests::a_deletion_goes_only_where_nothing_older_is_left_that_it_hides"),
     ),
 ];
