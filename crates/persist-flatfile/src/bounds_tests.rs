@@ -4,10 +4,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use persist_api::{
-    BeatNo, Driver, Durability, Engine, Error, ErrorKind, FeedItem, Observer, OpenOptions, Progress, Quiet,
+    BeatNo, CompactScope, Driver, Durability, Engine, Error, ErrorKind, FeedItem, Observer, OpenOptions,
+    Progress, Quiet,
 };
 use persist_io::sim::{Crash, SimDisk};
 use persist_io::{Call, Intercept, Intercepted, PassOn};
@@ -296,8 +297,8 @@ fn a_frame_that_claims_more_than_a_beat_may_have_is_damage_to_the_feed() {
     assert!(error.context().contains("no frame verifies"), "{error}");
 }
 
-/// So many heads are written yet before there is no room.
-struct Heads(AtomicU64);
+/// So many heads are written yet before there is no room, not even to remove a run.
+struct Heads(AtomicU64, AtomicBool);
 
 impl Intercept for Heads {
     fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> persist_api::Result<()> {
@@ -308,7 +309,44 @@ impl Intercept for Heads {
                 return Err(Error::io("write_file", path, std::io::ErrorKind::StorageFull.into()));
             }
         }
+        let is_run = path.to_string_lossy().contains("branch.ckp.")
+            && path.extension().is_some_and(|end| end != "new");
+        if is_run && matches!(call, Call::RemoveFile) && self.1.load(Ordering::Relaxed) {
+            return Err(Error::io("remove_file", path, std::io::ErrorKind::StorageFull.into()));
+        }
         pass_on()
+    }
+}
+
+/// A slot names the merged run, and it cannot be taken back: so the values that were moved for it stay.
+#[test]
+fn a_compaction_whose_run_may_be_named_and_cannot_be_removed_keeps_its_values() {
+    let options = options(&[("large_value_bytes", "128")]);
+    let (sim, heads) = (SimDisk::new(1), Arc::new(Heads(AtomicU64::new(u64::MAX), AtomicBool::new(false))));
+    let disk: Arc<Intercepted<_, Heads>> = Arc::new(Intercepted::new(sim.clone(), Arc::clone(&heads)));
+    let home = Path::new("/home");
+    let engine = FlatfileDriver::new(disk).open(home, &options, &Quiet).unwrap();
+    for round in 0..3_u8 {
+        for n in 0..6_u8 {
+            put(&*engine, Durability::Durable, &[n], &[round + n; 500]).unwrap();
+        }
+        engine.checkpoint().unwrap();
+    }
+    heads.0.store(1, Ordering::Relaxed);
+    heads.1.store(true, Ordering::Relaxed);
+    let refused = engine.compact(CompactScope { keep_beats: 0 }, &Quiet).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Io, "{refused}");
+    let check = |engine: &dyn Engine| {
+        let view = engine.view().unwrap();
+        assert!((0..6_u8).all(|n| view.get_record(&[n]).unwrap().unwrap()[..] == [2 + n; 500]));
+    };
+    check(&*engine);
+    assert_eq!(figure(&*engine, "poisoned"), 1);
+    for crash in [Crash::Nothing, Crash::Everything] {
+        let engine = FlatfileDriver::new(Arc::new(sim.crash_image(&crash)));
+        let engine = engine.open(home, &options, &Quiet).unwrap();
+        check(&*engine);
+        assert_eq!(engine.verify(&mut |found| panic!("{found:?}"), &Quiet).unwrap().damaged, 0);
     }
 }
 
@@ -316,7 +354,8 @@ impl Intercept for Heads {
 fn a_merge_that_finds_no_room_for_its_head_changes_nothing() {
     // How many of the two slots are written.
     for slots in [0, 1] {
-        let (sim, heads) = (SimDisk::new(1), Arc::new(Heads(AtomicU64::new(u64::MAX))));
+        let (sim, heads) =
+            (SimDisk::new(1), Arc::new(Heads(AtomicU64::new(u64::MAX), AtomicBool::new(false))));
         let disk: Arc<Intercepted<_, Heads>> = Arc::new(Intercepted::new(sim.clone(), Arc::clone(&heads)));
         let home = Path::new("/home");
         let core = Arc::new(FlatfileDriver::new(disk).open_core(home, &options(&[]), &Quiet).unwrap());

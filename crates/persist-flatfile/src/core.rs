@@ -393,6 +393,13 @@ impl Core {
         Ok(())
     }
 
+    /// Gives back the room of files that lie ready for beats to come; false where there are none.
+    pub(crate) fn give_back(&self) -> bool {
+        // They are let go of once the log is free for others.
+        let given = self.log.lock().timeline.give_back();
+        !given.is_empty()
+    }
+
     /// Writes what is known now into the head, unless it says so already; with `clean`, that nothing more will be written.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use persist_api::{BeatNo, Result};
 
 use crate::core::Core;
+use crate::error::is_no_room;
 use crate::memtable::Memtable;
 use crate::newrun::{Plan, kept_headers, kept_ranges};
 use crate::retain::Retained;
@@ -96,9 +97,15 @@ fn flush(core: &Core, upto: u64) -> Result<Option<u64>> {
     // Counted from what the run makes durable: later beats may be lost, and the window must reach as far back then.
     let newest = table.slots().next_back().map_or(BeatNo(0), |slot| slot.header.beat);
     let floor = BeatNo(newest.0.saturating_sub(core.settings.history_beats));
-    let plan = plan(core, &published.state, table, floor)?;
-    let number = plan.head.number;
-    let nameless = plan.write_nameless(&*core.disk, &core.home, None, &mut |_| Ok(()))?;
+    let write = || {
+        let plan = plan(core, &published.state, table, floor)?;
+        Ok((plan.head.number, plan.write_nameless(&*core.disk, &core.home, None, &mut |_| Ok(()))?))
+    };
+    let (number, nameless) = match write() {
+        // There may be room enough in what lies ready for beats to come.
+        Err(error) if is_no_room(&error) && core.give_back() => write()?,
+        written => written?,
+    };
     claim.wait_for_older()?;
     nameless.give_name()?;
     let run = Run::open(&*core.disk, &core.home, number)?;

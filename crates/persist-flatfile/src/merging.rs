@@ -7,7 +7,7 @@ use std::sync::Arc;
 use persist_api::{BeatNo, Error, ErrorKind, Result};
 
 use crate::core::Core;
-use crate::error::is_no_room;
+use crate::error::{SCHEME, is_no_room};
 use crate::newrun::{Plan, Relocate, kept_headers, kept_ranges};
 use crate::retain::Retained;
 use crate::run::RunHead;
@@ -248,7 +248,8 @@ pub(crate) fn merge(
 /// Puts a merged run in the place of its inputs, and removes their files.
 ///
 /// # Errors
-/// `Full` where there is no room for a head that names it: it is removed then, and nothing is changed. `Io`.
+/// `Full` where there is no room for a head that names it: it is removed then, and nothing is changed. `Io`, also where it cannot
+/// be removed then.
 pub(crate) fn replace(core: &Core, inputs: &[Arc<LiveRun>], merged: &Arc<LiveRun>) -> Result<()> {
     let exchange = |state: &mut State| {
         let is_input = |run: &Arc<LiveRun>| inputs.iter().any(|input| Arc::ptr_eq(run, input));
@@ -260,15 +261,26 @@ pub(crate) fn replace(core: &Core, inputs: &[Arc<LiveRun>], merged: &Arc<LiveRun
         if is_no_room(&error) {
             // One slot may name it. That does no harm as long as all that it was made of is there; but it must not come back beside
             // what is made of that next.
-            core.disk.remove_file(merged.run.path())?;
+            core.disk.remove_file(merged.run.path()).map_err(|left| cannot_stay(&left, merged))?;
             core.disk.sync_dir(&core.home)?;
         }
         return Err(error);
     }
     for run in inputs {
-        core.disk.remove_file(run.run.path())?;
+        match core.disk.remove_file(run.run.path()) {
+            // Some file systems need room to remove a file. All that it holds is in the merged one: the next opening removes it.
+            Err(error) if is_no_room(&error) => {}
+            removed => removed?,
+        }
     }
     Ok(())
+}
+
+/// A merged run that one slot of the head may name is there for good: what it refers to must stay, and nothing else may be made of
+/// its inputs.
+fn cannot_stay(left: &Error, merged: &LiveRun) -> Error {
+    let what = format!("a run that the head may name cannot be removed: {}", left.context());
+    Error::new(ErrorKind::Io, "merge", what).with_engine(SCHEME).with_path(merged.run.path())
 }
 
 /// Changes the runs, as soon as the head says so: no other head is written in between.

@@ -230,8 +230,8 @@ impl Start<'_> {
         match told {
             // What has no room for a copy of what is torn stays among the segments that are in use: every head says where it ends.
             Ok(()) => log.timeline.retire_durably(self.in_runs)?,
-            // They stay until both slots can be written.
-            Err(error) if is_told && crate::error::is_no_room(&error) => {}
+            // They stay until both slots can be written, and say which runs there are.
+            Err(error) if had_head && is_no_room(&error) => {}
             Err(error) => return Err(error),
         }
         Ok(Parts { store: self.store, published, log, head, next_run: self.next_run, recovered })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use persist_api::{BeatNo, Error, ErrorKind, Observer, Result};
 use persist_io::Disk;
 
-use crate::error::SCHEME;
+use crate::error::{SCHEME, is_no_room};
 use crate::home::Home;
 use crate::lost::Lost;
 use crate::missed::missed;
@@ -240,7 +240,11 @@ impl Runs {
             move_aside(disk, dir, run.path())?;
         }
         for run in &superseded {
-            disk.remove_file(run.path())?;
+            match disk.remove_file(run.path()) {
+                // Some file systems need room for that. They are left out again the next time.
+                Err(error) if is_no_room(&error) => {}
+                removed => removed?,
+            }
         }
         if !superseded.is_empty() {
             disk.sync_dir(dir)?;

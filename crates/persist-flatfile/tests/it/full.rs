@@ -15,7 +15,7 @@ use persist_io::{Call, FileMode, Intercept, Intercepted, PassOn};
 
 const HOME: &str = "/home";
 
-/// There is no room for files whose names begin with what this says.
+/// There is no room for files whose names begin with what this says: to write them, or, behind `remove `, to remove them.
 #[derive(Default)]
 struct Room {
     none_for: Mutex<Option<&'static str>>,
@@ -33,11 +33,17 @@ impl Intercept for Room {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // A run is begun, but not a segment: of a file that is not there nothing can be left.
         let takes_room = match call {
-            Call::WriteAt { .. } => name.starts_with("branch.ckp"),
+            Call::WriteAt { .. } => name.starts_with("branch.ckp") || name.starts_with("branch.meta"),
             Call::Open(mode) => mode == FileMode::CreateNew && name.starts_with("branch.idx"),
+            Call::RemoveFile => !name.ends_with(".new"),
             _ => false,
         };
-        if takes_room && self.none_for.lock().is_some_and(|prefix| name.starts_with(prefix)) {
+        let removes = matches!(call, Call::RemoveFile);
+        let is_refused = |prefix: &str| match prefix.strip_prefix("remove ") {
+            Some(prefix) => removes && name.starts_with(prefix),
+            None => !removes && name.starts_with(prefix),
+        };
+        if takes_room && self.none_for.lock().is_some_and(is_refused) {
             *self.refused.lock() += 1;
             return Err(Error::io("write_file", path, std::io::ErrorKind::StorageFull.into()));
         }
@@ -217,6 +223,53 @@ fn beats_are_refused_while_there_is_no_room_for_a_segment() {
 #[test]
 fn beats_are_refused_while_threads_have_no_room_for_a_segment() {
     commits_meet_full(threads(), "branch.idx");
+}
+
+/// What a killed process could not say in the head for want of room is said by a later one: until then nothing is removed.
+#[test]
+fn a_run_that_no_head_could_name_is_read_while_there_is_no_room_for_a_head() {
+    let mut store = Store::new(inline());
+    for n in 0..3 {
+        store.put(n, 100).unwrap();
+    }
+    store.room.is_none_for("branch.meta");
+    assert_eq!(store.engine.checkpoint().unwrap_err().kind(), ErrorKind::Full);
+    store.check();
+    for _ in 0..2 {
+        let killed = store.sim.killed();
+        store.reopen(killed);
+        store.check();
+        assert_eq!(store.figure("runs"), 1);
+    }
+    let cut = store.sim.crash_image(&Crash::Nothing);
+    store.reopen(cut);
+    store.check();
+    store.goes_on();
+}
+
+/// There are file systems on which it takes room to remove a file.
+#[test]
+fn a_compaction_that_has_no_room_to_remove_runs_keeps_the_values_that_it_has_moved() {
+    let mut store = Store::new(inline());
+    for round in 0..4 {
+        for n in 0..6 {
+            store.put(n, 1_000 + round).unwrap();
+        }
+        store.engine.checkpoint().unwrap();
+    }
+    store.room.is_none_for("remove branch.ckp");
+    store.engine.compact(CompactScope { keep_beats: 0 }, &Quiet).unwrap();
+    assert!(*store.room.refused.lock() > 0);
+    store.check();
+    for _ in 0..2 {
+        let killed = store.sim.killed();
+        store.reopen(killed);
+        store.check();
+        assert_eq!(store.figure("runs"), 1, "the others are left out");
+    }
+    let cut = store.sim.crash_image(&Crash::Nothing);
+    store.reopen(cut);
+    store.goes_on();
 }
 
 /// The run of the older memtable meets a full disk while the newer one, done first, waits for it.

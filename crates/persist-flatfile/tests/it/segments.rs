@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use persist_api::{
@@ -126,6 +127,66 @@ fn a_feed_goes_on_reading_a_segment_that_is_needed_no_more() {
     let before = reused(&*engine);
     commit(&*engine, 12);
     assert!(reused(&*engine) > before, "nobody reads any more");
+}
+
+/// Whether runs have room.
+#[derive(Clone, Copy, PartialEq)]
+enum Room {
+    Enough,
+    None,
+    /// As long as there is a spare file, none.
+    BesideNoSpare,
+}
+
+struct Beside {
+    home: PathBuf,
+    room: Mutex<Room>,
+    refused: AtomicU64,
+}
+
+impl Intercept for Beside {
+    fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> Result<()> {
+        let is_run = path.to_string_lossy().contains("branch.ckp");
+        let is_refused = match *self.room.lock() {
+            Room::Enough => false,
+            Room::None => true,
+            Room::BesideNoSpare => files(&self.home, ".new").iter().any(|(path, _)| is_spare(path)),
+        };
+        if is_run && is_refused && matches!(call, Call::WriteAt { .. }) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Error::io("write_file", path, std::io::ErrorKind::StorageFull.into()));
+        }
+        pass_on()
+    }
+}
+
+fn is_spare(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    name.contains(".idx.") && name.ends_with(".new")
+}
+
+#[test]
+fn what_lies_ready_is_given_back_where_a_run_has_no_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let beside = Beside { home: home.clone(), room: Mutex::new(Room::Enough), refused: AtomicU64::new(0) };
+    let disk = Arc::new(Intercepted::new(RealDisk, beside));
+    let engine = FlatfileDriver::new(disk.clone()).open(&home, &options(), &Quiet).unwrap();
+    let beside = disk.intercept();
+    // Several memtables become runs at once, so that there are more spare files than are needed next.
+    *beside.room.lock() = Room::None;
+    commit(&*engine, 10);
+    *beside.room.lock() = Room::Enough;
+    commit(&*engine, 4);
+    assert!(files(&home, ".new").iter().any(|(path, _)| is_spare(path)));
+    *beside.room.lock() = Room::BesideNoSpare;
+    let before = beside.refused.load(Ordering::Relaxed);
+    for _ in 0..20 {
+        commit(&*engine, 1);
+        assert!(stat(&*engine, "memtables") <= 2, "what is full becomes a run with the next beat");
+    }
+    assert!(beside.refused.load(Ordering::Relaxed) > before);
+    assert_eq!(engine.verify(&mut |found| panic!("{found:?}"), &Quiet).unwrap().damaged, 0);
 }
 
 #[test]
