@@ -8,10 +8,12 @@ use std::collections::VecDeque;
 use parking_lot::Mutex;
 
 /// Buffers below this are not worth the trouble.
-pub(crate) const LEAST: usize = 32 << 10;
+pub(crate) const LEAST: usize = 8 << 10;
 
 /// Bytes of buffers that are made ready, at most.
 const READY: usize = 4 << 20;
+/// So many are looked at, those that came last: commits do not wait for a look at all, and who asks for one size finds it there.
+const LOOK: usize = READY / LEAST;
 /// No page is smaller.
 const PAGE: usize = 4 << 10;
 
@@ -35,6 +37,13 @@ struct Kept {
     missed: bool,
 }
 
+impl Kept {
+    /// Those kept last, the last one first.
+    fn latest(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.buffers.iter().rev().take(LOOK)
+    }
+}
+
 /// Whether a buffer is none too large for so many bytes.
 pub(crate) fn suits(capacity: usize, len: usize) -> bool {
     capacity >= len && capacity <= len.saturating_add(len / 2)
@@ -52,8 +61,9 @@ impl Buffers {
         if len >= LEAST {
             let mut kept = self.kept.lock();
             kept.asked = len;
-            let found = kept.buffers.iter().rposition(|buffer| suits(buffer.capacity(), len));
-            if let Some(buffer) = found.and_then(|found| kept.buffers.remove(found)) {
+            let found = kept.latest().position(|buffer| suits(buffer.capacity(), len));
+            let at = found.and_then(|found| kept.buffers.len().checked_sub(found + 1));
+            if let Some(buffer) = at.and_then(|at| kept.buffers.remove(at)) {
                 kept.bytes = kept.bytes.saturating_sub(buffer.capacity());
                 return buffer;
             }
@@ -76,7 +86,7 @@ impl Buffers {
             let mut kept = self.kept.lock();
             kept.missed = false;
             let asked = kept.asked;
-            let fitting = kept.buffers.iter().map(Vec::capacity).filter(|capacity| suits(*capacity, asked));
+            let fitting = kept.latest().map(Vec::capacity).filter(|capacity| suits(*capacity, asked));
             let there: usize = fitting.sum();
             if asked == 0 || there.saturating_add(asked) > self.ready {
                 return;
@@ -180,6 +190,18 @@ mod tests {
         let kept: Vec<usize> = full.kept.lock().buffers.iter().map(Vec::capacity).collect();
         assert_eq!(kept.iter().filter(|capacity| **capacity == LEAST * 8 / 5).count(), 5, "{kept:?}");
         assert!(!kept.contains(&(3 * LEAST)));
+        // Commits look at the last ones only.
+        let many = Buffers::new(2 * LOOK * LEAST, false);
+        many.give(Vec::with_capacity(3 * LEAST));
+        (1..LOOK).for_each(|_| assert!(many.give(Vec::with_capacity(LEAST))));
+        let oldest = many.take(3 * LEAST);
+        assert!(many.kept.lock().buffers.iter().all(|buffer| buffer.capacity() == LEAST));
+        let kept = |buffers: &Buffers| buffers.kept.lock().buffers.len();
+        many.give(oldest);
+        (0..LOOK).for_each(|_| assert!(many.give(Vec::with_capacity(LEAST))));
+        let before = kept(&many);
+        many.take(3 * LEAST);
+        assert_eq!(kept(&many), before, "it lies behind all that are looked at");
         let none = Buffers::new(64 * LEAST, false);
         none.take(LEAST);
         none.make_ready();
