@@ -4,7 +4,8 @@ use std::ffi::c_int;
 
 use persist_api::{OpenOptions, Result};
 use rocksdb::{
-    BlockBasedOptions, Cache, ChecksumType, DBCompressionType, DBRecoveryMode, InfoLogger, LogLevel, Options,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ChecksumType, DBCompressionType, DBRecoveryMode,
+    InfoLogger, LogLevel, Options,
 };
 
 use crate::driver::SCHEME;
@@ -64,6 +65,10 @@ impl Settings {
         blocks.set_block_cache(&Cache::new_lru_cache(self.cache_bytes));
         // Filters and indexes grow with the data; inside the cache they cannot outgrow it.
         blocks.set_cache_index_and_filter_blocks(true);
+        // In pieces: the filter of a whole table may be larger than a small cache, and be read anew for every get.
+        blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        blocks.set_partition_filters(true);
+        blocks.set_pin_top_level_index_and_filter(true);
         blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
         let mut options = careful()?;
         options.set_block_based_table_factory(&blocks);
