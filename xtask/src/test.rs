@@ -158,7 +158,15 @@ pub(crate) fn fuzz(rounds: u32) -> Outcome {
 /// Power cuts, damage and reordered work on the simulated disk, optimised: far more of it than among the tests.
 fn search(parts: u32) -> Outcome {
     let mut searches = cargo(&["test", "--release", "--package", "persist-flatfile", "--test", "it", "--"]);
-    searches.args(["sim::random", "sim::short", "sim::damage", "sim::several", "sim::same", "--nocapture"]);
+    searches.args([
+        "sim::random",
+        "sim::short",
+        "sim::damage",
+        "damage_of_what",
+        "sim::several",
+        "sim::same",
+        "--nocapture",
+    ]);
     run(searches.env("PERSIST_SIM_ROUNDS", parts.to_string()))
 }
 

@@ -18,6 +18,26 @@ pub(super) const TABLE: &[Sabotage] = &[
         (Flatfile, "sim::defects::cps_s4_a_beat_is_reported_as_failed_exactly_when_it_is_not_shown"),
     ),
     sabotage(
+        "synced-before-written",
+        "the sync of a durable commit comes before its write",
+        LOG,
+        (
+            "        let appended = self.timeline.append(&mut staged.frame, &staged.header, end)?;\n        if durability == Durability::Durable {\n",
+            "        if {on} {\n            self.timeline.sync()?;\n        }\n        let appended = self.timeline.append(&mut staged.frame, &staged.header, end)?;\n        if durability == Durability::Durable && !{on} {\n",
+        ),
+        (Flatfile, "sim::defects::cps_s4_a_beat_is_reported_as_failed_exactly_when_it_is_not_shown"),
+    ),
+    sabotage(
+        "acknowledged-before-synced",
+        "a durable commit is acknowledged whatever becomes of its sync",
+        WRITER,
+        (
+            "            self.shared.poison(current.segment.sync())?;\n",
+            "            let synced = current.segment.sync();\n            if !{on} {\n                self.shared.poison(synced)?;\n            }\n",
+        ),
+        (Flatfile, "sim::defects::cps_s4_a_beat_is_reported_as_failed_exactly_when_it_is_not_shown"),
+    ),
+    sabotage(
         "values-not-synced",
         "a frame is written before the large values it refers to are durable",
         LOG,
