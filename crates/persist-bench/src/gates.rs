@@ -23,9 +23,9 @@ enum What {
     Writes { rows: usize },
     /// Bytes that it writes for each byte of payload.
     Bytes { rows: usize },
-    /// Allocations of a commit of a hundred rows.
-    Allocations,
-    /// Instructions of a get, of a row of a scan, of a commit of a hundred rows, of a view.
+    /// Allocations of a step.
+    Allocations(Step),
+    /// Instructions of a step.
     Instructions(Step),
 }
 
@@ -48,7 +48,7 @@ const LIMITS: &[Limit] = &[
     exactly("flatfile", What::Syncs { rows: 100 }, 1.0),
     exactly("flatfile", What::Writes { rows: 100 }, 1.0),
     limit("flatfile", What::Bytes { rows: 100 }, 1.04),
-    limit("flatfile", What::Allocations, 4.0),
+    limit("flatfile", What::Allocations(Step::Commit), 4.0),
     limit("flatfile", What::Instructions(Step::Commit), 37_000.0),
     limit("flatfile", What::Instructions(Step::Get), 1_400.0),
     limit("flatfile", What::Instructions(Step::Row), 155.0),
@@ -56,14 +56,14 @@ const LIMITS: &[Limit] = &[
     between("persist-sqlite", What::Syncs { rows: 100 }, 1.0, 1.4),
     limit("persist-sqlite", What::Writes { rows: 100 }, 310.0),
     limit("persist-sqlite", What::Bytes { rows: 100 }, 64.0),
-    limit("persist-sqlite", What::Allocations, 75.0),
+    limit("persist-sqlite", What::Allocations(Step::Commit), 75.0),
     limit("persist-sqlite", What::Instructions(Step::Get), 5_200.0),
     limit("persist-sqlite", What::Instructions(Step::Row), 1_200.0),
     limit("persist-sqlite", What::Instructions(Step::View), 1_400.0),
     between("persist-lmdb", What::Syncs { rows: 100 }, 1.0, 2.0),
     limit("persist-lmdb", What::Writes { rows: 100 }, 87.0),
     limit("persist-lmdb", What::Bytes { rows: 100 }, 37.0),
-    limit("persist-lmdb", What::Allocations, 4.0),
+    limit("persist-lmdb", What::Allocations(Step::Commit), 4.0),
     limit("persist-lmdb", What::Instructions(Step::Get), 1_700.0),
     limit("persist-lmdb", What::Instructions(Step::Row), 160.0),
     limit("persist-lmdb", What::Instructions(Step::View), 2_700.0),
@@ -79,7 +79,7 @@ pub(crate) fn run(entrants: &[Entrant]) -> Result<()> {
             What::Syncs { rows } => trace(&mut traced, entrant, rows)?.syncs(),
             What::Writes { rows } => trace(&mut traced, entrant, rows)?.writes(),
             What::Bytes { rows } => trace(&mut traced, entrant, rows)?.amplification(),
-            What::Allocations => per_step(entrant, Count::Allocations, Step::Commit, false)?,
+            What::Allocations(step) => per_step(entrant, Count::Allocations, step, false)?,
             What::Instructions(step) => per_step(entrant, Count::Instructions, step, false)?,
         };
         let (what, unit) = what.words();
@@ -127,8 +127,8 @@ impl What {
             Self::Syncs { rows } => (format!("syncs, commit of {rows}"), ""),
             Self::Writes { rows } => (format!("writes, commit of {rows}"), ""),
             Self::Bytes { rows } => (format!("bytes, commit of {rows}"), "÷ payload"),
-            Self::Allocations => ("allocations, commit of 100".to_owned(), ""),
-            Self::Instructions(step) => (format!("{step:?}").to_lowercase(), "instructions"),
+            Self::Allocations(step) => (format!("allocations, {}", step.words()), ""),
+            Self::Instructions(step) => (step.words().to_owned(), "instructions"),
         }
     }
 }

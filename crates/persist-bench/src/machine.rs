@@ -33,7 +33,34 @@ pub(crate) fn run(plan: &Plan, dir: &Path, entrants: &[Entrant]) -> Run {
         machine,
         load: pressure::load(),
         entrants: entrants.iter().map(named).collect(),
+        versions: versions(include_str!("../../../Cargo.lock")),
     }
+}
+
+/// The packages of contenders that are not ours.
+const LIBRARIES: [&str; 9] = [
+    "fjall",
+    "heed",
+    "librocksdb-sys",
+    "libsqlite3-sys",
+    "lmdb-master-sys",
+    "redb",
+    "rocksdb",
+    "rusqlite",
+    "sled",
+];
+
+/// What a lock file says about them.
+fn versions(lock: &str) -> Vec<(String, String)> {
+    let value = |line: Option<&str>, key: &str| {
+        line?.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"').map(str::to_owned)
+    };
+    let package = |text: &str| {
+        let mut lines = text.trim_start().lines();
+        Some((value(lines.next(), "name")?, value(lines.next(), "version")?))
+    };
+    let found = lock.split("[[package]]").filter_map(package);
+    found.filter(|(name, _)| LIBRARIES.contains(&name.as_str())).collect()
 }
 
 /// Date and time in UTC.
@@ -76,5 +103,16 @@ mod tests {
         assert_eq!(super::date(11_016), (2000, 2, 29));
         assert_eq!(super::date(19_723), (2024, 1, 1));
         assert_eq!(super::date(20_088), (2024, 12, 31));
+    }
+
+    #[test]
+    fn every_library_of_a_contender_has_a_version() {
+        let found = super::versions(include_str!("../../../Cargo.lock"));
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, super::LIBRARIES);
+        assert!(
+            found.iter().all(|(_, version)| version.starts_with(|c: char| c.is_ascii_digit())),
+            "{found:?}"
+        );
     }
 }

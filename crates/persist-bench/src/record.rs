@@ -138,6 +138,9 @@ pub(crate) struct Run {
     pub(crate) load: f64,
     /// Who took part, with their settings.
     pub(crate) entrants: Vec<(String, String)>,
+    /// Versions of the libraries that contenders come from, and of their bindings.
+    #[serde(default)]
+    pub(crate) versions: Vec<(String, String)>,
 }
 
 /// A run's samples of one workload.
@@ -197,6 +200,7 @@ mod tests {
             machine: "m".into(),
             load: 0.5,
             entrants: vec![("lmdb".into(), "settings".into())],
+            versions: vec![("heed".into(), "0.22.1".into())],
         };
         let raw = Raw::of_series(vec![1.0, 2.0], vec![3.0]);
         let record = Record {

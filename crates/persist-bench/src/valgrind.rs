@@ -45,6 +45,15 @@ impl Step {
         }
     }
 
+    /// The step for people.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Row => "row of a scan",
+            Self::Commit => "commit of 100",
+            Self::Get | Self::View => self.word(),
+        }
+    }
+
     fn runs(self) -> (u64, u64) {
         match self {
             Self::Get => (1_000, 21_000),

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use persist_api::BeatHeader;
 use rocksdb::{
-    BlockBasedOptions, BottommostLevelCompaction, Cache, ChecksumType, CompactOptions, DB, DBCompressionType,
-    Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, ChecksumType, CompactOptions,
+    DB, DBCompressionType, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
 };
 
 use crate::contender::{Ack, Contender, Reader, Result, Seen, Settings, after, text};
 use crate::rows::{Key, Prefix, Row};
+
+/// In smaller caches the index and the filter of a table lie in pieces: whole ones may not fit, and would be read anew for every get.
+const WHOLE_INDEX_MIN: u64 = 64 << 20;
 
 /// A database with one column family; the header lies under the empty key.
 pub(crate) struct Rocks {
@@ -27,6 +30,11 @@ impl Rocks {
         table.set_checksum_type(ChecksumType::CRC32c);
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        if settings.cache_bytes < WHOLE_INDEX_MIN {
+            table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+            table.set_partition_filters(true);
+            table.set_pin_top_level_index_and_filter(true);
+        }
         let mut options = Options::default();
         options.create_if_missing(true);
         options.set_block_based_table_factory(&table);

@@ -123,6 +123,13 @@ fn commits(records: &[Record]) -> Vec<Goal> {
             goals.push(line);
         }
     }
+    for (rows, max) in [(1, 1.10), (100, 1.20)] {
+        let case = format!("N={rows} fresh store");
+        let measured = ratio(records, &case, OURS);
+        let mut line = goal(format!("durable commit ÷ raw, {case}"), Bound::AtMost(max), "", measured);
+        line.peer = best(records, |name| ratio(records, &case, name));
+        goals.push(line);
+    }
     goals
 }
 
