@@ -203,9 +203,9 @@ mod tests {
         for (beat, put) in (first..).zip(puts) {
             let mut built = FrameBuilder::default();
             if *put {
-                built.put(b"k", b"value")
+                built.put(b"k", b"value");
             } else {
-                built.delete(b"k")
+                built.delete(b"k");
             }
             let body = (built.body().to_vec(), 0..built.body().len());
             let header = BeatHeader { beat: BeatNo(beat), ..BeatHeader::default() };

@@ -117,7 +117,7 @@ pub(super) const TABLE: &[Sabotage] = &[
         "the numbers of durable beats that are lost are given out again",
         RECOVER,
         ("        if durable > last.beat {\n", "        if durable > last.beat && !{on} {\n"),
-        (Flatfile, "sim::defects::numbers_of_lost_beats_are_not_used_again"),
+        (Flatfile, "sim::numbers::numbers_of_lost_beats_are_not_used_again"),
     ),
     sabotage(
         "half-head-believed",

@@ -10,21 +10,21 @@ use super::store::{HOME, close, open_at, read_all};
 
 const DURABLE: Durability = Durability::Durable;
 
-fn open(disk: &SimDisk) -> Box<dyn Engine> {
+pub(super) fn open(disk: &SimDisk) -> Box<dyn Engine> {
     open_at(disk.clone(), HOME).unwrap()
 }
 
-fn header(engine: &dyn Engine) -> BeatHeader {
+pub(super) fn header(engine: &dyn Engine) -> BeatHeader {
     *engine.view().unwrap().header()
 }
 
 /// One durable beat of these puts.
-fn put(engine: &dyn Engine, rows: &[(&str, &str)]) {
+pub(super) fn put(engine: &dyn Engine, rows: &[(&str, &str)]) {
     put_commits(engine, 1, rows);
 }
 
 /// One durable beat of so many commits.
-fn put_commits(engine: &dyn Engine, commits: u64, rows: &[(&str, &str)]) {
+pub(super) fn put_commits(engine: &dyn Engine, commits: u64, rows: &[(&str, &str)]) {
     let mut beat = engine.begin_beat(header(engine).next(commits, DURABLE, None).unwrap()).unwrap();
     for (key, value) in rows {
         beat.put_record(key.as_bytes(), value.as_bytes()).unwrap();
@@ -32,7 +32,7 @@ fn put_commits(engine: &dyn Engine, commits: u64, rows: &[(&str, &str)]) {
     beat.commit_beat().unwrap();
 }
 
-fn get(engine: &dyn Engine, key: &str) -> Option<String> {
+pub(super) fn get(engine: &dyn Engine, key: &str) -> Option<String> {
     let view = engine.view().unwrap();
     let value = view.get_record(key.as_bytes()).unwrap();
     value.map(|value| String::from_utf8(value.to_vec()).unwrap())
@@ -43,7 +43,7 @@ fn rows(view: &dyn View) -> Vec<(String, String)> {
     read_all(view).unwrap().0.into_iter().map(|(key, value)| (text(key), text(value))).collect()
 }
 
-fn file(name: &str) -> PathBuf {
+pub(super) fn file(name: &str) -> PathBuf {
     PathBuf::from(HOME).join(name)
 }
 
@@ -399,82 +399,4 @@ fn cps_s7_a_checkpoint_bounds_what_the_next_open_reads() {
     let engine = open(&disk);
     assert!(engine.stats().unwrap().engine.contains(&("recovered_frames", 0)));
     assert_eq!(get(&*engine, "key").as_deref(), Some("49"));
-}
-
-/// Durable beats that are lost at the end of the timeline leave their numbers used.
-#[test]
-fn numbers_of_lost_beats_are_not_used_again() {
-    let disk = SimDisk::new(1);
-    let engine = open(&disk);
-    for n in ["1", "2", "3"] {
-        put(&*engine, &[("a", n)]);
-    }
-    close(engine).unwrap();
-    assert!(disk.cut_file(file("branch.idx.00000001"), 300));
-    for _ in 0..2 {
-        let engine = open(&disk);
-        assert_eq!(header(&*engine).beat.0, 3);
-        assert_eq!(
-            engine.view().unwrap().get_record(b"a").map(|_| ()).unwrap_err().kind(),
-            ErrorKind::Corrupt
-        );
-    }
-    let engine = open(&disk);
-    put(&*engine, &[("a", "4")]);
-    engine.checkpoint().unwrap();
-    close(engine).unwrap();
-    let engine = open(&disk);
-    assert_eq!((header(&*engine).beat.0, get(&*engine, "a").as_deref()), (4, Some("4")));
-}
-
-/// A closed store of three beats with five commits each, of which only the first can be read, from a run or from its frame.
-fn lost_commits(in_run: bool) -> SimDisk {
-    let disk = SimDisk::new(1);
-    let engine = open(&disk);
-    for n in ["1", "2", "3"] {
-        put_commits(&*engine, 5, &[("a", n)]);
-        if in_run && n == "1" {
-            engine.checkpoint().unwrap();
-        }
-    }
-    close(engine).unwrap();
-    let (segment, cut) = if in_run { ("branch.idx.00000002", 100) } else { ("branch.idx.00000001", 300) };
-    assert!(disk.cut_file(file(segment), cut));
-    disk
-}
-
-#[test]
-fn numbers_of_lost_commits_are_not_used_again() {
-    for in_run in [true, false] {
-        let disk = lost_commits(in_run);
-        for _ in 0..2 {
-            let engine = open(&disk);
-            assert_eq!((header(&*engine).beat.0, header(&*engine).last_commit().0), (3, 15));
-            close(engine).unwrap();
-        }
-        let engine = open(&disk);
-        put(&*engine, &[("a", "4")]);
-        assert_eq!((header(&*engine).beat.0, header(&*engine).first_commit.0), (4, 16));
-        engine.checkpoint().unwrap();
-        close(engine).unwrap();
-        assert_eq!(header(&*open(&disk)).last_commit().0, 16);
-    }
-}
-
-/// Heads of before that was kept say nothing of commits: a lost beat then counts as one.
-#[test]
-fn heads_without_the_number_of_the_durable_commit_are_read() {
-    let disk = lost_commits(true);
-    let mut head = disk.bytes(file("branch.meta")).unwrap();
-    for slot in head.chunks_mut(4096) {
-        let count = |at: usize| usize::from(slot[at]);
-        let at = 80 + 24 * count(72) + 16 * count(76);
-        assert_eq!(slot[at..at + 8], 15_u64.to_le_bytes());
-        slot[at..at + 8].fill(0);
-        let crc = crc32c::crc32c(&slot[8..]);
-        slot[4..8].copy_from_slice(&crc.to_le_bytes());
-    }
-    disk.put(file("branch.meta"), &head);
-    let engine = open(&disk);
-    assert_eq!((header(&*engine).beat.0, header(&*engine).last_commit().0), (3, 7));
 }

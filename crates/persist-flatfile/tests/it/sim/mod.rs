@@ -12,6 +12,7 @@ mod headless;
 mod known;
 mod liars;
 mod look;
+mod numbers;
 mod random;
 mod restart;
 mod reuse;
