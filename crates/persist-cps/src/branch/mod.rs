@@ -28,6 +28,7 @@ mod gaps;
 mod hints;
 mod import;
 mod layout;
+mod locate;
 mod marks;
 mod note;
 mod records;

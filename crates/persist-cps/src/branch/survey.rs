@@ -213,7 +213,7 @@ pub(super) fn again(
     let hints = Hints { digests: vec![frame.digest], ..beside.hints(frame.shape, dat_at, copies)? };
     let cost = frame.idx_len.saturating_add(frame.content_bytes).saturating_add(4096).saturating_mul(16);
     files.budget.set(files.budget.get().max(cost));
-    let verified = super::records::verify(files, frame.shape, &hints)?;
+    let verified = super::locate::verify(files, frame.shape, &hints)?;
     verified.filter(|verified| verified.digest == frame.digest).ok_or_else(|| {
         let what = format!("frame {} changed while it was being imported", frame.frame_id);
         Error::new(ErrorKind::Corrupt, "import_branch", what)

@@ -7,6 +7,7 @@ use persist_frame::Digest;
 
 use super::hints::Beside;
 use super::layout::{ENTRY_LEN, TOC_HEADER_LEN, TRAILER_LEN, TRAILER_MAGIC, Trailer};
+use super::locate;
 use super::records::{self, Files, Shape, Verified};
 use super::source::File;
 use super::watch::Watch;
@@ -127,7 +128,7 @@ impl Walk<'_, '_> {
 
     fn verify(&self, shape: Shape) -> Result<Option<Verified>> {
         let hints = self.beside.hints(shape, self.dat_end, self.copies)?;
-        records::verify(self.files, shape, &hints)
+        locate::verify(self.files, shape, &hints)
     }
 
     /// The frame that begins here.
