@@ -13,6 +13,7 @@ mod branch_damage;
 mod branch_failed;
 mod branch_flips;
 mod branch_kit;
+mod branch_limits;
 mod branch_read;
 mod branch_twins;
 mod branch_work;
