@@ -118,8 +118,7 @@ impl Lost<'_, '_> {
         let idx = &self.files.idx;
         let trailer = entry.idx_end().checked_sub(TRAILER_LEN);
         let Some(trailer) = trailer.map(|at| idx.array(at)).transpose()?.flatten() else {
-            let followed = records::follow(self.files, entry.idx_at)?;
-            let shape = followed.map(|(_, toc_at, count)| Shape { start: entry.idx_at, toc_at, count });
+            let shape = records::follow(self.files, entry.idx_at)?;
             return Ok(shape.filter(|shape| shape.end() == entry.idx_end()));
         };
         let empty = Shape { start: entry.idx_at, toc_at: 0, count: Trailer::parse(&trailer).count };

@@ -56,7 +56,7 @@ pub(super) fn frame(
         }
     }
     for (at, header) in beside.copies.get(&start).into_iter().flatten() {
-        let table = records::entries(copies, at.saturating_add(COPY_HEADER_LEN), header.count)?;
+        let table = records::entries(files, copies, at.saturating_add(COPY_HEADER_LEN), header.count)?;
         let same = table.len() == expected.len()
             && expected.iter().zip(&table).all(|(expected, entry)| says(entry, expected))
             && (header.beat, header.frame_id) == (beat, frame_id)

@@ -163,7 +163,13 @@ impl Beside {
     }
 
     /// What is known beside the timeline of a frame of this shape.
-    pub(super) fn hints(&self, shape: Shape, dat_end: u64, copies: &File<'_>) -> Result<Hints> {
+    pub(super) fn hints(
+        &self,
+        files: &Files<'_>,
+        shape: Shape,
+        dat_end: u64,
+        copies: &File<'_>,
+    ) -> Result<Hints> {
         let start = shape.start;
         let mut hints = Hints { dat_starts: vec![dat_end], ..Hints::default() };
         for meta in self.heads().filter(|meta| meta.head.idx_at == start) {
@@ -182,7 +188,7 @@ impl Beside {
         hints.dat_starts.extend(listed.map(|(_, entry)| entry.dat_at));
         let copied = self.copies.get(&start).into_iter().flatten();
         for (at, header) in copied.filter(|(_, header)| header.count == shape.count).take(2) {
-            let table = records::entries(copies, at.saturating_add(COPY_HEADER_LEN), header.count)?;
+            let table = records::entries(files, copies, at.saturating_add(COPY_HEADER_LEN), header.count)?;
             hints.copies.push(table);
         }
         hints.dat_starts.dedup();
@@ -233,7 +239,7 @@ mod tests {
         let listed = (0..10_000).map(|at| (at, FramesEntry { dat_at: at, ..entry })).collect();
         let beside = Beside { frames: BTreeMap::from([(0, listed)]), ..Beside::default() };
         let shape = Shape { start: 0, toc_at: 0, count: 0 };
-        let hints = beside.hints(shape, 7, &files.idx).unwrap();
+        let hints = beside.hints(&files, shape, 7, &files.idx).unwrap();
         assert_eq!(hints.dat_starts, [7, 0, 1, 2]);
         assert!(hints.dat_starts.capacity() < 32, "{}", hints.dat_starts.capacity());
     }

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 
-use persist_api::Result;
+use persist_api::{Error, ErrorKind, Result};
 use persist_frame::body::PayloadChunk;
 use persist_frame::{Checksum, Digest, Limits};
 
+use super::import::OP;
 use super::layout::{
     ENTRY_LEN, Entry, HEADER_LEN, PAYLOAD, PAYLOAD_HEADER_LEN, PayloadHeader, RecordHeader, TOC_HEADER_LEN,
     TOC_MAGIC, TRAILER_LEN, Trailer, key_hash, ordinal, toc_header,
@@ -71,8 +72,9 @@ impl Located {
     /// Reads key and value.
     pub(super) fn read(&self, files: &Files<'_>) -> Result<(Vec<u8>, Vec<u8>)> {
         let file = files.file(self.in_dat);
-        let mut key = file.bytes(self.key_at(), self.header.content_len())?.unwrap_or_default();
-        let value = key.split_off(key.len().min(self.header.key_len as usize));
+        // One by one: many keys are kept, and none with the room of its value.
+        let key = file.bytes(self.key_at(), self.header.key_len.into())?.unwrap_or_default();
+        let value = file.bytes(self.value_at(), self.header.value_len.into())?.unwrap_or_default();
         Ok((key, value))
     }
 
@@ -134,24 +136,29 @@ impl Shape {
     }
 
     pub(super) fn entries(&self, files: &Files<'_>) -> Result<Vec<Entry>> {
-        entries(&files.idx, self.toc_at.saturating_add(TOC_HEADER_LEN), self.count)
+        entries(files, &files.idx, self.toc_at.saturating_add(TOC_HEADER_LEN), self.count)
     }
 
     /// As many lines of the table as the end of the file leaves.
     pub(super) fn entries_left(&self, files: &Files<'_>) -> Result<Vec<Entry>> {
         let at = self.toc_at.saturating_add(TOC_HEADER_LEN);
         let left = files.idx.len.saturating_sub(at) / ENTRY_LEN;
-        entries(&files.idx, at, u32::try_from(left).unwrap_or(u32::MAX).min(self.count))
+        entries(files, &files.idx, at, u32::try_from(left).unwrap_or(u32::MAX).min(self.count))
     }
 }
 
-/// A table of contents; empty if it is not all inside the file.
-pub(super) fn entries(file: &File<'_>, at: u64, count: u32) -> Result<Vec<Entry>> {
+/// A table of contents; empty if it is not all inside the file, or of more records than a frame may have: a file with holes is
+/// as long as one likes.
+pub(super) fn entries(files: &Files<'_>, file: &File<'_>, at: u64, count: u32) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    if !file.holds(at, u64::from(count).saturating_mul(ENTRY_LEN)) {
+    let len = u64::from(count).saturating_mul(ENTRY_LEN);
+    if count > files.limits.records || !file.holds(at, len) {
         return Ok(entries);
     }
-    entries.reserve_exact(count as usize);
+    if entries.try_reserve_exact(count as usize).is_err() {
+        let what = format!("no memory for a table of {count} records in {}", file.name);
+        return Err(Error::new(ErrorKind::TooLarge, OP, what));
+    }
     let mut at = at;
     for _ in 0..count {
         let Some(bytes) = file.array(at)? else { break };
@@ -175,21 +182,21 @@ pub(super) struct Hints {
 }
 
 /// Follows record headers in `branch.idx` from `start` to a table of contents.
-pub(super) fn follow(files: &Files<'_>, start: u64) -> Result<Option<(Vec<Located>, u64, u32)>> {
-    let mut records = Vec::new();
+pub(super) fn follow(files: &Files<'_>, start: u64) -> Result<Option<Shape>> {
+    let mut records = 0_u32;
     let mut at = start;
     loop {
         let Some(head) = files.idx.array(at)? else { return Ok(None) };
         let (word, count) = toc_header(head);
         if word == TOC_MAGIC {
-            return Ok(Some((records, at, count)));
+            return Ok(Some(Shape { start, toc_at: at, count }));
         }
         let Some(record) = record_at(files, at, false)? else { return Ok(None) };
-        if records.len() as u64 >= u64::from(files.limits.records) || !files.spend(HEADER_LEN) {
+        if records >= files.limits.records || !files.spend(HEADER_LEN) {
             return Ok(None);
         }
         at = record.end();
-        records.push(record);
+        records = records.saturating_add(1);
     }
 }
 
@@ -247,4 +254,26 @@ pub(super) fn stored_payload_head(
     let header = files.dat.array(record.at)?.map(|bytes| RecordHeader::parse(&bytes));
     let payload = files.dat.array(record.at.saturating_add(HEADER_LEN))?;
     Ok(header.zip(payload.map(|bytes| PayloadHeader::parse(&bytes))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::branch::survey;
+    use crate::branch::watch::Watch;
+
+    #[test]
+    fn a_key_takes_no_memory_of_its_value() {
+        let header = RecordHeader { rtype: 1, key_len: 3, value_len: 10_000, flags: 0 };
+        let record = Located { in_dat: false, at: 0, header, as_stored: true };
+        let bytes = [&header.encode()[..], b"key", &[7; 10_000]].concat();
+        let dir = BTreeMap::from([("branch.idx".to_owned(), bytes)]);
+        let watch = Watch::new(&persist_api::Quiet);
+        let files = survey::open(&dir, survey::BranchLimits::default(), &watch).unwrap();
+        let (key, value) = record.read(&files).unwrap();
+        assert_eq!((&key[..], value), (&b"key"[..], vec![7; 10_000]));
+        assert!(key.capacity() < 100, "{}", key.capacity());
+    }
 }

@@ -210,7 +210,7 @@ pub(super) fn again(
     frame: &BranchFrame,
 ) -> Result<Verified> {
     let dat_at = frame.dat.map_or(0, |(from, _)| from);
-    let hints = Hints { digests: vec![frame.digest], ..beside.hints(frame.shape, dat_at, copies)? };
+    let hints = Hints { digests: vec![frame.digest], ..beside.hints(files, frame.shape, dat_at, copies)? };
     let cost = frame.idx_len.saturating_add(frame.content_bytes).saturating_add(4096).saturating_mul(16);
     files.budget.set(files.budget.get().max(cost));
     let verified = super::locate::verify(files, frame.shape, &hints)?;

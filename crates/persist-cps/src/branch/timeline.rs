@@ -127,13 +127,13 @@ impl Walk<'_, '_> {
     }
 
     fn verify(&self, shape: Shape) -> Result<Option<Verified>> {
-        let hints = self.beside.hints(shape, self.dat_end, self.copies)?;
+        let hints = self.beside.hints(self.files, shape, self.dat_end, self.copies)?;
         locate::verify(self.files, shape, &hints)
     }
 
     /// The frame that begins here.
     fn frame_at(&self, at: u64) -> Result<Step> {
-        let Some(shape) = self.shape_at(at)? else { return Ok(Step::Nothing) };
+        let Some(shape) = records::follow(self.files, at)? else { return Ok(Step::Nothing) };
         if let Some(verified) = self.verify(shape)? {
             return Ok(Step::Frame(verified));
         }
@@ -148,12 +148,6 @@ impl Walk<'_, '_> {
         Ok(Step::Nothing)
     }
 
-    /// What record headers that begin here lead to.
-    fn shape_at(&self, start: u64) -> Result<Option<Shape>> {
-        let followed = records::follow(self.files, start)?;
-        Ok(followed.map(|(_, toc_at, count)| Shape { start, toc_at, count }))
-    }
-
     /// A frame that verifies and begins inside what looks like a damaged one. A failed commit leaves bytes that may parse as
     /// records up to the table of the next frame, or a torn trailer that seems to end inside of that.
     fn inside(&self, damaged: Shape) -> Result<Option<Verified>> {
@@ -164,7 +158,7 @@ impl Walk<'_, '_> {
         let heads = self.beside.heads().map(|meta| meta.head.idx_at).filter(|start| inside.contains(start));
         let listed = self.beside.frames.range(inside.clone()).map(|(start, _)| *start);
         for start in heads.chain(listed).take(NAMED_MAX) {
-            if let Some(shape) = self.shape_at(start)?
+            if let Some(shape) = records::follow(self.files, start)?
                 && let Some(verified) = self.verify(shape)?
             {
                 return Ok(Some(verified));
@@ -223,6 +217,10 @@ impl Walk<'_, '_> {
         let Some(toc_at) = trailer_at.checked_sub(table).filter(|toc_at| *toc_at >= from) else {
             return Ok(Vec::new());
         };
+        // Whether such a frame is really there can be said without a look at its table.
+        if trailer.count > self.files.limits.records {
+            return Ok(vec![Shape { start: from, toc_at, count: trailer.count }]);
+        }
         if !self.files.spend(table) {
             return Ok(Vec::new());
         }

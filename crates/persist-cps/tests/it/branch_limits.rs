@@ -152,3 +152,51 @@ fn what_only_a_table_calls_large_is_not_read() {
     assert_eq!((ids(&survey), survey.is_complete()), ((1..=9).collect(), false));
     assert!(source.read.get() < 4 << 20, "{} bytes read", source.read.get());
 }
+
+const HUGE: u32 = 1_600_000_000;
+
+/// The header of a checkpoint of the frame that begins here, of so many records.
+fn copy_header(count: u32, idx_at: u64) -> Vec<u8> {
+    let words = [0x434B_5031, count].into_iter().flat_map(u32::to_le_bytes);
+    words.chain([1, 1, 0, idx_at].into_iter().flat_map(u64::to_le_bytes)).collect()
+}
+
+#[test]
+fn a_checkpoint_of_more_records_than_a_frame_may_have_is_not_read() {
+    let mut good = ten();
+    good.insert("branch.ckp".to_owned(), copy_header(HUGE, 0));
+    let source = Sparse::new(good.clone(), "branch.ckp", 40 + 40 * u64::from(HUGE));
+    let survey = source.survey(BranchLimits::default());
+    assert_eq!((ids(&survey).len(), survey.is_complete()), (10, true));
+    assert_eq!(codes(&survey), ["checkpoint_differs"]);
+    assert!(source.read.get() < 4 << 20, "{} bytes read", source.read.get());
+    // The same where the table of the frame says so, too.
+    let table = [0x544F_4331, HUGE].into_iter().flat_map(u32::to_le_bytes).chain([0; 100]);
+    good.insert("branch.idx".to_owned(), table.collect());
+    let source = Sparse::new(good, "branch.ckp", 40 + 40 * u64::from(HUGE));
+    let survey = source.survey(BranchLimits::default());
+    assert_eq!((ids(&survey), survey.is_complete()), (vec![], false));
+    assert!(source.read.get() < 4 << 20, "{} bytes read", source.read.get());
+}
+
+#[test]
+fn a_table_of_more_records_than_a_frame_may_have_is_not_read() {
+    let (count, limits) = (100_000_u32, BranchLimits::default());
+    let limits = BranchLimits { frame: Limits { records: 10, ..limits.frame }, ..limits };
+    // Nothing but a trailer behind zeros; then an entry that names it as a frame, too.
+    let len = 8 + 40 * u64::from(count);
+    let trailer = [0x5452_4C31_u64, 1, 1, count.into()].into_iter().flat_map(u64::to_le_bytes);
+    let idx: Vec<u8> = vec![0; len as usize].into_iter().chain(trailer).chain([9; 32]).collect();
+    let entry: Vec<u8> = [1, 1, 0, len + 64, 0, 0].into_iter().flat_map(u64::to_le_bytes).collect();
+    for (frames, found) in
+        [(None, ["meta_missing", "unrecognised"]), (Some(entry), ["frame_lost", "meta_missing"])]
+    {
+        let frames = frames.map(|frames| ("branch.frames".to_owned(), frames));
+        let dir = [("branch.idx".to_owned(), idx.clone())].into_iter().chain(frames).collect();
+        let source = Sparse::new(dir, "branch.dat", 0);
+        let survey = source.survey(limits);
+        assert_eq!((ids(&survey), codes(&survey)), (vec![], found.to_vec()));
+        // The search goes through the file once.
+        assert!(source.read.get() < len + len / 2, "{} bytes read of {len}", source.read.get());
+    }
+}
