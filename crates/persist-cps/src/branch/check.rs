@@ -108,7 +108,10 @@ fn numbers(beside: &Beside, verified: &Verified, findings: &mut Findings) -> (u6
     let start = verified.shape.start;
     let own = (verified.trailer.beat, verified.trailer.frame_id);
     let mut said = vec![own];
-    said.extend(beside.frames.get(&start).into_iter().flatten().map(|(_, it)| (it.beat, it.frame_id)));
+    // What ends elsewhere is no entry of this frame: zeros begin where the first one does.
+    let listed = beside.frames.get(&start).into_iter().flatten().map(|(_, it)| it);
+    let listed = listed.filter(|it| it.idx_end() == verified.shape.end());
+    said.extend(listed.map(|it| (it.beat, it.frame_id)));
     said.extend(beside.copies.get(&start).into_iter().flatten().map(|(_, it)| (it.beat, it.frame_id)));
     let head = beside.meta.filter(|meta| !meta.is_empty() && meta.head.idx_at == start);
     if said.iter().all(|it| *it == own) && head.is_none_or(|meta| (meta.head.beat, meta.head.frame_id) == own)

@@ -20,6 +20,10 @@ const PIECE_LEN: u64 = 32;
 /// So many places in `branch.dat` are tried for the payloads of a frame.
 const DAT_STARTS: usize = 4;
 
+/// So many entries of `branch.frames` that name no place where a frame ends are looked at. Those of frames that are gone count, too,
+/// but zeros are such entries as well, and a file with holes has any number of them.
+const STRAYS_MAX: u32 = 1 << 20;
+
 /// Everything that was found beside the timeline.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
@@ -109,15 +113,25 @@ impl Beside {
 
     /// Reads the directory of frames. A piece that is no entry is stepped over, wherever it is.
     fn frames(&mut self, file: &File<'_>, files: &Files<'_>, findings: &mut Findings) -> Result<()> {
-        let mut at = 0_u64;
+        let (mut at, mut strays) = (0_u64, 0_u32);
         while at < file.len {
             let entry = read_entry(file, at)?;
             let skip = realign(file, files, at)?;
             let place = ("branch.frames", Some(at), None);
+            strays = strays.saturating_add(u32::from(skip.is_none()));
+            if strays > STRAYS_MAX {
+                let what = format!(
+                    "{STRAYS_MAX} entries here name no frame that is there; the {} bytes behind them were not looked at",
+                    file.len.saturating_sub(at)
+                );
+                findings.add(S::Lost, "search_cut_short", place, what);
+                break;
+            }
             match (entry, skip) {
                 (Some(entry), Some(0) | None) => {
                     // Whole, if perhaps wrong: it is compared with the timeline later.
-                    self.frames.entry(entry.idx_at).or_default().push((at, entry));
+                    let listed = self.frames.entry(entry.idx_at).or_insert_with(|| Vec::with_capacity(1));
+                    listed.push((at, entry));
                     at = at.saturating_add(FRAMES_ENTRY_LEN);
                 }
                 (_, skip) => {
@@ -215,11 +229,17 @@ fn plausible(entry: &FramesEntry, files: &Files<'_>) -> Result<bool> {
 
 /// How many bytes to step over to the next entry; `None` if none of the next positions has one.
 fn realign(file: &File<'_>, files: &Files<'_>, at: u64) -> Result<Option<u64>> {
-    for skip in 0..FRAMES_ENTRY_LEN {
-        match read_entry(file, at.saturating_add(skip))? {
-            Some(entry) if plausible(&entry, files)? => return Ok(Some(skip)),
-            Some(_) => {}
-            None => break,
+    let most = FRAMES_ENTRY_LEN.saturating_mul(2).saturating_sub(1);
+    let bytes = file.bytes(at, most.min(file.len.saturating_sub(at)))?.unwrap_or_default();
+    // A hole has many of these.
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
+    for (skip, bytes) in (0_u64..).zip(bytes.windows(48)) {
+        if let Some(bytes) = bytes.first_chunk()
+            && plausible(&FramesEntry::parse(bytes), files)?
+        {
+            return Ok(Some(skip));
         }
     }
     Ok(None)

@@ -137,8 +137,8 @@ pub(super) struct Gathered {
 impl BranchSurvey {
     /// Reads a branch completely, and writes nothing.
     ///
-    /// Damage is a finding, not an error. Memory: the keys, about 150 bytes for each key and each frame, the table of one frame, one
-    /// record, one blob.
+    /// Damage is a finding, not an error. Memory: the keys, about 150 bytes for each key, each frame and each entry of
+    /// `branch.frames`, the table of one frame, one record, one blob.
     ///
     /// # Errors
     /// `Invalid` when there is no branch, `TooLarge` for a frame beyond the limits, `Cancelled`, `Io`.

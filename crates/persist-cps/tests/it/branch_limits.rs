@@ -200,3 +200,24 @@ fn a_table_of_more_records_than_a_frame_may_have_is_not_read() {
         assert!(source.read.get() < len + len / 2, "{} bytes read of {len}", source.read.get());
     }
 }
+
+#[test]
+fn a_directory_of_frames_made_of_holes_is_not_read_to_its_end() {
+    let intact = survey(&ten());
+    let source = Sparse::new(ten(), "branch.frames", 1 << 40);
+    let survey = source.survey(BranchLimits::default());
+    assert_eq!((&survey.keys, &survey.frames), (&intact.keys, &intact.frames));
+    assert_eq!(codes(&survey), ["frames_entry", "search_cut_short"]);
+    assert!(!survey.is_complete());
+    assert!(source.read.get() < 128 << 20, "{} bytes read", source.read.get());
+}
+
+#[test]
+fn a_hole_in_the_directory_of_frames_does_not_outvote_a_frame() {
+    let mut dir = ten();
+    let intact = survey(&dir);
+    dir.get_mut("branch.frames").unwrap().extend([0; 5 * 48]);
+    let survey = survey(&dir);
+    assert_eq!(codes(&survey), ["frames_entry"]);
+    assert_eq!((&survey.keys, &survey.frames), (&intact.keys, &intact.frames));
+}
