@@ -256,16 +256,14 @@ fn checkpoints(beside: &Beside, lost: &Lost<'_, '_>, gathered: &mut Gathered) {
         gathered.findings.add(S::Repaired, "checkpoint_missing", ("branch.ckp", None, None), what);
     }
     let known: BTreeSet<_> = gathered.frames.iter().map(|frame| frame.frame_id).collect();
-    for (idx_at, copies) in &beside.copies {
-        if frame_at(&gathered.frames, *idx_at).is_some() || lost.told.contains(idx_at) {
+    for (at, header) in beside.copies() {
+        if frame_at(&gathered.frames, header.idx_at).is_some() || lost.told.contains(&header.idx_at) {
             continue;
         }
-        for (at, header) in copies {
-            let severity = if known.contains(&header.frame_id) { S::Repaired } else { S::Unchecked };
-            let what = "a checkpoint of a frame that is not there";
-            let place = ("branch.ckp", Some(*at), Some(header.frame_id));
-            gathered.findings.add(severity, "checkpoint_stale", place, what);
-        }
+        let severity = if known.contains(&header.frame_id) { S::Repaired } else { S::Unchecked };
+        let what = "a checkpoint of a frame that is not there";
+        let place = ("branch.ckp", Some(*at), Some(header.frame_id));
+        gathered.findings.add(severity, "checkpoint_stale", place, what);
     }
 }
 
@@ -305,7 +303,7 @@ fn dat_places(files: &Files<'_>, beside: &Beside, gathered: &mut Gathered) {
                 tell("frames_entry", "branch.frames", Some(*at));
             }
         }
-        for (at, header) in beside.copies.get(&frame.idx_at).into_iter().flatten() {
+        for (at, header) in beside.copies_at(frame.idx_at) {
             if !allowed.contains(&header.dat_at) {
                 tell("checkpoint_differs", "branch.ckp", Some(*at));
             }

@@ -55,7 +55,7 @@ pub(super) fn frame(
             gathered.findings.add(S::Repaired, "toc_entry", place(shape.toc_at), what);
         }
     }
-    for (at, header) in beside.copies.get(&start).into_iter().flatten() {
+    for (at, header) in beside.copies_at(start) {
         let table = records::entries(files, copies, at.saturating_add(COPY_HEADER_LEN), header.count)?;
         let same = table.len() == expected.len()
             && expected.iter().zip(&table).all(|(expected, entry)| says(entry, expected))
@@ -112,7 +112,7 @@ fn numbers(beside: &Beside, verified: &Verified, findings: &mut Findings) -> (u6
     let listed = beside.frames.get(&start).into_iter().flatten().map(|(_, it)| it);
     let listed = listed.filter(|it| it.idx_end() == verified.shape.end());
     said.extend(listed.map(|it| (it.beat, it.frame_id)));
-    said.extend(beside.copies.get(&start).into_iter().flatten().map(|(_, it)| (it.beat, it.frame_id)));
+    said.extend(beside.copies_at(start).map(|(_, it)| (it.beat, it.frame_id)));
     let head = beside.meta.filter(|meta| !meta.is_empty() && meta.head.idx_at == start);
     if said.iter().all(|it| *it == own) && head.is_none_or(|meta| (meta.head.beat, meta.head.frame_id) == own)
     {

@@ -20,6 +20,9 @@ const PIECE_LEN: u64 = 32;
 /// So many places in `branch.dat` are tried for the payloads of a frame.
 const DAT_STARTS: usize = 4;
 
+/// So many copies of its table are tried.
+const COPIES: usize = 2;
+
 /// So many entries of `branch.frames` that name no place where a frame ends are looked at. Those of frames that are gone count, too,
 /// but zeros are such entries as well, and a file with holes has any number of them.
 const STRAYS_MAX: u32 = 1 << 20;
@@ -33,8 +36,8 @@ pub(super) struct Beside {
     pub(super) next_meta: Option<Meta>,
     /// `branch.frames`, by the offset of the frame; with each entry, its own offset.
     pub(super) frames: BTreeMap<u64, Vec<(u64, FramesEntry)>>,
-    /// `branch.ckp`, by the offset of the frame; with each header, its own offset.
-    pub(super) copies: BTreeMap<u64, Vec<(u64, CopyHeader)>>,
+    /// `branch.ckp`, by the offset of the frame and the number of its records; with each header, its own offset.
+    copies: BTreeMap<(u64, u32), Vec<(u64, CopyHeader)>>,
     /// What in `branch.frames` is no entry: where each such piece is, and how it begins.
     pub(super) frames_pieces: Vec<(u64, Vec<u8>)>,
     /// Nothing here speaks of a commit, as before the first one: no head or an empty file, and an empty directory of frames that is
@@ -63,7 +66,7 @@ impl Beside {
             && is_blank(copies)
             && beside.heads().next().is_none();
         beside.frames(&frames, files, findings)?;
-        beside.copies(copies, findings)?;
+        beside.read_copies(copies, findings)?;
         Ok(beside)
     }
 
@@ -149,7 +152,7 @@ impl Beside {
     }
 
     /// Reads the checkpoints. What is no checkpoint is stepped over up to the next that is one.
-    fn copies(&mut self, file: &File<'_>, findings: &mut Findings) -> Result<()> {
+    fn read_copies(&mut self, file: &File<'_>, findings: &mut Findings) -> Result<()> {
         let mut at = 0_u64;
         while at < file.len {
             let header = file.array(at)?.and_then(|bytes| CopyHeader::parse(&bytes));
@@ -157,7 +160,7 @@ impl Beside {
                 u64::from(header.count).saturating_mul(ENTRY_LEN).saturating_add(COPY_HEADER_LEN)
             });
             if let Some((header, len)) = header.zip(len.filter(|len| file.holds(at, *len))) {
-                self.copies.entry(header.idx_at).or_default().push((at, header));
+                self.copies.entry((header.idx_at, header.count)).or_default().push((at, header));
                 self.checkpoints = self.checkpoints.saturating_add(1);
                 at = at.saturating_add(len);
             } else {
@@ -174,6 +177,22 @@ impl Beside {
     /// The heads that verify and name a frame.
     pub(super) fn heads(&self) -> impl Iterator<Item = Meta> {
         [self.meta, self.next_meta].into_iter().flatten().filter(|meta| !meta.is_empty())
+    }
+
+    /// All checkpoints, by the offset of the frame; with each header, its own offset.
+    pub(super) fn copies(&self) -> impl Iterator<Item = &(u64, CopyHeader)> {
+        self.copies.values().flatten()
+    }
+
+    /// Those of a frame that begins here.
+    pub(super) fn copies_at(&self, start: u64) -> impl Iterator<Item = &(u64, CopyHeader)> {
+        self.copies.range((start, 0)..=(start, u32::MAX)).flat_map(|(_, copies)| copies)
+    }
+
+    /// Those that may be of a frame of this shape. No more are looked at than are given: this, too, is asked again and again.
+    fn copies_like(&self, shape: Shape) -> &[(u64, CopyHeader)] {
+        let copies = self.copies.get(&(shape.start, shape.count)).map_or(&[][..], Vec::as_slice);
+        copies.get(..COPIES).unwrap_or(copies)
     }
 
     /// What is known beside the timeline of a frame of this shape.
@@ -200,8 +219,7 @@ impl Beside {
         // A hostile file may have all its entries for one place, and this is asked again and again.
         let listed = self.frames.get(&start).into_iter().flatten().take(DAT_STARTS);
         hints.dat_starts.extend(listed.map(|(_, entry)| entry.dat_at));
-        let copied = self.copies.get(&start).into_iter().flatten();
-        for (at, header) in copied.filter(|(_, header)| header.count == shape.count).take(2) {
+        for (at, header) in self.copies_like(shape) {
             let table = records::entries(files, copies, at.saturating_add(COPY_HEADER_LEN), header.count)?;
             hints.copies.push(table);
         }
@@ -248,6 +266,7 @@ fn realign(file: &File<'_>, files: &Files<'_>, at: u64) -> Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::branch::layout::Entry;
     use crate::branch::survey;
 
     #[test]
@@ -262,5 +281,27 @@ mod tests {
         let hints = beside.hints(&files, shape, 7, &files.idx).unwrap();
         assert_eq!(hints.dat_starts, [7, 0, 1, 2]);
         assert!(hints.dat_starts.capacity() < 32, "{}", hints.dat_starts.capacity());
+    }
+
+    #[test]
+    fn hints_look_at_few_checkpoints_however_many_are_of_one_place() {
+        let header = |count: u32| {
+            let words = [COPY_MAGIC, count].into_iter().flat_map(u32::to_le_bytes);
+            words.chain([0; 32]).chain(vec![0; count as usize * 40]).collect::<Vec<u8>>()
+        };
+        let bytes = [header(0).repeat(10_000), header(1).repeat(3), header(0)].concat();
+        let dir = BTreeMap::from([("branch.ckp".to_owned(), bytes)]);
+        let watch = Watch::new(&persist_api::Quiet);
+        let files = survey::open(&dir, survey::BranchLimits::default(), &watch).unwrap();
+        let file = File::open(&dir, "branch.ckp", &watch).unwrap();
+        let mut beside = Beside::default();
+        beside.read_copies(&file, &mut Findings::default()).unwrap();
+        assert_eq!((beside.copies().count(), beside.copies_at(0).count()), (10_004, 10_004));
+        for (count, looked_at) in [(0, 2), (1, 2), (2, 0)] {
+            let shape = Shape { start: 0, toc_at: 0, count };
+            assert_eq!(beside.copies_like(shape).len(), looked_at, "{count} records");
+            let hints = beside.hints(&files, shape, 0, &file).unwrap();
+            assert_eq!(hints.copies, vec![vec![Entry::parse(&[0; 40]); count as usize]; looked_at]);
+        }
     }
 }
