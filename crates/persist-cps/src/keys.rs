@@ -105,6 +105,32 @@ pub(crate) fn old_branch_key(idx_at: u64, digest: &Digest) -> Vec<u8> {
     format!("branch/{idx_at:0BEAT_DIGITS$}/{hash}").into_bytes()
 }
 
+/// Where the marks of earlier versions begin of frames from this place on.
+pub(crate) fn marks_from(idx_at: u64) -> Vec<u8> {
+    format!("branch/{idx_at:0BEAT_DIGITS$}/").into_bytes()
+}
+
+/// The first key behind all marks of a branch.
+pub(crate) fn behind_branch(branch_id: [u8; 16]) -> Vec<u8> {
+    let mut behind = branch_prefix(Some(branch_id));
+    // The byte that follows the slash.
+    if let Some(last) = behind.last_mut() {
+        *last = b'0';
+    }
+    behind
+}
+
+/// For a scan of the marks that name no branch, of frames from this place on: where it goes on from a key that is of another
+/// branch, or of a frame before.
+pub(crate) fn behind_other_marks(key: &[u8], idx_at: u64) -> Option<Vec<u8>> {
+    if let Some(id) = branch_of(key) {
+        return Some(behind_branch(id));
+    }
+    let none = branch_prefix(None);
+    let from = [&none, format!("{idx_at:0BEAT_DIGITS$}/").as_bytes()].concat();
+    (key.starts_with(&none) && key < from.as_slice()).then_some(from)
+}
+
 /// The identity in the key of a mark; `None` for anything else below [`BRANCHES`].
 pub(crate) fn branch_of(key: &[u8]) -> Option<[u8; 16]> {
     let (digits, rest) = key.strip_prefix(BRANCHES)?.split_at_checked(32)?;
@@ -164,6 +190,28 @@ mod tests {
         assert_eq!(cell_key(&long, u64::MAX), expected);
         assert_eq!(cell_key(&fits, 100), cell_key(&fits, 99), "a lower limit of the engine counts too");
         assert_eq!(cell_key(b"", 510), CELLS);
+    }
+
+    #[test]
+    fn marks_without_a_branch_are_found_among_others() {
+        let (id, digest) = ([0; 16], [1; 32]);
+        let marks = [
+            branch_key(Some(id), 5, &digest),
+            old_branch_key(4, &digest),
+            old_branch_key(5, &digest),
+            branch_key(Some([0x0A; 16]), 5, &digest),
+            branch_key(None, 4, &digest),
+            branch_key(None, 5, &digest),
+            b"branch/others".to_vec(),
+        ];
+        let (mut at, mut seen) = (marks_from(5), Vec::new());
+        while let Some(key) = marks.iter().filter(|key| **key >= at).min() {
+            at = behind_other_marks(key, 5).unwrap_or_else(|| {
+                seen.push(key);
+                [&key[..], &[0]].concat()
+            });
+        }
+        assert_eq!(seen, [&marks[2], &marks[5], &marks[6]]);
     }
 
     #[test]

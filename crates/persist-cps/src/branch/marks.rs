@@ -43,24 +43,40 @@ pub(super) fn present(view: &StoreView, survey: &BranchSurvey) -> Result<usize> 
 }
 
 /// Without an identity, frames that are there may be those of another branch that began alike. Then the store goes on otherwise
-/// than this branch does: the beat after the last frame that both have brought a later frame of a branch without an identity,
-/// which this one has not.
+/// than this branch does: after the last frame that both have, it was brought a later frame of a branch without an identity,
+/// which this one has not; at once, or behind blobs and what others have committed.
 fn ends_there(view: &StoreView, last: &BranchFrame) -> Result<()> {
-    let Some(mark) = view.get(&keys::branch_key(None, last.idx_at, &last.digest))? else { return Ok(()) };
-    let Ok(beat) = <[u8; 8]>::try_from(&*mark) else { return Ok(()) };
-    let next = BeatNo(u64::from_be_bytes(beat).saturating_add(1));
-    let Some(note) = note_of(view, next)? else { return Ok(()) };
+    let mark = view.get(&keys::branch_key(None, last.idx_at, &last.digest))?;
+    let mark =
+        mark.map_or_else(|| view.get(&keys::old_branch_key(last.idx_at, &last.digest)), |it| Ok(Some(it)))?;
+    let Some(newest) = mark.and_then(|mark| beat_in(&mark)) else { return Ok(()) };
     let end = last.idx_at.saturating_add(last.idx_len);
-    if note.branch_id.is_none() && note.idx_at >= end {
-        let context = format!(
-            "after frame {} the store has a frame of a branch whose id is not known, and this branch, whose id is not known \
-             either, goes on otherwise: it is an older copy or another branch that began alike; import it into another \
-             store",
-            last.frame_id
-        );
-        return Err(Error::new(ErrorKind::Conflict, OP, context).with_advice(Advice::FixPath));
+    let mut cursor = view.cursor(Scan::prefix(keys::BRANCHES))?;
+    let mut more = cursor.seek(&keys::marks_from(end))?;
+    while more {
+        if let Some(behind) = keys::behind_other_marks(cursor.key(), end) {
+            more = cursor.seek(&behind)?;
+            continue;
+        }
+        let beat = beat_in(cursor.value()).filter(|beat| *beat > newest);
+        let note = beat.map(|beat| note_of(view, beat)).transpose()?.flatten();
+        if note.is_some_and(|note| note.branch_id.is_none() && note.idx_at >= end) {
+            let context = format!(
+                "after frame {} the store has a frame of a branch whose id is not known, and this branch, whose id is not known \
+                 either, goes on otherwise: it is an older copy or another branch that began alike; import it into another \
+                 store",
+                last.frame_id
+            );
+            return Err(Error::new(ErrorKind::Conflict, OP, context).with_advice(Advice::FixPath));
+        }
+        more = cursor.advance()?;
     }
     Ok(())
+}
+
+/// The beat that a mark names.
+fn beat_in(mark: &[u8]) -> Option<BeatNo> {
+    mark.try_into().ok().map(u64::from_be_bytes).map(BeatNo)
 }
 
 /// Whether the mark of this imported frame is where it must be, as this or an earlier version writes it.
@@ -113,8 +129,7 @@ fn unclear(frame: &BranchFrame) -> Error {
 /// The frame record that the mark of an earlier version leads to.
 fn old_mark(view: &StoreView, frame: &BranchFrame) -> Result<Option<BranchNote>> {
     let Some(value) = view.get(&keys::old_branch_key(frame.idx_at, &frame.digest))? else { return Ok(None) };
-    let Ok(beat) = <[u8; 8]>::try_from(&*value) else { return Ok(None) };
-    note_of(view, BeatNo(u64::from_be_bytes(beat)))
+    beat_in(&value).map_or(Ok(None), |beat| note_of(view, beat))
 }
 
 /// What this beat brought of a branch, if it did.
@@ -132,12 +147,7 @@ fn branches(view: &StoreView) -> Result<Vec<[u8; 16]>> {
         more = match keys::branch_of(cursor.key()) {
             Some(id) => {
                 found.push(id);
-                let mut behind = keys::branch_prefix(Some(id));
-                // The byte that follows the slash.
-                if let Some(last) = behind.last_mut() {
-                    *last = b'0';
-                }
-                cursor.seek(&behind)?
+                cursor.seek(&keys::behind_branch(id))?
             }
             None => cursor.advance()?,
         };

@@ -159,6 +159,63 @@ fn two_branches_without_an_id_that_began_alike_are_told_apart() {
     assert_eq!(place.verify().1, []);
 }
 
+/// What a store goes on with is not always in the next beat: blobs, other users and other branches have beats, too.
+#[test]
+fn a_branch_without_an_id_that_goes_on_otherwise_is_a_conflict_whatever_came_between() {
+    let three = [plain(1, b"k", b"three")];
+    let (mine, theirs) = ([plain(1, b"k", b"mine")], [plain(1, b"k", b"theirs")]);
+    let unknown = |frames: &[&[Rec]], blob: bool| {
+        let mut engine = Engine::new("r/a", Checksum::Crc32, 9);
+        for (beat, records) in (1..).zip(frames) {
+            engine.commit(beat, records);
+        }
+        if blob {
+            engine.blob(&[9; 40], &[9; 40], 0);
+        }
+        engine.dir.remove("branch.meta");
+        engine.dir
+    };
+    let begun = unknown(&[&one(), &two(), &three], true);
+    let grown = unknown(&[&one(), &two(), &three, &mine], true);
+    let other = unknown(&[&one(), &two(), &three, &theirs], false);
+    for old in [false, true] {
+        for between in ["a blob", "a user", "a branch"] {
+            let mut place = Place::new();
+            import(&mut place, &begun).unwrap();
+            match between {
+                "a user" => place.put(b"app/x", b"1"),
+                "a branch" => drop(import(&mut place, &branch("r/c", Checksum::Crc32, &[&mine])).unwrap()),
+                _ => {}
+            }
+            let done = import(&mut place, &grown).unwrap();
+            assert_eq!((done.frames, done.frames_present), (1, 3), "{between}");
+            if old {
+                with_old_marks(&mut place, &grown);
+            }
+            let before = place.state();
+            for late in [&other, &begun] {
+                let error = import(&mut place, late).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Conflict, "{between}: {error}");
+                assert!(error.context().contains("after frame 3"), "{between}: {error}");
+            }
+            assert_eq!((place.state(), value(&place, b"k")), (before, b"mine".to_vec()), "{between}");
+            let again = import(&mut place, &grown).unwrap();
+            assert_eq!((again.frames, again.frames_present), (0, 4), "{between}");
+        }
+    }
+    // A longer one that was there before these frames came does not go on with them. One that came later may, for all that is known.
+    let longer = unknown(&[&two(), &one(), &one(), &one(), &one()], false);
+    let mut place = Place::new();
+    import(&mut place, &longer).unwrap();
+    assert_eq!(import(&mut place, &begun).unwrap().frames, 3);
+    assert_eq!(import(&mut place, &grown).unwrap().frames, 1);
+    assert_eq!(place.verify().1, []);
+    let mut place = Place::new();
+    import(&mut place, &begun).unwrap();
+    import(&mut place, &longer).unwrap();
+    assert_eq!(import(&mut place, &grown).unwrap_err().kind(), ErrorKind::Conflict);
+}
+
 #[test]
 fn nothing_is_written_over_where_the_frames_of_a_branch_go() {
     let dir = branch("r/a", Checksum::Crc32, &[&one(), &two()]);
