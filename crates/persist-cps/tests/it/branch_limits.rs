@@ -107,6 +107,21 @@ fn a_flipped_bit_in_a_length_does_not_make_a_frame_too_large() {
 }
 
 #[test]
+fn a_flipped_bit_that_says_256_mib_is_repaired_without_reading_them() {
+    let intact = survey(&ten());
+    let last = ten()["branch.dat"].len() - intact.frames[9].record_bytes_max as usize - 56;
+    for at in [4, 8] {
+        let mut dir = ten();
+        flip(&mut dir, "branch.dat", last + at, 28);
+        let source = Sparse::new(dir, "branch.dat", 1 << 29);
+        let survey = source.survey(BranchLimits::default());
+        assert_eq!(codes(&survey), ["beyond_head", "record_header"]);
+        assert_eq!((&survey.keys, &survey.frames), (&intact.keys, &intact.frames));
+        assert!(source.read.get() < 4 << 20, "{} bytes read", source.read.get());
+    }
+}
+
+#[test]
 fn a_frame_that_is_too_large_is_refused_in_spite_of_damage() {
     let mut engine = Engine::new("r/b", Checksum::Crc32, 99);
     engine.commit(1, &[plain(1, b"a", b"small")]);
