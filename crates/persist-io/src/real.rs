@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use memmap2::MmapOptions;
 use persist_api::{Error, Result};
@@ -63,6 +64,35 @@ fn flush(file: &File, what: Flush) -> io::Result<()> {
     match what {
         Bytes | Names => Ok(rustix::fs::fcntl_fullfsync(file)?),
     }
+}
+
+/// How often a lock is tried that nobody holds and some ask for.
+const LOCK_TRIES: u32 = 1_000;
+
+/// Takes or shares a lock without waiting; false when somebody else is in the way.
+fn try_flock(file: &File, how: FlockOperation) -> Result<bool, Errno> {
+    match retry_on_intr(|| flock(file, how)) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes a lock exclusively; false when somebody holds it. Those who only ask ([`Disk::is_locked`]) share it for a moment, as no
+/// call tells without: where it can be shared nobody holds it, and the next try meets other askers at worst.
+fn lock_alone(file: &File) -> Result<bool, Errno> {
+    for _ in 0..LOCK_TRIES {
+        if try_flock(file, FlockOperation::NonBlockingLockExclusive)? {
+            return Ok(true);
+        }
+        if !try_flock(file, FlockOperation::NonBlockingLockShared)? {
+            return Ok(false);
+        }
+        // Two who try at once must not meet each other for ever.
+        flock(file, FlockOperation::Unlock)?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(false)
 }
 
 fn absent_is_fine(op: &'static str, path: &Path, done: io::Result<()>) -> Result<()> {
@@ -156,11 +186,10 @@ impl Disk for RealDisk {
         if !file.metadata().map_err(fail)?.is_file() {
             return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
         }
-        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
-            Ok(()) => Ok(Some(Box::new(RealFile { file, path: path.to_path_buf(), locked: true }))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(fail(error.into())),
+        if lock_alone(&file).map_err(|error| fail(error.into()))? {
+            return Ok(Some(Box::new(RealFile { file, path: path.to_path_buf(), locked: true })));
         }
+        Ok(None)
     }
 
     /// Opens the file for reading only. A file that is gone, nobody holds.
@@ -172,11 +201,13 @@ impl Disk for RealDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file.map_err(fail)?,
         };
-        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockShared)) {
-            Ok(()) => Ok(false),
-            Err(Errno::WOULDBLOCK) => Ok(true),
-            Err(error) => Err(fail(error.into())),
+        let free = try_flock(&file, FlockOperation::NonBlockingLockShared);
+        let free = free.map_err(|error| fail(error.into()))?;
+        if free {
+            // At once, and not when a child that was forked meanwhile starts its program. Nothing is lost if this fails.
+            let _ = flock(&file, FlockOperation::Unlock);
         }
+        Ok(!free)
     }
 }
 

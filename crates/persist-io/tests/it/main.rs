@@ -112,6 +112,21 @@ fn a_lock_is_seen_by_those_who_only_read() {
     assert!(!RealDisk.is_locked(&path).unwrap());
 }
 
+#[test]
+fn who_only_asks_for_a_lock_is_in_nobodys_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let lock = || lock_dir(&RealDisk, dir.path()).map(drop);
+    lock().unwrap();
+    std::thread::scope(|scope| {
+        let asker = scope.spawn(|| (0..10_000).all(|_| RealDisk.is_locked(&path).is_ok()));
+        while !asker.is_finished() {
+            lock().unwrap();
+        }
+        assert!(asker.join().unwrap());
+    });
+}
+
 /// Says of everything that writes what a file system says that is read-only.
 struct ReadOnly;
 
