@@ -113,6 +113,15 @@ pub trait Disk: Send + Sync {
     fn is_locked(&self, path: &Path) -> Result<bool> {
         Ok(self.try_lock(path)?.is_none())
     }
+
+    /// Whether this process may make names in a directory that is there. The default is for disks that know no rights.
+    ///
+    /// # Errors
+    /// `Io`.
+    fn may_create_in(&self, dir: &Path) -> Result<bool> {
+        let _ = dir;
+        Ok(true)
+    }
 }
 
 /// An open file. Positions are absolute; there is no cursor.

@@ -39,8 +39,8 @@ pub type PassOn<'p> = dyn FnMut() -> Result<()> + 'p;
 
 /// What happens around the calls of an [`Intercepted`] disk.
 pub trait Intercept: Send + Sync + 'static {
-    /// Called instead of each call but those for a length or the room, with the path of its file or directory: passes it on, or
-    /// not, as often as it likes. Calls that answer something must be passed on, or fail.
+    /// Called instead of each call but those for a length, the room or a right, with the path of its file or directory: passes
+    /// it on, or not, as often as it likes. Calls that answer something must be passed on, or fail.
     ///
     /// # Errors
     /// They are the call's.
@@ -162,6 +162,10 @@ impl<D: Disk, I: Intercept> Disk for Intercepted<D, I> {
 
     fn is_locked(&self, path: &Path) -> Result<bool> {
         answered(&*self.intercept, path, Call::IsLocked, || self.disk.is_locked(path))
+    }
+
+    fn may_create_in(&self, dir: &Path) -> Result<bool> {
+        self.disk.may_create_in(dir)
     }
 }
 

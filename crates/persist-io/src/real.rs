@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use memmap2::MmapOptions;
 use persist_api::{Error, Result};
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, OFlags, accessat, flock};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::disk::{mapped_end, usize_of};
@@ -208,6 +208,15 @@ impl Disk for RealDisk {
             let _ = flock(&file, FlockOperation::Unlock);
         }
         Ok(!free)
+    }
+
+    fn may_create_in(&self, dir: &Path) -> Result<bool> {
+        let rights = Access::WRITE_OK | Access::EXEC_OK;
+        match accessat(CWD, dir, rights, AtFlags::EACCESS) {
+            Ok(()) => Ok(true),
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Ok(false),
+            Err(error) => Err(Error::io("may_create_in", dir, error.into())),
+        }
     }
 }
 

@@ -108,13 +108,14 @@ pub fn renew(
 /// is there already is made durable too: who created it may have died before.
 ///
 /// # Errors
-/// `Io`.
+/// `Io`, also where names may be made in a directory that may not be read: without reading it none becomes durable.
 pub fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<()> {
     let parent = parent_of(path);
     if disk.list(path)?.is_some() {
         return match disk.sync_dir(parent) {
-            // Who may not read a directory, or write there, has hardly made a name in it.
-            Err(error) if is_denied(&error) => Ok(()),
+            // Who may make no name in a directory has hardly made this one.
+            Err(error) if is_denied(&error) && !disk.may_create_in(parent)? => Ok(()),
+            Err(error) if is_denied(&error) => Err(error.with_advice(Advice::FixPath)),
             done => done,
         };
     }

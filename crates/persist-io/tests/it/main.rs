@@ -5,6 +5,7 @@ mod buffered;
 mod explore;
 mod journal;
 mod renew;
+mod rights;
 mod sim;
 mod torn;
 
