@@ -167,8 +167,8 @@ pub trait DiskFile: Send + Sync {
     /// The `len` bytes from `offset` on, without a copy where the disk can. No bytes map to an empty slice.
     ///
     /// As long as the mapping lives, nobody may write to these bytes or cut them off the file: a reader of the mapping
-    /// would see them change, or be killed by the operating system. Bytes behind them may be appended, and the file
-    /// may be renamed and removed.
+    /// would see them change, or be killed by the operating system. [`SimDisk`](crate::sim::SimDisk) panics then. Bytes
+    /// behind them may be appended, and the file may be renamed and removed.
     ///
     /// # Errors
     /// `Corrupt` when the file ends before `offset + len`, `Io`. The default reads into memory.

@@ -1,7 +1,7 @@
 //! Bytes of a file that stay readable after the file handle is gone.
 
 use std::ops::{Deref, Range};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use memmap2::Mmap;
 
@@ -16,13 +16,20 @@ pub struct Mapping(Held);
 #[derive(Clone)]
 enum Held {
     Mapped(Arc<Mmap>),
-    Owned(Arc<[u8]>),
+    Owned(Arc<Vec<u8>>),
 }
 
 impl Mapping {
     /// A mapping of bytes in memory, for disks that cannot map.
-    pub fn of_bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
-        Self(Held::Owned(bytes.into()))
+    pub fn of_bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::watched(bytes.into()).0
+    }
+
+    /// The same, and what tells whether it or a clone of it still lives.
+    pub(crate) fn watched(bytes: Vec<u8>) -> (Self, Weak<Vec<u8>>) {
+        let bytes = Arc::new(bytes);
+        let lives = Arc::downgrade(&bytes);
+        (Self(Held::Owned(bytes)), lives)
     }
 
     pub(crate) fn of_map(map: Mmap) -> Self {

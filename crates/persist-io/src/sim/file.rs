@@ -116,6 +116,7 @@ impl DiskFile for SimFile {
         if len.saturating_sub(now) > world.room() {
             return Err(begun.fail(Errno::NOSPC));
         }
+        world.mapped.check(self.ino, &self.path, len..now);
         world.file_mut(&begun, self.ino)?.set_len(begun.n, len);
         world.end(&begun)
     }
@@ -145,12 +146,14 @@ impl DiskFile for SimFile {
         let mut world = locked(&self.world);
         let begun = world.begin(Op::Map, &self.path, offset, len)?;
         let file = world.file(&begun, self.ino)?;
-        let _ = mapped_end(offset, len, file.live.len).map_err(|error| error.with_path(&*self.path))?;
+        let end = mapped_end(offset, len, file.live.len).map_err(|error| error.with_path(&*self.path))?;
         let mut bytes = vec![0; usize_of(len)?];
         file.live.read(offset, &mut bytes);
         misread(&begun, file, offset, &mut bytes);
         world.end(&begun)?;
-        Ok(Mapping::of_bytes(bytes))
+        let (mapping, held) = Mapping::watched(bytes);
+        world.mapped.add(self.ino, offset..end, held);
+        Ok(mapping)
     }
 
     fn drop_cache(&self) -> Result<()> {
@@ -189,6 +192,7 @@ impl SimFile {
             Some(Fault::LoseWrite) => None,
             _ => Some(at),
         };
+        world.mapped.check(self.ino, &self.path, at..at.saturating_add(n as u64));
         let file = world.tree.file_mut(self.ino).ok_or(Errno::STALE)?;
         file.write(begun.n, at, bytes.get(..n).unwrap_or_default(), lands);
         Ok(n)

@@ -36,6 +36,9 @@
 //! name is lost together with the earlier changes of that name. A sync of a file makes its bytes and length durable and
 //! no name; a sync of a directory makes its names durable and no bytes. Readers never see stale bytes, except after
 //! [`DiskFile::drop_cache`](crate::DiskFile::drop_cache) and a [sync that failed](Fault::SyncForgets).
+//!
+//! Who writes over bytes that are [mapped](crate::DiskFile::map), or cuts them off, is stopped by a panic that names the file and
+//! both ranges.
 
 mod above;
 mod content;
@@ -45,6 +48,7 @@ pub mod explore;
 mod fault;
 mod file;
 mod image;
+mod mapped;
 mod node;
 mod rng;
 mod survive;

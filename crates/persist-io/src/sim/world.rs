@@ -9,6 +9,7 @@ use persist_api::{Error, ErrorKind, Result};
 use rustix::io::Errno;
 
 use super::fault::{Fault, When};
+use super::mapped::Mapped;
 use super::trace::{Event, Op, Trace};
 use super::tree::{Ino, Tree};
 use super::{CutPoint, Mark};
@@ -26,6 +27,8 @@ pub(super) struct World {
     pub(super) locks: BTreeSet<Ino>,
     /// How often each file is open.
     pub(super) open: BTreeMap<Ino, u64>,
+    /// What of files is mapped.
+    pub(super) mapped: Mapped,
     /// Bytes that all files together may have.
     pub(super) space: Option<u64>,
     /// The disk before each operation that changes it, where that is wanted.
@@ -77,6 +80,7 @@ impl World {
             stopped: false,
             locks: BTreeSet::new(),
             open: BTreeMap::new(),
+            mapped: Mapped::default(),
             space: None,
             cuts: None,
             seed,

@@ -4,6 +4,7 @@
 mod buffered;
 mod explore;
 mod journal;
+mod mapped;
 mod renew;
 mod rights;
 mod sim;
