@@ -114,8 +114,7 @@ impl Disk for SimDisk {
             Some(Fault::SyncForgets(_)) => return Err(begun.fail(Errno::IO)),
             _ => {
                 world.tree.sync_dir(dir);
-                let world = &mut *world;
-                world.tree.tidy(&world.open);
+                world.tidy();
             }
         }
         world.end(&begun)

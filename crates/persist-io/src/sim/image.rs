@@ -42,7 +42,7 @@ impl CutPoint {
     #[must_use]
     pub fn killed(&self, seed: u64) -> SimDisk {
         let mut tree = self.tree.clone();
-        tree.tidy_now(&BTreeMap::new());
+        tree.tidy_now(std::iter::empty());
         SimDisk::of_tree(tree, seed)
     }
 }
@@ -77,7 +77,7 @@ fn units_of(ino: Ino, file: &FileNode, into: &mut Vec<Unit>) {
 
 impl Cut {
     pub(super) fn new(mut tree: Tree, seed: u64) -> Self {
-        tree.tidy_now(&BTreeMap::new());
+        tree.tidy_now(std::iter::empty());
         let mut units: Vec<Unit> =
             tree.names.iter().map(|op| Unit { op: op.op, what: UnitKind::Names }).collect();
         for (ino, file) in &tree.files {
@@ -137,7 +137,7 @@ impl Cut {
             }
         }
         if !self.tree.names.is_empty() {
-            tree.tidy_now(&BTreeMap::new());
+            tree.tidy_now(std::iter::empty());
         }
         SimDisk::of_tree(tree, self.seed)
     }

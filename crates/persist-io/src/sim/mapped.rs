@@ -32,6 +32,12 @@ impl Mapped {
         extents.push(Extent { bytes, held });
     }
 
+    /// The files of which something is mapped.
+    pub(super) fn files(&self) -> impl Iterator<Item = Ino> {
+        let is_held = |extents: &[Extent]| extents.iter().any(|extent| extent.held.strong_count() > 0);
+        self.0.iter().filter(move |(_, extents)| is_held(extents)).map(|(ino, _)| *ino)
+    }
+
     /// Ends the program that changes or cuts off what is mapped: a real disk gives readers torn bytes or kills them, and no error.
     #[allow(
         clippy::panic,

@@ -56,7 +56,6 @@ mod trace;
 mod tree;
 mod world;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -138,7 +137,8 @@ impl SimDisk {
         self.world().stopped
     }
 
-    /// Limits the bytes that all files together may have; `None` lifts the limit.
+    /// Limits the bytes that all files together may have; `None` lifts the limit. A removed file counts until its directory is
+    /// synced and nobody has it open or mapped.
     pub fn limit_space(&self, bytes: Option<u64>) {
         self.world().space = bytes;
     }
@@ -178,7 +178,7 @@ impl SimDisk {
         let world = self.world();
         let mut copy = World::new(world.tree.clone(), world.seed);
         copy.space = world.space;
-        copy.tree.tidy_now(&BTreeMap::new());
+        copy.tree.tidy_now(std::iter::empty());
         Self { world: Arc::new(Mutex::new(copy)) }
     }
 

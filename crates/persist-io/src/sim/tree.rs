@@ -233,29 +233,38 @@ impl Tree {
         }
     }
 
-    /// Bytes of all files that readers can reach, and of those that are only held open.
-    pub(super) fn bytes(&self) -> u64 {
-        self.files.values().map(|file| file.live.len).fold(0, u64::saturating_add)
+    /// Bytes of all files that a name leads to, for readers, on the disk or on its way there, and of those that are only held.
+    /// It looks at every name.
+    pub(super) fn bytes(&self, held: impl Iterator<Item = Ino>) -> u64 {
+        let reached = self.reached(held);
+        let there = self.files.iter().filter(|(ino, _)| reached.contains(ino));
+        there.map(|(_, file)| file.live.len).fold(0, u64::saturating_add)
     }
 
-    /// Drops files that no name leads to, on the disk or for readers, and that nobody has open; once in a while.
-    pub(super) fn tidy(&mut self, open: &BTreeMap<Ino, u64>) {
+    /// Drops files that no name leads to, on the disk or for readers, and that nobody holds; once in a while.
+    pub(super) fn tidy(&mut self, held: impl Iterator<Item = Ino>) {
         if self.files.len() + self.dirs.len() > 2 * self.kept + 64 {
-            self.tidy_now(open);
+            self.tidy_now(held);
         }
     }
 
-    pub(super) fn tidy_now(&mut self, open: &BTreeMap<Ino, u64>) {
-        let mut reached: BTreeSet<Ino> = open.keys().copied().chain([ROOT]).collect();
+    pub(super) fn tidy_now(&mut self, held: impl Iterator<Item = Ino>) {
+        let reached = self.reached(held);
+        self.files.retain(|ino, _| reached.contains(ino));
+        self.dirs.retain(|ino, _| reached.contains(ino));
+        self.kept = self.files.len() + self.dirs.len();
+    }
+
+    /// Files and directories that a name leads to, on the disk or for readers, or that somebody holds.
+    fn reached(&self, held: impl Iterator<Item = Ino>) -> BTreeSet<Ino> {
+        let mut reached: BTreeSet<Ino> = held.chain([ROOT]).collect();
         reached.extend(self.names.iter().flat_map(|op| &op.changes).filter_map(|change| change.to));
         let mut todo: Vec<Ino> = reached.iter().copied().collect();
         while let Some(ino) = todo.pop() {
             let Some(dir) = self.dirs.get(&ino) else { continue };
             todo.extend(dir.live.values().chain(dir.durable.values()).filter(|to| reached.insert(**to)));
         }
-        self.files.retain(|ino, _| reached.contains(ino));
-        self.dirs.retain(|ino, _| reached.contains(ino));
-        self.kept = self.files.len() + self.dirs.len();
+        reached
     }
 
     /// All paths that readers can reach, with what they lead to, in order.

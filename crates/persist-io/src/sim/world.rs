@@ -134,9 +134,19 @@ impl World {
         self.space.is_some()
     }
 
-    /// Bytes that may still be added.
+    /// Bytes that may still be added. What was removed is given back once its name is gone from the disk and nobody holds it.
     pub(super) fn room(&self) -> u64 {
-        self.space.map_or(u64::MAX, |space| space.saturating_sub(self.tree.bytes()))
+        self.space.map_or(u64::MAX, |space| space.saturating_sub(self.tree.bytes(self.held())))
+    }
+
+    /// Files that are open or mapped: they are there without a name, too.
+    fn held(&self) -> impl Iterator<Item = Ino> {
+        self.open.keys().copied().chain(self.mapped.files())
+    }
+
+    /// Drops what is held by nobody and nothing leads to, once in a while.
+    pub(super) fn tidy(&mut self) {
+        self.tree.tidy(self.open.keys().copied().chain(self.mapped.files()));
     }
 
     pub(super) fn mark(&mut self, mark: Mark) {

@@ -7,6 +7,7 @@ mod journal;
 mod mapped;
 mod renew;
 mod rights;
+mod room;
 mod sim;
 mod torn;
 
