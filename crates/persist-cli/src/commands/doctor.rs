@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use persist::{Address, Advice, Error, ErrorKind, KNOWN_ENGINES, MovedTo, RealDisk, Stamp};
+use persist::{Address, Advice, Error, ErrorKind, KNOWN_ENGINES, MovedTo, RealDisk, Stamp, StampState};
 
 use crate::args::Global;
 use crate::fail::{Result, with_context};
@@ -27,6 +27,9 @@ pub(super) struct Patient {
     /// Records that can be written again when they are lost.
     #[cfg_attr(not(feature = "flatfile"), allow(dead_code, reason = "there is nothing to repair then"))]
     pub(super) known: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What its stamp says that the home is, where there is one.
+    #[cfg_attr(not(feature = "flatfile"), allow(dead_code, reason = "nothing is examined then"))]
+    pub(super) state: Option<StampState>,
     /// It lies in a home whose stamp is missing or damaged.
     #[cfg_attr(not(feature = "flatfile"), allow(dead_code, reason = "nothing is told then"))]
     pub(super) unstamped: bool,
@@ -66,8 +69,8 @@ fn find(url: &str) -> Result<Patient> {
     let present: Vec<&str> = KNOWN_ENGINES.iter().map(|engine| engine.scheme).collect();
     let home = Address::parse(url, &present)?.path;
     let patient = |stamp: Stamp, dir: PathBuf| {
-        let (known, unstamped) = (stamp.records(), false);
-        Patient { dir, known, engine: stamp.engine, unstamped }
+        let (known, state) = (stamp.records(), Some(stamp.state));
+        Patient { dir, known, engine: stamp.engine, state, unstamped: false }
     };
     let stamp = Stamp::read(&RealDisk, home).map_err(|error| match error.kind() {
         ErrorKind::Corrupt => {
@@ -95,9 +98,8 @@ fn find(url: &str) -> Result<Patient> {
         let unstamped = stamp.is_none() && engine_of(home).is_some();
         let stamp = stamp.filter(|stamp| is_engine(&format!("engine-{}", stamp.epoch)));
         let (engine, known, dir) = ("flatfile".to_owned(), Vec::new(), home.to_path_buf());
-        return Ok(
-            stamp.map_or(Patient { engine, dir, known, unstamped }, |stamp| patient(stamp, home.into()))
-        );
+        let other = Patient { engine, dir, known, state: None, unstamped };
+        return Ok(stamp.map_or(other, |stamp| patient(stamp, home.into())));
     }
     if let Some(error) = stampless("doctor", home) {
         return Err(error.into());

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::ops::{Bound, RangeInclusive};
+use std::path::Path;
 use std::sync::Arc;
 
-use persist::{Disk, ErrorKind, RealDisk};
+use persist::{Disk, Error, ErrorKind, RealDisk, STAMP_FILE, Severity, StampState};
 use persist_flatfile::doctor::{
-    Complaint, Diagnosis, KeySpan, Losses, Remedy, Repaired, Verdict, examine, repair,
+    Complaint, Diagnosis, KeySpan, Losses, Remedy, Repaired, Trouble, Verdict, examine, repair,
 };
+use persist_io::LOCK_FILE;
 use serde::Serialize;
 
 use super::doctor::{Args, Patient};
@@ -24,13 +26,31 @@ pub(super) fn treat(args: &Args, global: &Global, patient: &Patient, out: &mut O
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let dir = &patient.dir;
     let losses = if accept_loss { Losses::GiveUp } else { Losses::Keep };
-    let (diagnosis, repaired) = if wanted {
+    // A stamp says `ready` once the head of its engine is durable: what is empty then was emptied.
+    let has_store = patient.state == Some(StampState::Ready);
+    let hopeless = |what: &str| {
+        let what = format!("{what}: there is nothing to save");
+        Err(Error::new(ErrorKind::Corrupt, "doctor", what).with_path(dir).into())
+    };
+    if has_store && disk.list(dir)?.is_none() {
+        refuse_if_open(&*disk, dir)?;
+        return hopeless("the stamp says that a store is here, and its engine has no directory");
+    }
+    let (mut diagnosis, repaired) = if wanted {
         let repaired = repair(&disk, dir, losses, &patient.known, &watch)?;
         (repaired.after.clone(), Some(repaired))
     } else {
         (examine(&*disk, dir, &watch)?, None)
     };
     drop(watch);
+    if has_store && diagnosis.verdict == Verdict::Empty {
+        refuse_if_open(&*disk, dir)?;
+        if wanted {
+            return hopeless(NOTHING_LEFT);
+        }
+        diagnosis.verdict = Verdict::Unreadable;
+        diagnosis.complaints.push(nothing_left());
+    }
     if let Some(repaired) = repaired.as_ref().filter(|repaired| repaired.kept_in.is_some()) {
         each("found", &repaired.before.complaints, out)?;
         each("given_up", &repaired.given_up, out)?;
@@ -42,6 +62,36 @@ pub(super) fn treat(args: &Args, global: &Global, patient: &Patient, out: &mut O
     match diagnosis.verdict {
         Verdict::Empty | Verdict::Whole => Ok(()),
         Verdict::Repairable | Verdict::Lossy | Verdict::Unreadable => Err(Failure::Told(ErrorKind::Corrupt)),
+    }
+}
+
+/// Refuses a store that is open: who has it may just have put another engine in the place of this one.
+fn refuse_if_open(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let home = dir.parent().unwrap_or(dir);
+    if disk.is_locked(&home.join(LOCK_FILE))? {
+        let what = "the store is open; close it first, or its files change while they are read";
+        return Err(Error::new(ErrorKind::Locked, "doctor", what).with_path(home).into());
+    }
+    Ok(())
+}
+
+/// What is wrong where a stamp is all that is left.
+const NOTHING_LEFT: &str =
+    "the stamp says that a store is here, and the directory of its engine holds none of it";
+
+fn nothing_left() -> Complaint {
+    Complaint {
+        severity: Severity::Damage,
+        trouble: Trouble::Contradiction,
+        remedy: Remedy::Backup,
+        file: STAMP_FILE.to_owned(),
+        offset: 0,
+        len: None,
+        frames: None,
+        beats: None,
+        records: None,
+        keys: Some(KeySpan { start: Bound::Unbounded, end: Bound::Unbounded }),
+        what: NOTHING_LEFT.to_owned(),
     }
 }
 

@@ -195,6 +195,52 @@ fn a_lost_or_damaged_stamp_is_told_alike_and_the_engine_can_be_examined() {
 }
 
 #[test]
+fn a_store_of_which_only_the_stamp_is_left_is_lost() {
+    let place = patient();
+    let engine = engine(&place);
+    for path in files(&engine).into_keys() {
+        std::fs::remove_file(path).unwrap();
+    }
+    place.run(&["get", "key"]).fails(1, "there is no store here");
+    let run = place.run(&["doctor", "--json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (5, ""), "{}", run.text());
+    let objects = run.objects();
+    let [.., complaint, summary] = objects.as_slice() else { panic!("{}", run.text()) };
+    assert_eq!(
+        (&complaint["file"], &complaint["trouble"], &complaint["remedy"]),
+        (&json!("persist.stamp"), &json!("contradiction"), &json!("backup"))
+    );
+    assert_eq!((&summary["ok"], &summary["verdict"]), (&json!(false), &json!("unreadable")));
+    let text = place.run(&["doctor"]);
+    assert!(text.code == 5 && text.text().contains("restore a backup"), "{}", text.text());
+    place.run(&["doctor", "--repair", "--accept-loss"]).fails(5, "there is nothing to save");
+    let lock = persist_io::lock_dir(&persist_io::RealDisk, &place.path().join("store")).unwrap();
+    place.run(&["doctor"]).fails(13, "the store is open");
+    drop(lock);
+    // Zeros of a segment are not a store either, also where the engine alone is named.
+    std::fs::write(engine.join("branch.idx.00000001"), [0; 4096]).unwrap();
+    for store in ["store", "store/engine-1"] {
+        let run = place.run(&["doctor", "--json", "--store", store]);
+        assert_eq!(
+            (run.code, &run.objects().pop().unwrap()["verdict"]),
+            (5, &json!("unreadable")),
+            "{store}"
+        );
+    }
+    let moved = engine.with_file_name("elsewhere");
+    std::fs::rename(&engine, &moved).unwrap();
+    place.run(&["doctor"]).fails(5, "its engine has no directory");
+    std::fs::rename(&moved, &engine).unwrap();
+    // The same is nothing lost where nothing was finished.
+    let stamp = place.path().join("store/persist.stamp");
+    let mut text = std::fs::read_to_string(&stamp).unwrap().replace("state = ready", "state = creating");
+    text.truncate(text.rfind("blake3 = ").unwrap());
+    let check = blake3::hash(text.as_bytes()).to_hex();
+    std::fs::write(&stamp, format!("{text}blake3 = {check}\n")).unwrap();
+    assert_eq!(place.run(&["doctor", "--json"]).ok().objects().pop().unwrap()["verdict"], "empty");
+}
+
+#[test]
 fn what_the_doctor_cannot_look_at_is_refused() {
     let place = Place::with("sqlite");
     place.run(&["doctor"]).fails(7, "persist verify");
