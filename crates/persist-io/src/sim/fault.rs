@@ -89,9 +89,7 @@ impl Fault {
     pub const fn fits(self, op: Op) -> bool {
         match self {
             Self::CrashBefore | Self::CrashAfter => true,
-            Self::Error { code: Code::NoSpace, .. } => {
-                op.changes() && !matches!(op, Op::RemoveFile | Op::RemoveDir)
-            }
+            Self::Error { code: Code::NoSpace, .. } => op.changes(),
             Self::Error { code: Code::Io | Code::Interrupted, applied } => !applied || op.changes(),
             Self::ShortWrite { .. } | Self::Misdirect { .. } | Self::LoseWrite => matches!(op, Op::Write),
             Self::ShortRead { .. } => matches!(op, Op::Read),

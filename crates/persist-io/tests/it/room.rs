@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use persist_api::ErrorKind;
-use persist_io::sim::SimDisk;
+use persist_io::sim::{Code, Fault, SimDisk, When};
 use persist_io::{Disk, DiskFile, FileMode, replace};
 
 const ROOT: &str = "/";
@@ -70,4 +70,14 @@ fn what_is_replaced_or_lies_in_what_is_removed_gives_its_room_back() {
     assert_eq!(room(&disk), 50);
     disk.sync_dir(ROOT.as_ref()).unwrap();
     assert_eq!(room(&disk), 100, "nothing leads into the directory any more");
+}
+
+#[test]
+fn a_removal_can_find_no_room() {
+    let (disk, _file) = full();
+    disk.create_dir("/d".as_ref()).unwrap();
+    disk.plan(When::From(1), Fault::Error { code: Code::NoSpace, applied: false });
+    assert_eq!(disk.remove_file("/f".as_ref()).unwrap_err().kind(), ErrorKind::Full);
+    assert_eq!(disk.remove_dir("/d".as_ref()).unwrap_err().kind(), ErrorKind::Full);
+    assert!(disk.bytes("/f").is_some() && disk.list("/d".as_ref()).unwrap().is_some());
 }
