@@ -126,7 +126,16 @@ impl Opened {
             _ => false,
         };
         let options = OpenOptions { mode: OpenMode::MustExist, ..self.options.clone() };
-        let engine = self.driver.open(&engine_dir(&self.home, stamp.epoch), &options, seen)?;
+        let dir = engine_dir(&self.home, stamp.epoch);
+        let engine = self.driver.open(&dir, &options, seen).map_err(|error| match error.kind() {
+            // The options were checked. A stamp says `ready` once the engine's files are durable.
+            ErrorKind::Invalid => {
+                let context =
+                    "the stamp says that a store is here, and the engine finds none: its files are gone";
+                Error::new(ErrorKind::Corrupt, "open", context).with_engine(self.offer.engine).with_path(dir)
+            }
+            _ => error,
+        })?;
         if decided_elsewhere {
             // The home that the store came from has decided a swap, and it ended there.
             stamp.write(disk, &self.home)?;

@@ -201,7 +201,7 @@ fn a_store_of_which_only_the_stamp_is_left_is_lost() {
     for path in files(&engine).into_keys() {
         std::fs::remove_file(path).unwrap();
     }
-    place.run(&["get", "key"]).fails(1, "there is no store here");
+    place.run(&["get", "key"]).fails(5, "its files are gone");
     let run = place.run(&["doctor", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (5, ""), "{}", run.text());
     let objects = run.objects();

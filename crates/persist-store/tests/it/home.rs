@@ -10,6 +10,7 @@ use persist_store::{STAMP_FILE, Stamp, StampState, default_request, open_with, v
 use crate::kit::{
     content, drivers, fails, files, look, look_at, open, open_default, options, place, put, toy,
 };
+use crate::toy::FILE;
 
 fn put_file(path: &Path, bytes: &[u8]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -369,6 +370,25 @@ fn an_engine_that_will_not_open_leaves_no_stamp() {
     let left: Vec<_> = files(&place.home).into_keys().collect();
     assert_eq!(left, [place.home.join("lock")]);
     open_default(&place.home);
+}
+
+/// The stamp counts as ready once the files of the engine are durable: without them everything is lost, and nobody begins anew.
+#[test]
+fn a_store_whose_engine_finds_nothing_is_corrupt() {
+    let place = place();
+    open_default(&place.home);
+    std::fs::remove_file(place.home.join("engine-1").join(FILE)).unwrap();
+    let before = files(&place.home);
+    for _ in 0..2 {
+        fails(
+            open(&toy(), &place.home, &default_request()),
+            ErrorKind::Corrupt,
+            &["its files are gone", "engine-1"],
+        );
+    }
+    std::fs::remove_dir(place.home.join("engine-1")).unwrap();
+    fails(open(&toy(), &place.home, &default_request()), ErrorKind::Corrupt, &["its files are gone"]);
+    assert!(files(&place.home).len() < before.len());
 }
 
 #[test]
