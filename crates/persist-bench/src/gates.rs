@@ -52,7 +52,7 @@ const LIMITS: &[Limit] = &[
     limit("flatfile", What::Allocations(Step::Get), 0.01),
     limit("flatfile", What::Allocations(Step::Row), 0.01),
     limit("flatfile", What::Allocations(Step::View), 2.01),
-    limit("flatfile", What::Instructions(Step::Commit), 37_000.0),
+    limit("flatfile", What::Instructions(Step::Commit), 27_000.0),
     limit("flatfile", What::Instructions(Step::Get), 1_400.0),
     limit("flatfile", What::Instructions(Step::Row), 155.0),
     limit("flatfile", What::Instructions(Step::View), 1_000.0),

@@ -78,26 +78,23 @@ impl Buffers {
         (1..=self.ready).contains(&kept.asked) && (kept.missed || kept.bytes < self.ready / 2)
     }
 
-    /// Makes buffers like the one that was asked for last, so that some are there before they are needed. It ends also where
-    /// they are taken as fast as it makes them.
+    /// Makes buffers like the one that was asked for last, so that some are there before they are needed. Those that are taken
+    /// meanwhile it leaves to the next time.
     pub(crate) fn make_ready(&self) {
-        let mut made = 0_usize;
-        while made < self.ready {
+        let (asked, mut there) = {
             let mut kept = self.kept.lock();
             kept.missed = false;
             let asked = kept.asked;
             let fitting = kept.latest().map(Vec::capacity).filter(|capacity| suits(*capacity, asked));
-            let there: usize = fitting.sum();
-            if asked == 0 || there.saturating_add(asked) > self.ready {
-                return;
-            }
-            drop(kept);
+            (asked, fitting.sum::<usize>())
+        };
+        while asked > 0 && there.saturating_add(asked) <= self.ready {
             let mut buffer = Vec::with_capacity(asked);
             touch(&mut buffer);
             if !self.give(buffer) {
                 return;
             }
-            made = made.saturating_add(asked);
+            there = there.saturating_add(asked);
         }
     }
 
