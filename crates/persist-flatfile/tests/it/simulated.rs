@@ -391,7 +391,9 @@ fn the_feed_survives_faults_at_every_operation() {
 
 #[test]
 fn damage_of_what_the_feed_keeps_is_reported_or_harmless() {
-    let report = clean(explorer().damage(&Beats::fed(&LONG)));
+    let explorer = Explorer { damages_max: crate::sim::rounds::rounds(1_500, 24_000), ..explorer() };
+    let report = clean(explorer.damage(&Beats::fed(&LONG)));
+    println!("{} damages of a store with kept segments: {report:?}", report.images);
     assert!(report.images > 1000 && report.reported > 100, "{report:?}");
 }
 

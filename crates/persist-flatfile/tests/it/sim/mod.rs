@@ -16,7 +16,7 @@ mod numbers;
 mod random;
 mod restart;
 mod reuse;
-mod rounds;
+pub(crate) mod rounds;
 mod same;
 mod several;
 mod short;

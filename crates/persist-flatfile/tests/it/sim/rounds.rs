@@ -19,7 +19,7 @@ pub(super) fn parts() -> Option<u64> {
 }
 
 /// So many rounds; when parts are asked for, so many for `each` of them.
-pub(super) fn rounds(unasked: u64, each: u64) -> u64 {
+pub(crate) fn rounds(unasked: u64, each: u64) -> u64 {
     parts().map_or(unasked, |parts| parts.saturating_mul(each))
 }
 
