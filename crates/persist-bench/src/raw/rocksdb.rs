@@ -4,15 +4,16 @@ use std::path::Path;
 
 use persist_api::BeatHeader;
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, ChecksumType, CompactOptions,
-    DB, DBCompressionType, Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ChecksumType, CompactOptions, DB, DBCompressionType,
+    Options, ReadOptions, Snapshot, WriteBatch, WriteOptions,
 };
 
 use crate::contender::{Ack, Contender, Reader, Result, Seen, Settings, after, text};
 use crate::rows::{Key, Prefix, Row};
 
-/// In smaller caches the index and the filter of a table lie in pieces: whole ones may not fit, and would be read anew for every get.
-const WHOLE_INDEX_MIN: u64 = 64 << 20;
+/// Beside smaller caches indexes and filters lie in memory, as the library does by itself: those of a table do not fit into a part of
+/// the cache, and would be read anew for every get.
+const INDEX_CACHED_MIN: u64 = 64 << 20;
 
 /// A database with one column family; the header lies under the empty key.
 pub(crate) struct Rocks {
@@ -28,12 +29,9 @@ impl Rocks {
         table.set_block_cache(&Cache::new_lru_cache(cache_bytes));
         table.set_bloom_filter(10.0, false);
         table.set_checksum_type(ChecksumType::CRC32c);
-        table.set_cache_index_and_filter_blocks(true);
-        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-        if settings.cache_bytes < WHOLE_INDEX_MIN {
-            table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-            table.set_partition_filters(true);
-            table.set_pin_top_level_index_and_filter(true);
+        if settings.cache_bytes >= INDEX_CACHED_MIN {
+            table.set_cache_index_and_filter_blocks(true);
+            table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         }
         let mut options = Options::default();
         options.create_if_missing(true);
