@@ -164,6 +164,12 @@ pub trait DiskFile: Send + Sync {
     /// `Io`. Never retried: after a failure the state of the bytes is unknown.
     fn sync_data(&self) -> Result<()>;
 
+    /// Has the system begin to write these bytes to the medium, so that [`sync_data`](Self::sync_data) has less to wait for. A
+    /// hint: nothing is durable by it, and what fails fails at the sync. The default does nothing.
+    fn start_writeback(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// The `len` bytes from `offset` on, without a copy where the disk can. No bytes map to an empty slice.
     ///
     /// As long as the mapping lives, nobody may write to these bytes or cut them off the file: a reader of the mapping

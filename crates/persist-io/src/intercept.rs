@@ -191,6 +191,10 @@ impl<I: Intercept> DiskFile for File<I> {
         self.intercept.around(&self.path, Call::SyncData, &mut || self.inner.sync_data())
     }
 
+    fn start_writeback(&self, offset: u64, len: u64) {
+        self.inner.start_writeback(offset, len);
+    }
+
     fn map(&self, offset: u64, len: u64) -> Result<Mapping> {
         answered(&*self.intercept, &self.path, Call::Map, || self.inner.map(offset, len))
     }

@@ -244,6 +244,13 @@ impl DiskFile for RealFile {
         flush(&self.file, Bytes).map_err(|error| Error::io("sync_file", &self.path, error))
     }
 
+    #[cfg(target_os = "linux")]
+    fn start_writeback(&self, offset: u64, len: u64) {
+        // Linux begins to write what is dirty in the range, and forgets only what is not: just written, nothing of it is.
+        let len = std::num::NonZeroU64::new(len);
+        let _ = rustix::fs::fadvise(&self.file, offset, len, rustix::fs::Advice::DontNeed);
+    }
+
     fn map(&self, offset: u64, len: u64) -> Result<Mapping> {
         let _ = mapped_end(offset, len, self.len()?).map_err(|error| error.with_path(&self.path))?;
         if len == 0 {

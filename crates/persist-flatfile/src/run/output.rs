@@ -8,6 +8,9 @@ use super::filter::LINE;
 
 /// Writes are about this long.
 const BUFFER: usize = 1 << 20;
+/// Whenever so much was written, the disk is to begin with it, while the next records are put together. More often, commits beside
+/// have the longer to wait.
+const WRITEBACK: u64 = 4 << 20;
 
 /// Where a block lies.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +26,8 @@ pub(super) struct Output {
     pub(super) bytes: Vec<u8>,
     /// Where `bytes` begin in the file.
     at: u64,
+    /// What lies before it the disk was told to write.
+    told: u64,
     /// Where the open block begins in `bytes`.
     block: usize,
 }
@@ -31,7 +36,7 @@ impl Output {
     /// Leaves `reserved` zero bytes at the beginning of the file.
     pub(super) fn new(file: Box<dyn DiskFile>, number: u32, reserved: u64) -> Self {
         let reserved = usize::try_from(reserved).unwrap_or(0);
-        Self { file, number, bytes: vec![0; reserved], at: 0, block: 0 }
+        Self { file, number, bytes: vec![0; reserved], at: 0, told: 0, block: 0 }
     }
 
     fn offset(&self) -> u64 {
@@ -82,6 +87,10 @@ impl Output {
         self.file.write_at(self.at, &self.bytes)?;
         self.at = self.offset();
         self.bytes.clear();
+        if self.at.saturating_sub(self.told) >= WRITEBACK {
+            self.file.start_writeback(self.told, self.at.saturating_sub(self.told));
+            self.told = self.at;
+        }
         Ok(())
     }
 
@@ -95,5 +104,71 @@ impl Output {
         block.extend_from_slice(head);
         self.file.write_at(0, &block)?;
         self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// Bytes written, and ranges that the disk was told to begin with.
+    #[derive(Default)]
+    struct Seen {
+        written: u64,
+        told: Vec<(u64, u64)>,
+    }
+
+    struct Watched(Arc<Mutex<Seen>>);
+
+    impl DiskFile for Watched {
+        fn read_at(&self, _: u64, _: &mut [u8]) -> Result<usize> {
+            Ok(0)
+        }
+
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+            let mut seen = self.0.lock();
+            seen.written = seen.written.max(offset + bytes.len() as u64);
+            Ok(())
+        }
+
+        fn len(&self) -> Result<u64> {
+            Ok(self.0.lock().written)
+        }
+
+        fn truncate(&self, _: u64) -> Result<()> {
+            Ok(())
+        }
+
+        fn sync_data(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn start_writeback(&self, offset: u64, len: u64) {
+            let mut seen = self.0.lock();
+            assert!(offset + len <= seen.written, "nothing that was not written");
+            seen.told.push((offset, len));
+        }
+    }
+
+    #[test]
+    fn the_disk_begins_with_a_run_while_it_is_made() {
+        let seen = Arc::default();
+        let mut out = Output::new(Box::new(Watched(Arc::clone(&seen))), 1, 56);
+        for _ in 0..5000 {
+            out.put(Kind::Data, 0, 1, &[7; 4000]).unwrap();
+        }
+        out.finish(&[0; 32]).unwrap();
+        let seen = seen.lock();
+        let mut at = 0;
+        for (offset, len) in &seen.told {
+            assert_eq!(*offset, at, "piece behind piece");
+            assert!(*len >= WRITEBACK);
+            at += len;
+        }
+        assert!(seen.written - at < WRITEBACK + BUFFER as u64, "{at} of {}", seen.written);
     }
 }
