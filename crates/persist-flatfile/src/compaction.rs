@@ -7,10 +7,11 @@ use persist_api::{BeatNo, CompactStat, Observer, Progress, Result};
 
 use crate::core::Core;
 use crate::error::is_no_room;
-use crate::merging::{Reserved, floor_of, merge, replace};
+use crate::merging::{Reserved, floor_of, merge, remove, replace};
 use crate::newrun::Relocate;
 use crate::payload::{PayloadFile, PayloadWriter};
 use crate::payload_ref::PayloadRef;
+use crate::removal::remove_each;
 use crate::retain::Retained;
 use crate::run::Stored;
 use crate::state::LiveRun;
@@ -32,26 +33,24 @@ pub(crate) fn compact(core: &Core, keep_beats: u64, seen: &dyn Observer) -> Resu
     // What is written from here on goes to other segments, so that those before can be judged by the runs alone.
     let settled = core.log.lock().payload.roll();
     core.checkpoint()?;
-    let reserved = Reserved::all(core);
+    let mut reserved = Reserved::all(core);
     let runs = &reserved.runs;
-    let published = core.published();
-    let floor = published.state.history_from(keep_beats);
+    let state = core.published().state;
+    let floor = state.history_from(keep_beats);
     let judged_below = crate::feed::payloads_from(core)?.map_or(settled, |kept| kept.min(settled));
     let before: Vec<Arc<PayloadFile>> =
-        published.state.payloads.iter().filter(|file| file.number() < judged_below).cloned().collect();
+        state.payloads.iter().filter(|file| file.number() < judged_below).cloned().collect();
+    // What it holds could not be given back.
+    drop(state);
     let live = live_bytes(runs, floor, &before, seen)?;
-    let doomed = wasteful(&before, &live)?;
+    let doomed = wasteful(before, &live)?;
     if is_worth_it(runs, floor, &live, &doomed) {
         rewrite(core, runs, floor, &doomed, seen)?;
+        remove(core, std::mem::take(&mut reserved.runs))?;
     }
-    let doomed: Vec<u32> = doomed.iter().map(|file| file.number()).collect();
-    if !doomed.is_empty() {
-        core.switch(|state| state.payloads = Arc::new(state.payloads.without(&doomed)));
-        for file in before.iter().filter(|file| doomed.contains(&file.number())) {
-            core.disk.remove_file(file.path())?;
-        }
-        core.disk.sync_dir(&core.home)?;
-    }
+    let numbers: Vec<u32> = doomed.iter().map(|file| file.number()).collect();
+    core.switch(|state| state.payloads = Arc::new(state.payloads.without(&numbers)));
+    remove_each(&*core.disk, &core.home, doomed, |file| file.path(), || false)?;
     Ok(CompactStat { bytes_before, bytes_after: core.disk_bytes()? })
 }
 
@@ -109,13 +108,13 @@ fn live_bytes(
 }
 
 /// The segments with more dead bytes than is worth keeping.
-fn wasteful(files: &[Arc<PayloadFile>], live: &BTreeMap<u32, u64>) -> Result<Vec<Arc<PayloadFile>>> {
+fn wasteful(files: Vec<Arc<PayloadFile>>, live: &BTreeMap<u32, u64>) -> Result<Vec<Arc<PayloadFile>>> {
     let mut found = Vec::new();
     for file in files {
         let len = file.len()?;
         let dead = len.saturating_sub(live.get(&file.number()).copied().unwrap_or(0));
         if dead > len / DEAD_PART + 4096 || !live.contains_key(&file.number()) {
-            found.push(Arc::clone(file));
+            found.push(file);
         }
     }
     Ok(found)

@@ -11,7 +11,7 @@ use crate::memtable::Memtable;
 use crate::newrun::{Plan, kept_headers, kept_ranges};
 use crate::retain::Retained;
 use crate::run::{Run, RunHead};
-use crate::state::{LiveRun, State};
+use crate::state::LiveRun;
 
 /// A full memtable that a thread makes a run of.
 struct Claim<'c> {
@@ -86,7 +86,6 @@ fn flush(core: &Core, upto: u64) -> Result<Option<u64>> {
     let _nobody_begins_to_verify = core.flushing.read();
     let Some(claim) = Claim::take(core, upto) else { return Ok(None) };
     let table = &claim.table;
-    let published = core.published();
     {
         // What stays for the feed must be durable before the run that would replace it is.
         let mut log = core.log.lock();
@@ -98,7 +97,7 @@ fn flush(core: &Core, upto: u64) -> Result<Option<u64>> {
     let newest = table.slots().next_back().map_or(BeatNo(0), |slot| slot.header.beat);
     let floor = BeatNo(newest.0.saturating_sub(core.settings.history_beats));
     let write = || {
-        let plan = plan(core, &published.state, table, floor)?;
+        let plan = plan(core, table, floor)?;
         Ok((plan.head.number, plan.write_nameless(&*core.disk, &core.home, None, &mut |_| Ok(()))?))
     };
     let (number, nameless) = match write() {
@@ -126,12 +125,15 @@ fn flush(core: &Core, upto: u64) -> Result<Option<u64>> {
 }
 
 /// What the run of a memtable will hold.
-fn plan<'t>(core: &Core, state: &State, table: &'t Arc<Memtable>, floor: BeatNo) -> Result<Plan<'t>> {
+fn plan<'t>(core: &Core, table: &'t Arc<Memtable>, floor: BeatNo) -> Result<Plan<'t>> {
     let lost = table.coverings().filter_map(|range| range.mark.lost.as_ref().map(|lost| lost.beat));
     let lost = lost.min();
     let floor = lost.map_or(floor, |lost| floor.min(lost));
-    let oldest =
-        state.runs.is_empty() && state.frozen.last().is_some_and(|oldest| Arc::ptr_eq(oldest, table));
+    let oldest = {
+        // Not for longer: runs that are merged away meanwhile could not be let go of one by one.
+        let state = core.published().state;
+        state.runs.is_empty() && state.frozen.last().is_some_and(|oldest| Arc::ptr_eq(oldest, table))
+    };
     let mut rows = Retained::new(floor, oldest);
     rows.add_table(table)?;
     let marks: Vec<_> = table.coverings().cloned().collect();

@@ -54,6 +54,7 @@ mod payload_ref;
 mod pins;
 mod reader;
 mod recover;
+mod removal;
 mod retain;
 mod run;
 mod runs;

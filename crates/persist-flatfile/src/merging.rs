@@ -9,6 +9,7 @@ use persist_api::{BeatNo, Error, ErrorKind, Result};
 use crate::core::Core;
 use crate::error::{SCHEME, is_no_room};
 use crate::newrun::{Plan, Relocate, kept_headers, kept_ranges};
+use crate::removal::remove_each;
 use crate::retain::Retained;
 use crate::run::RunHead;
 use crate::state::{LiveRun, State};
@@ -121,11 +122,16 @@ impl Drop for Reserved<'_> {
 
 /// Merges once, if there is something to merge.
 fn merge_one(core: &Core) -> Result<bool> {
-    let Some(Taken { runs: inputs, oldest, .. }) = &Taken::next(core) else { return Ok(false) };
+    let Some(mut taken) = Taken::next(core) else { return Ok(false) };
     let floor = core.published().state.history_from(core.settings.history_beats);
-    match merge(core, inputs, *oldest, floor, None, &mut |_| core.due.go_on("merge")) {
-        Ok(merged) => replace(core, inputs, &merged)?,
-        Err(error) if error.kind() == ErrorKind::Corrupt => leave_alone(inputs, &error),
+    match merge(core, &taken.runs, taken.oldest, floor, None, &mut |_| core.due.go_on("merge")) {
+        Ok(merged) => {
+            replace(core, &taken.runs, &merged)?;
+            let merged_away = std::mem::take(&mut taken.runs);
+            drop(taken);
+            remove(core, merged_away)?;
+        }
+        Err(error) if error.kind() == ErrorKind::Corrupt => leave_alone(&taken.runs, &error),
         Err(error) => return Err(error),
     }
     Ok(true)
@@ -245,7 +251,7 @@ pub(crate) fn merge(
     Ok(Arc::new(LiveRun::new(run)))
 }
 
-/// Puts a merged run in the place of its inputs, and removes their files.
+/// Puts a merged run in the place of its inputs; their files are to be [removed](remove) then.
 ///
 /// # Errors
 /// `Full` where there is no room for a head that names it: it is removed then, and nothing is changed. `Io`, also where it cannot
@@ -266,14 +272,16 @@ pub(crate) fn replace(core: &Core, inputs: &[Arc<LiveRun>], merged: &Arc<LiveRun
         }
         return Err(error);
     }
-    for run in inputs {
-        match core.disk.remove_file(run.run.path()) {
-            // Some file systems need room to remove a file. All that it holds is in the merged one: the next opening removes it.
-            Err(error) if is_no_room(&error) => {}
-            removed => removed?,
-        }
-    }
     Ok(())
+}
+
+/// Removes the files of runs that were merged into another.
+///
+/// # Errors
+/// `Io`.
+pub(crate) fn remove(core: &Core, runs: Vec<Arc<LiveRun>>) -> Result<()> {
+    let is_urgent = || core.due.go_on("merge").is_err();
+    remove_each(&*core.disk, &core.home, runs, |run| run.run.path(), is_urgent)
 }
 
 /// A merged run that one slot of the head may name is there for good: what it refers to must stay, and nothing else may be made of

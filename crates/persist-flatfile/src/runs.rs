@@ -6,11 +6,12 @@ use std::sync::Arc;
 use persist_api::{BeatNo, Error, ErrorKind, Observer, Result};
 use persist_io::Disk;
 
-use crate::error::{SCHEME, is_no_room};
+use crate::error::SCHEME;
 use crate::home::Home;
 use crate::lost::Lost;
 use crate::missed::missed;
 use crate::names::Kind;
+use crate::removal::remove_each;
 use crate::run::{OnLoss, RangeDelete, RangeKind, Run, RunHead, RunWriter, rebuild};
 use crate::timeline::FrameSpan;
 use crate::timeline::aside::move_aside;
@@ -239,17 +240,7 @@ impl Runs {
         for (run, _) in &aside {
             move_aside(disk, dir, run.path())?;
         }
-        for run in &superseded {
-            match disk.remove_file(run.path()) {
-                // Some file systems need room for that. They are left out again the next time.
-                Err(error) if is_no_room(&error) => {}
-                removed => removed?,
-            }
-        }
-        if !superseded.is_empty() {
-            disk.sync_dir(dir)?;
-        }
-        Ok(())
+        remove_each(disk, dir, superseded, |run| run.path(), || false)
     }
 
     /// Marks frames that are in no run although later ones are.

@@ -31,11 +31,11 @@ pub(crate) struct PayloadWriter {
     /// Where a segment is full; a longer value has one of its own.
     segment_bytes: u64,
     current: Option<Current>,
-    /// The current segment takes no more values. It stays current, because where payloads end must never go back: whoever
-    /// recovers takes the greatest end that it finds and writes behind it, and the feed keeps what lies behind the end that
-    /// its oldest frame states.
+    /// The current segment takes no more values. It stays current until the open beat has ended.
     closed: bool,
-    /// Where payloads ended before this writer had a segment.
+    /// Where payloads ended before this writer had a segment, or in the one that it has let go of: it must never go back.
+    /// Whoever recovers takes the greatest end that it finds and writes behind it, and the feed keeps what lies behind the
+    /// end that its oldest frame states.
     ended: PayloadEnd,
     /// Where payloads ended when the beat began.
     mark: PayloadEnd,
@@ -112,8 +112,18 @@ impl PayloadWriter {
             let before = begun.before.as_ref().map(|(file, _)| file.number);
             before.into_iter().chain([begun.file.number])
         });
+        let below = begun.chain(open).fold(next, u32::min);
         self.closed = true;
-        begun.chain(open).fold(next, u32::min)
+        self.let_go();
+        below
+    }
+
+    /// Lets go of a closed segment in which no open beat has values: nothing holds its room once it is removed.
+    fn let_go(&mut self) {
+        if self.closed && self.begun.is_empty() && self.end() == self.mark {
+            self.ended = self.mark;
+            (self.current, self.closed) = (None, false);
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -204,6 +214,7 @@ impl PayloadWriter {
     pub(crate) fn keep(&mut self) {
         self.begun.clear();
         self.mark = self.end();
+        self.let_go();
     }
 
     /// The beat is aborted: the next value goes where its first one went, and the segments it has begun are removed.
@@ -221,6 +232,7 @@ impl PayloadWriter {
         if let Some((_, end)) = &mut self.current {
             *end = self.mark.offset;
         }
+        self.let_go();
         done
     }
 }
