@@ -18,6 +18,21 @@ const FRESH: [(usize, usize); 2] = [(1, 200), (100, 100)];
 pub(super) fn run(session: &mut Session) -> Result<()> {
     let durable = session.durable();
     let ours: Vec<Entrant> = durable.iter().filter(|entrant| entrant.ours).copied().collect();
+    // First, while no other store is open whose threads have work of their own.
+    for (rows, times) in FRESH {
+        let mut case = Case::new(session, "commit", format!("N={rows} fresh store"));
+        case.rows = 0;
+        let mut batches = Batches::new(rows, session.plan.steps(times));
+        interleave(session, &case, &durable, |session, entrant, round| {
+            let home = session.new_home()?;
+            let store = (entrant.open)(&home, &Settings::USUAL)?;
+            let batches = batches.of_round(round, &mut session.random);
+            let sample = series(&*store, &mut session.raw, batches, Ack::Durable)?;
+            store.close()?;
+            remove(&home)?;
+            Ok(sample)
+        });
+    }
     for (rows, times) in SIZES {
         let times = session.plan.steps(times);
         for (entrants, ack, mark) in
@@ -33,20 +48,6 @@ pub(super) fn run(session: &mut Session) -> Result<()> {
                 series(store, raw, batches, ack)
             });
         }
-    }
-    for (rows, times) in FRESH {
-        let mut case = Case::new(session, "commit", format!("N={rows} fresh store"));
-        case.rows = 0;
-        let mut batches = Batches::new(rows, session.plan.steps(times));
-        interleave(session, &case, &durable, |session, entrant, round| {
-            let home = session.new_home()?;
-            let store = (entrant.open)(&home, &Settings::USUAL)?;
-            let batches = batches.of_round(round, &mut session.random);
-            let sample = series(&*store, &mut session.raw, batches, Ack::Durable)?;
-            store.close()?;
-            remove(&home)?;
-            Ok(sample)
-        });
     }
     Ok(())
 }
