@@ -19,7 +19,7 @@ pub(crate) fn environment() -> Vec<(&'static str, String)> {
 const LIBRARY: &str = "librocksdb.a";
 
 /// Where the library of the locked version is kept. It holds no debug information (`Cargo.toml` builds it so), and says
-/// so in its name: libraries that were kept with it are thirty times as large.
+/// so in its name: one with it is thirty times as large.
 fn cache_dir() -> Option<PathBuf> {
     let base = match std::env::var_os("XDG_CACHE_HOME") {
         Some(dir) if !dir.is_empty() => PathBuf::from(dir),

@@ -7,7 +7,7 @@ use persist_api::{BeatNo, CompactStat, Observer, Progress, Result};
 
 use crate::core::Core;
 use crate::error::is_no_room;
-use crate::merging::{Reserved, floor_of, merge, remove, replace};
+use crate::merging::{Reserved, floor_of, merge, remove_merged, replace};
 use crate::newrun::Relocate;
 use crate::payload::{PayloadFile, PayloadWriter};
 use crate::payload_ref::PayloadRef;
@@ -40,17 +40,24 @@ pub(crate) fn compact(core: &Core, keep_beats: u64, seen: &dyn Observer) -> Resu
     let judged_below = crate::feed::payloads_from(core)?.map_or(settled, |kept| kept.min(settled));
     let before: Vec<Arc<PayloadFile>> =
         state.payloads.iter().filter(|file| file.number() < judged_below).cloned().collect();
-    // What it holds could not be given back.
+    // The room of what it holds could not be given back.
     drop(state);
     let live = live_bytes(runs, floor, &before, seen)?;
-    let doomed = wasteful(before, &live)?;
+    let mut doomed = wasteful(before, &live)?;
     if is_worth_it(runs, floor, &live, &doomed) {
         rewrite(core, runs, floor, &doomed, seen)?;
-        remove(core, std::mem::take(&mut reserved.runs))?;
+        let stayed = remove_merged(core, std::mem::take(&mut reserved.runs))?;
+        if !stayed.is_empty() {
+            // They are what an opening has if the new run is damaged, and need their values.
+            doomed.clear();
+        }
     }
     let numbers: Vec<u32> = doomed.iter().map(|file| file.number()).collect();
     core.switch(|state| state.payloads = Arc::new(state.payloads.without(&numbers)));
-    remove_each(&*core.disk, &core.home, doomed, |file| file.path(), || false)?;
+    for file in remove_each(&*core.disk, &core.home, doomed, |file| file.path(), || false)? {
+        // It counts until a compaction finds room.
+        core.switch(|state| state.payloads = Arc::new(state.payloads.with(Arc::clone(&file))));
+    }
     Ok(CompactStat { bytes_before, bytes_after: core.disk_bytes()? })
 }
 

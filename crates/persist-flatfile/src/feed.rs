@@ -52,8 +52,8 @@ impl FeedPlaces {
 /// # Errors
 /// `Stale`, `Corrupt`, `Io`.
 pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Result<()> {
-    let newest = core.published();
-    if after >= newest.header.beat {
+    let (newest, upto) = newest(core);
+    if after >= newest {
         return Ok(());
     }
     let mut walk = {
@@ -68,7 +68,7 @@ pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Res
         .ok_or_else(|| gone(&format!("the beats after {after}")))?
     };
     let mut reached = after;
-    while let Some(frame) = walk.next(core, after, newest.frame)? {
+    while let Some(frame) = walk.next(core, after, upto)? {
         reached = frame.footer.header.beat;
         if hand_out(core, &frame, visit)?.is_break() {
             return Ok(());
@@ -83,9 +83,9 @@ pub(crate) fn feed(core: &Core, after: BeatNo, visit: &mut FeedVisit<'_>) -> Res
 /// # Errors
 /// `Stale` when what comes next was given up meanwhile, `Corrupt`, `Io`.
 pub(crate) fn read_kept(core: &Core, visit: &mut FeedVisit<'_>) -> Result<()> {
-    let newest = core.published();
+    let (_, upto) = newest(core);
     let Some(mut walk) = oldest(core)? else { return Ok(()) };
-    while let Some(frame) = walk.next(core, BeatNo(0), newest.frame)? {
+    while let Some(frame) = walk.next(core, BeatNo(0), upto)? {
         if hand_out(core, &frame, visit)?.is_break() {
             break;
         }
@@ -175,9 +175,9 @@ fn set_kept(core: &Core, after: Option<BeatNo>) -> Result<FeedStat> {
 /// # Errors
 /// `Io`.
 pub(crate) fn payloads_from(core: &Core) -> Result<Option<u32>> {
-    let newest = core.published();
+    let (_, upto) = newest(core);
     let Some(mut walk) = oldest(core)? else { return Ok(None) };
-    let frame = match walk.next(core, BeatNo(0), newest.frame) {
+    let frame = match walk.next(core, BeatNo(0), upto) {
         Ok(Some(frame)) => frame,
         Ok(None) => return Ok(None),
         // Nothing is given up for being unreadable.
@@ -190,6 +190,12 @@ pub(crate) fn payloads_from(core: &Core) -> Result<Option<u32>> {
     });
     // Later frames refer to what was appended behind the values of this one.
     Ok(named.chain([frame.footer.payload_end.segment]).min())
+}
+
+/// The newest beat and frame, without holding what their readers need: a walk may take long.
+fn newest(core: &Core) -> (BeatNo, u64) {
+    let newest = core.published.lock();
+    (newest.header.beat, newest.frame)
 }
 
 /// A walk from the oldest frame that is kept; `None` where nothing is.

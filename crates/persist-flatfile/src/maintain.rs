@@ -71,10 +71,15 @@ impl Due {
     /// # Errors
     /// `Cancelled` after [`stop`](Self::stop).
     pub(crate) fn go_on(&self, op: &'static str) -> Result<()> {
-        if self.state.lock().stop {
+        if self.is_stopped() {
             return Err(Error::new(ErrorKind::Cancelled, op, "the store is being closed"));
         }
         Ok(())
+    }
+
+    /// Whether the store is being closed.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.lock().stop
     }
 
     /// Ends every wait for jobs.

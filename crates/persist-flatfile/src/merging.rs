@@ -8,6 +8,7 @@ use persist_api::{BeatNo, Error, ErrorKind, Result};
 
 use crate::core::Core;
 use crate::error::{SCHEME, is_no_room};
+use crate::maintain::Job;
 use crate::newrun::{Plan, Relocate, kept_headers, kept_ranges};
 use crate::removal::remove_each;
 use crate::retain::Retained;
@@ -128,8 +129,9 @@ fn merge_one(core: &Core) -> Result<bool> {
         Ok(merged) => {
             replace(core, &taken.runs, &merged)?;
             let merged_away = std::mem::take(&mut taken.runs);
+            // A compaction need not wait for what follows.
             drop(taken);
-            remove(core, merged_away)?;
+            remove_merged(core, merged_away)?;
         }
         Err(error) if error.kind() == ErrorKind::Corrupt => leave_alone(&taken.runs, &error),
         Err(error) => return Err(error),
@@ -251,7 +253,7 @@ pub(crate) fn merge(
     Ok(Arc::new(LiveRun::new(run)))
 }
 
-/// Puts a merged run in the place of its inputs; their files are to be [removed](remove) then.
+/// Puts a merged run in the place of its inputs; their files are to be [removed](remove_merged) then.
 ///
 /// # Errors
 /// `Full` where there is no room for a head that names it: it is removed then, and nothing is changed. `Io`, also where it cannot
@@ -275,13 +277,21 @@ pub(crate) fn replace(core: &Core, inputs: &[Arc<LiveRun>], merged: &Arc<LiveRun
     Ok(())
 }
 
-/// Removes the files of runs that were merged into another.
+/// Removes the files of runs that were merged into another; answers those that stay for want of room. The next opening does
+/// without them, too, and tries again.
 ///
 /// # Errors
 /// `Io`.
-pub(crate) fn remove(core: &Core, runs: Vec<Arc<LiveRun>>) -> Result<()> {
-    let is_urgent = || core.due.go_on("merge").is_err();
-    remove_each(&*core.disk, &core.home, runs, |run| run.run.path(), is_urgent)
+pub(crate) fn remove_merged(core: &Core, runs: Vec<Arc<LiveRun>>) -> Result<Vec<Arc<LiveRun>>> {
+    let shortages = core.shortage.count();
+    let is_short = || core.shortage.count() != shortages;
+    let is_urgent = || core.due.is_stopped() || is_short();
+    let stayed = remove_each(&*core.disk, &core.home, runs, |run| run.run.path(), is_urgent)?;
+    if is_short() {
+        // Its room may be found now.
+        core.due.ask(Job::Flush);
+    }
+    Ok(stayed)
 }
 
 /// A merged run that one slot of the head may name is there for good: what it refers to must stay, and nothing else may be made of

@@ -7,11 +7,11 @@ use persist_io::Disk;
 
 use crate::error::is_no_room;
 
-/// Removes files one at a time, and lets go of each: its room is given back before the next one goes. A file system that tells its
-/// disk of free room (`discard`) has all other syncs wait meanwhile, 40 ms for 30 MB: so they wait for one file, not for
-/// all. `is_urgent` ends that: the rest goes at once.
+/// Removes files one at a time, and lets go of each: unless somebody reads it, its room is given back before the next one goes. A
+/// file system that tells its disk of free room (`discard`) has all other syncs wait for that: so they wait for one file
+/// at a time. Once `is_urgent`, the rest goes at once.
 ///
-/// One that cannot be removed for want of room stays. An opening does not need it either, and tries again.
+/// Answers those that stay, because some file systems need room to remove a file.
 ///
 /// # Errors
 /// `Io`.
@@ -21,11 +21,14 @@ pub(crate) fn remove_each<F>(
     files: impl IntoIterator<Item = F>,
     path: impl Fn(&F) -> &Path,
     is_urgent: impl Fn() -> bool,
-) -> Result<()> {
+) -> Result<Vec<F>> {
+    let mut stayed = Vec::new();
     for file in files {
         match disk.remove_file(path(&file)) {
-            // Some file systems need room for that.
-            Err(error) if is_no_room(&error) => continue,
+            Err(error) if is_no_room(&error) => {
+                stayed.push(file);
+                continue;
+            }
             removed => removed?,
         }
         drop(file);
@@ -33,12 +36,13 @@ pub(crate) fn remove_each<F>(
             disk.sync_dir(dir)?;
         }
     }
-    Ok(())
+    Ok(stayed)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use parking_lot::Mutex;
     use persist_api::{CompactScope, Driver, Durability, Engine, Error, OpenOptions, Quiet};
@@ -47,7 +51,7 @@ mod tests {
 
     use super::*;
     use crate::FlatfileDriver;
-    use crate::names::{Kind, parse};
+    use crate::names::{self, Kind, parse};
 
     /// The room on the disk whenever files were removed since the directory was synced, and how many they were.
     struct Room(SimDisk, Mutex<(u64, Vec<(u64, u64)>)>);
@@ -73,6 +77,18 @@ mod tests {
         }
     }
 
+    fn open(disk: Arc<dyn Disk>) -> Box<dyn Engine> {
+        let knobs = [("maintenance", "inline"), ("large_value_bytes", "4096")];
+        let knobs = knobs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let options = OpenOptions { knobs: knobs.into(), ..OpenOptions::default() };
+        FlatfileDriver::new(disk).open(Path::new("/home"), &options, &Quiet).unwrap()
+    }
+
+    fn figure(engine: &dyn Engine, name: &str) -> u64 {
+        let stats = engine.stats().unwrap();
+        stats.engine.iter().find(|(other, _)| *other == name).unwrap().1
+    }
+
     fn put(engine: &dyn Engine, key: u8, value: &[u8]) {
         let header = engine.view().unwrap().header().next(1, Durability::Durable, None).unwrap();
         let mut beat = engine.begin_beat(header).unwrap();
@@ -86,10 +102,7 @@ mod tests {
         sim.limit_space(Some(1 << 30));
         let room = Arc::new(Room(sim.clone(), Mutex::default()));
         let disk: Arc<Intercepted<_, Room>> = Arc::new(Intercepted::new(sim, Arc::clone(&room)));
-        let knobs = [("maintenance", "inline"), ("large_value_bytes", "4096")];
-        let knobs = knobs.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let options = OpenOptions { knobs: knobs.into(), ..OpenOptions::default() };
-        let engine = FlatfileDriver::new(disk).open(Path::new("/home"), &options, &Quiet).unwrap();
+        let engine = open(disk);
         for n in 0..8 {
             put(&*engine, n, &[n; 3000]);
             engine.checkpoint().unwrap();
@@ -116,36 +129,58 @@ mod tests {
         engine.close().map_err(|(_, error)| error).unwrap();
     }
 
-    #[test]
-    fn who_is_in_a_hurry_does_not_sync_and_what_finds_no_room_stays() {
-        struct Full;
-        impl Intercept for Full {
-            fn around(
-                &self,
-                path: &Path,
-                call: Call<'_>,
-                pass_on: &mut PassOn<'_>,
-            ) -> persist_api::Result<()> {
-                if matches!(call, Call::SyncDir) {
-                    return Err(Error::io("sync_dir", path, std::io::ErrorKind::Other.into()));
-                }
-                if matches!(call, Call::RemoveFile) && path.ends_with("b") {
-                    return Err(Error::io("remove_file", path, std::io::ErrorKind::StorageFull.into()));
-                }
-                pass_on()
+    /// There is no room to remove files of these names, and every sync of a directory is counted.
+    struct Stuck(Mutex<&'static str>, AtomicU64);
+
+    impl Intercept for Stuck {
+        fn around(&self, path: &Path, call: Call<'_>, pass_on: &mut PassOn<'_>) -> persist_api::Result<()> {
+            let (name, stuck) = (path.to_string_lossy(), *self.0.lock());
+            let is_stuck = !stuck.is_empty() && name.contains(stuck) && !name.ends_with(names::UNFINISHED);
+            if matches!(call, Call::RemoveFile) && is_stuck {
+                return Err(Error::io("remove_file", path, std::io::ErrorKind::StorageFull.into()));
             }
+            self.1.fetch_add(u64::from(matches!(call, Call::SyncDir)), Ordering::Relaxed);
+            pass_on()
         }
+    }
+
+    #[test]
+    fn each_removal_is_synced_until_it_is_urgent_and_what_finds_no_room_stays() {
         let sim = SimDisk::new(1);
-        let disk = Intercepted::new(sim.clone(), Full);
-        let dir = Path::new("/home");
-        sim.create_dir(dir).unwrap();
-        let paths = ["a", "b", "c"].map(|name| dir.join(name));
+        let stuck = Arc::new(Stuck(Mutex::new("/b"), AtomicU64::new(0)));
+        let disk: Intercepted<_, Stuck> = Intercepted::new(sim.clone(), Arc::clone(&stuck));
+        let dir = Path::new("/");
+        let paths = ["a", "b", "c", "d"].map(|name| dir.join(name));
         for path in &paths {
             drop(sim.open(path, FileMode::CreateNew).unwrap());
         }
-        remove_each(&disk, dir, &paths, |path| path.as_path(), || true).unwrap();
+        let syncs = || stuck.1.load(Ordering::Relaxed);
+        let stayed = remove_each(&disk, dir, &paths, |path| path.as_path(), || syncs() > 1).unwrap();
+        assert_eq!((stayed, syncs()), (vec![&paths[1]], 2), "that of d is not waited for");
         let left: Vec<_> = sim.files().into_iter().map(|(path, _)| path).collect();
         assert_eq!(left, [dir.join("b")]);
-        assert!(remove_each(&disk, dir, &paths, |path| path.as_path(), || false).is_err(), "of the sync");
+    }
+
+    #[test]
+    fn a_payload_segment_that_cannot_be_removed_counts_until_it_can() {
+        let sim = SimDisk::new(1);
+        let stuck = Arc::new(Stuck(Mutex::new("branch.dat."), AtomicU64::new(0)));
+        let disk: Arc<Intercepted<_, Stuck>> = Arc::new(Intercepted::new(sim, Arc::clone(&stuck)));
+        let engine = open(disk);
+        let segments = || figure(&*engine, "payload_segments");
+        put(&*engine, 1, &[1; 9000]);
+        put(&*engine, 1, b"small");
+        let stat = engine.compact(CompactScope::default(), &Quiet).unwrap();
+        assert_eq!(segments(), 1);
+        assert!(stat.bytes_after > 9000);
+        // Where runs had to stay, what they refer to stays too.
+        *stuck.0.lock() = "branch.ckp.";
+        put(&*engine, 1, b"smaller");
+        engine.compact(CompactScope::default(), &Quiet).unwrap();
+        assert_eq!(segments(), 1);
+        *stuck.0.lock() = "";
+        engine.compact(CompactScope::default(), &Quiet).unwrap();
+        assert_eq!(segments(), 0);
+        engine.close().map_err(|(_, error)| error).unwrap();
     }
 }

@@ -240,7 +240,8 @@ impl Runs {
         for (run, _) in &aside {
             move_aside(disk, dir, run.path())?;
         }
-        remove_each(disk, dir, superseded, |run| run.path(), || false)
+        // Those for which there is no room are left out again the next time.
+        remove_each(disk, dir, superseded, |run| run.path(), || false).map(drop)
     }
 
     /// Marks frames that are in no run although later ones are.

@@ -165,7 +165,8 @@ pub trait DiskFile: Send + Sync {
     fn sync_data(&self) -> Result<()>;
 
     /// Has the system begin to write these bytes to the medium, so that [`sync_data`](Self::sync_data) has less to wait for. A
-    /// hint: nothing is durable by it, and what fails fails at the sync. The default does nothing.
+    /// hint: nothing is durable by it, what fails fails at the sync, and what is written already may leave the system's memory.
+    /// The default does nothing.
     fn start_writeback(&self, offset: u64, len: u64) {
         let _ = (offset, len);
     }

@@ -39,7 +39,7 @@ pub type PassOn<'p> = dyn FnMut() -> Result<()> + 'p;
 
 /// What happens around the calls of an [`Intercepted`] disk.
 pub trait Intercept: Send + Sync + 'static {
-    /// Called instead of each call but those for a length, the room or a right, with the path of its file or directory: passes
+    /// Called instead of each call but hints and those for a length, the room or a right, with the path of its file or directory: passes
     /// it on, or not, as often as it likes. Calls that answer something must be passed on, or fail.
     ///
     /// # Errors

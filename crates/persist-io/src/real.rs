@@ -246,9 +246,11 @@ impl DiskFile for RealFile {
 
     #[cfg(target_os = "linux")]
     fn start_writeback(&self, offset: u64, len: u64) {
-        // Linux begins to write what is dirty in the range, and forgets only what is not: just written, nothing of it is.
-        let len = std::num::NonZeroU64::new(len);
-        let _ = rustix::fs::fadvise(&self.file, offset, len, rustix::fs::Advice::DontNeed);
+        // Linux begins to write what is dirty in the range. It forgets what is clean by then: of what was just written, hardly any.
+        // Without a length it would be all of the file.
+        if let Some(len) = std::num::NonZeroU64::new(len) {
+            let _ = rustix::fs::fadvise(&self.file, offset, Some(len), rustix::fs::Advice::DontNeed);
+        }
     }
 
     fn map(&self, offset: u64, len: u64) -> Result<Mapping> {

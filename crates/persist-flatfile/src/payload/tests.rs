@@ -170,6 +170,40 @@ fn segments_of_an_open_beat_stay_however_often_a_compaction_begins() {
 }
 
 #[test]
+fn nobody_holds_a_segment_once_a_compaction_has_begun_and_the_beat_has_ended() {
+    let disk = TestDisk::default();
+    let files = || Payloads::open(&disk, Path::new(DIR)).unwrap();
+    for (staged, kept) in [(false, true), (true, true), (true, false)] {
+        let end = {
+            let mut writer = writer(&disk, None);
+            writer.stage(&value(0)).unwrap();
+            writer.sync().unwrap();
+            writer.keep();
+            writer.end()
+        };
+        let files = files();
+        let mut writer =
+            PayloadWriter::resume(Arc::new(disk.clone()), Path::new(DIR), STORE, &files, Some(end), 1000)
+                .unwrap();
+        let holders = || Arc::strong_count(files.get(end.segment).unwrap());
+        if staged {
+            writer.stage(&value(1)).unwrap();
+        }
+        writer.roll();
+        assert_eq!(holders() > 1, staged, "the beat goes on in it");
+        if kept {
+            writer.sync().unwrap();
+            writer.keep();
+        } else {
+            writer.abort().unwrap();
+        }
+        assert_eq!(holders(), 1, "{staged} {kept}");
+        assert!(writer.end() >= end);
+        assert!(writer.stage(&value(2)).unwrap().segment > end.segment);
+    }
+}
+
+#[test]
 fn every_flipped_bit_and_every_truncation_under_a_value_is_noticed() {
     let disk = TestDisk::default();
     let mut writer = writer(&disk, None);

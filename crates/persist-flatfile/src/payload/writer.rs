@@ -223,8 +223,9 @@ impl PayloadWriter {
     /// `Io` when a file cannot be removed; it is then dead weight, no more.
     pub(crate) fn abort(&mut self) -> Result<()> {
         let mut done = Ok(());
+        // All of it is the beat's: what is kept was synced before.
+        self.unsynced.clear();
         while let Some(Begun { file, before, was_closed }) = self.begun.pop() {
-            self.unsynced.retain(|unsynced| unsynced.number != file.number);
             done = done.and(self.disk.remove_file(&file.path));
             self.current = before;
             self.closed |= was_closed;

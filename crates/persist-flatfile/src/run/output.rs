@@ -11,6 +11,8 @@ const BUFFER: usize = 1 << 20;
 /// Whenever so much was written, the disk is to begin with it, while the next records are put together. More often, commits beside
 /// have the longer to wait.
 const WRITEBACK: u64 = 4 << 20;
+/// What the system writes at least.
+const PAGE: u64 = 4096;
 
 /// Where a block lies.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +28,8 @@ pub(super) struct Output {
     pub(super) bytes: Vec<u8>,
     /// Where `bytes` begin in the file.
     at: u64,
-    /// What lies before it the disk was told to write.
-    told: u64,
+    /// The disk was told to write what lies before this, but the first page, which is written once more at the end.
+    told_upto: u64,
     /// Where the open block begins in `bytes`.
     block: usize,
 }
@@ -36,7 +38,7 @@ impl Output {
     /// Leaves `reserved` zero bytes at the beginning of the file.
     pub(super) fn new(file: Box<dyn DiskFile>, number: u32, reserved: u64) -> Self {
         let reserved = usize::try_from(reserved).unwrap_or(0);
-        Self { file, number, bytes: vec![0; reserved], at: 0, told: 0, block: 0 }
+        Self { file, number, bytes: vec![0; reserved], at: 0, told_upto: PAGE, block: 0 }
     }
 
     fn offset(&self) -> u64 {
@@ -87,9 +89,10 @@ impl Output {
         self.file.write_at(self.at, &self.bytes)?;
         self.at = self.offset();
         self.bytes.clear();
-        if self.at.saturating_sub(self.told) >= WRITEBACK {
-            self.file.start_writeback(self.told, self.at.saturating_sub(self.told));
-            self.told = self.at;
+        let whole = self.at - self.at % PAGE;
+        if whole.saturating_sub(self.told_upto) >= WRITEBACK {
+            self.file.start_writeback(self.told_upto, whole.saturating_sub(self.told_upto));
+            self.told_upto = whole;
         }
         Ok(())
     }
@@ -163,10 +166,10 @@ mod tests {
         }
         out.finish(&[0; 32]).unwrap();
         let seen = seen.lock();
-        let mut at = 0;
+        let mut at = PAGE;
         for (offset, len) in &seen.told {
             assert_eq!(*offset, at, "piece behind piece");
-            assert!(*len >= WRITEBACK);
+            assert!(*len >= WRITEBACK && *len % PAGE == 0);
             at += len;
         }
         assert!(seen.written - at < WRITEBACK + BUFFER as u64, "{at} of {}", seen.written);

@@ -209,6 +209,23 @@ fn files_read_write_truncate_at_any_place() {
 }
 
 #[test]
+fn a_hint_to_begin_writing_changes_nothing_but_the_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = RealDisk.open(&dir.path().join("file"), FileMode::OpenOrCreate).unwrap();
+    let mut bytes = vec![7; 100_000];
+    file.write_at(0, &bytes).unwrap();
+    for (offset, len) in [(0, 0), (4096, 50_000), (99_999, 1 << 40), (u64::MAX, u64::MAX), (0, 100_000)] {
+        file.start_writeback(offset, len);
+    }
+    bytes.extend([8; 5000]);
+    file.write_at(100_000, &[8; 5000]).unwrap();
+    let mut read = vec![0; bytes.len()];
+    assert_eq!(file.read_at(0, &mut read).unwrap(), bytes.len());
+    assert!(read == bytes);
+    file.sync_data().unwrap();
+}
+
+#[test]
 fn mappings_show_the_file_and_outlive_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
