@@ -19,7 +19,8 @@ pub(crate) struct Call {
     pub(crate) end: usize,
 }
 
-/// Reads a whole trace. Calls are in the order in which they returned.
+/// Reads a whole trace. Calls are in the order in which they returned; `close` in that in which it was called, for another thread
+/// may be given its number before it returns.
 pub(crate) fn read(lines: impl BufRead) -> Result<Vec<Call>, CrashError> {
     let mut calls = Vec::new();
     let mut open: HashMap<String, (usize, String)> = HashMap::new();
@@ -45,6 +46,8 @@ pub(crate) fn read(lines: impl BufRead) -> Result<Vec<Call>, CrashError> {
         };
         calls.push(parse(&whole, begin, number).ok_or_else(|| bad("not a system call"))?);
     }
+    // No line is the beginning of one call and the end of another.
+    calls.sort_by_key(|call: &Call| if call.name == "close" { call.begin } else { call.end });
     Ok(calls)
 }
 
@@ -149,6 +152,16 @@ mod tests {
         let order: Vec<_> = got.iter().map(|call| (call.name.as_str(), call.begin, call.end)).collect();
         assert_eq!(order, [("write", 2, 2), ("fsync", 1, 4)]);
         assert_eq!(got[1].args, ["4"]);
+    }
+
+    #[test]
+    fn a_number_is_free_as_soon_as_its_file_begins_to_be_closed() {
+        let got = calls(
+            "1 close(4 <unfinished ...>\n2 openat(AT_FDCWD, \"\\x61\", O_RDWR) = 4\n1 <... close resumed>) = 0\n\
+             2 pwrite64(4, \"\\x61\", 1, 0 <unfinished ...>\n1 fsync(5) = 0\n2 <... pwrite64 resumed>) = 1\n",
+        );
+        let order: Vec<_> = got.iter().map(|call| call.name.as_str()).collect();
+        assert_eq!(order, ["close", "openat", "fsync", "pwrite64"]);
     }
 
     #[test]

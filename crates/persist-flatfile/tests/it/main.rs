@@ -70,8 +70,15 @@ mod tiny {
 mod busy {
     use persist_api::OpenOptions;
     use persist_conformance::Fixture;
+    use persist_flatfile::FlatfileDriver;
 
     use super::DRIVER;
+
+    fn options() -> OpenOptions {
+        let mut options = super::tiny::options();
+        options.knobs.remove("maintenance");
+        options
+    }
 
     struct Busy;
 
@@ -81,11 +88,10 @@ mod busy {
         }
 
         fn options(&self) -> OpenOptions {
-            let mut options = super::tiny::options();
-            options.knobs.remove("maintenance");
-            options
+            options()
         }
     }
 
     persist_conformance::conformance!(Busy);
+    persist_conformance::crash_classes!(crash, FlatfileDriver::default(), options());
 }
