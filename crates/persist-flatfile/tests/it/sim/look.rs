@@ -14,6 +14,7 @@ impl Store {
         let mut broken = false;
         let mut bad = |error: Error| match error.kind() {
             ErrorKind::Corrupt => {
+                assert!(error.path().is_some(), "damage in no file: {error}");
                 damage.push(error.to_string());
                 broken = true;
                 Ok(())

@@ -358,6 +358,7 @@ impl Workload for Store {
         engine.verify(
             &mut |finding| {
                 if finding.severity == Severity::Damage {
+                    assert!(finding.place.contains("branch."), "damage in no file: {finding:?}");
                     damage.push(format!("{finding:?}"));
                 }
             },

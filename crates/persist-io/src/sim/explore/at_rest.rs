@@ -11,11 +11,13 @@ use crate::sim::{CutPoint, SimDisk};
 /// Most places that are damaged at once.
 const SEVERAL_MAX: u64 = 6;
 
-/// Which of the numbers below `total`, evenly spread, at most `most`.
-fn spread(total: u64, most: u64) -> impl Iterator<Item = u64> {
-    (0..total.min(most)).map(move |place| {
-        let number = u128::from(place) * u128::from(total) / u128::from(total.min(most).max(1));
-        u64::try_from(number).unwrap_or(u64::MAX)
+/// Which of the numbers below `total`, evenly spread, at most `most`; others for another seed.
+fn spread(total: u64, most: u64, seed: u64) -> impl Iterator<Item = u64> {
+    let count = total.min(most);
+    let first = seed % total.checked_div(count).unwrap_or(1).max(1);
+    (0..count).map(move |place| {
+        let number = u128::from(place) * u128::from(total) / u128::from(count);
+        u64::try_from(number).unwrap_or(u64::MAX).saturating_add(first)
     })
 }
 
@@ -117,10 +119,10 @@ impl<W: Workload> Search<'_, W> {
         let rest = self.at_rest()?;
         let files = rest.base.files();
         let bytes = files.iter().map(|(_, len)| *len).fold(0, u64::saturating_add);
-        let most = self.explorer.damages_max;
-        let bits = spread(bytes.saturating_mul(8), most);
+        let (most, seed) = (self.explorer.damages_max, self.explorer.seed);
+        let bits = spread(bytes.saturating_mul(8), most, seed);
         let flips = bits.filter_map(|bit| pick(&files, bit, 8)).map(|(path, bit)| Damage::Flip { path, bit });
-        let cuts = spread(bytes, most).filter_map(|at| pick(&files, at, 1));
+        let cuts = spread(bytes, most, seed).filter_map(|at| pick(&files, at, 1));
         let cuts = cuts.map(|(path, len)| Damage::Cut { path, len });
         for damage in flips.chain(cuts) {
             if self.is_over() {
@@ -137,7 +139,7 @@ impl<W: Workload> Search<'_, W> {
             let bytes = places.iter().map(|place| place.bytes.end.saturating_sub(place.bytes.start));
             let bits = bytes.fold(0, u64::saturating_add).saturating_mul(8);
             let pairs = bits.saturating_mul(bits.saturating_sub(1)) / 2;
-            for (one, other) in spread(pairs, self.explorer.damages_max).map(pair) {
+            for (one, other) in spread(pairs, self.explorer.damages_max, self.explorer.seed).map(pair) {
                 if self.is_over() {
                     return Ok(());
                 }
