@@ -9,7 +9,7 @@ use crate::contender::{Entrant, Result, text};
 use crate::entrants::find;
 use crate::flips;
 use crate::valgrind;
-use crate::workloads::{bulk_child, commits_child, rest_child, tail_child};
+use crate::workloads::{bulk_child, commits_child, rest_child, tail_child, writers_child};
 
 /// The command that does `verb` with this program.
 ///
@@ -53,6 +53,7 @@ pub(crate) fn main(entrants: &[Entrant], words: &[&str]) -> Result<()> {
     let home = PathBuf::from(home);
     match (*verb, rest) {
         ("commits", [rows, times]) => commits_child(entrant, &home, rows, times),
+        ("writers", []) => writers_child(entrant, &home),
         ("tail", [beats, rows, first]) => tail_child(entrant, &home, beats, rows, first),
         ("bulk", [rows, order, then]) => bulk_child(entrant, &home, rows, order, then),
         ("rest", [rows]) => rest_child(entrant, &home, rows),

@@ -3,7 +3,7 @@
 use crate::contender::{Entrant, Result, text};
 use crate::entrants::find;
 use crate::valgrind::{Count, Step, per_step};
-use crate::workloads::{Counted, count};
+use crate::workloads::{Counted, count, count_writers};
 
 /// A count with its limits.
 struct Limit {
@@ -97,6 +97,14 @@ pub(crate) fn run(entrants: &[Entrant]) -> Result<()> {
     for (engine, rows, counted) in &traced {
         if !counted.power_safe() {
             beyond.push(format!("{engine}: commits of {rows} are acknowledged before they are synced"));
+        }
+    }
+    for engine in ["flatfile", "persist-sqlite", "persist-lmdb"] {
+        let home = tempfile::tempdir().map_err(text)?;
+        let (syncs, safe) = count_writers(find(entrants, engine)?, home.path())?;
+        println!("{engine:<15} puts of eight threads            {syncs:>12.2} syncs a put");
+        if !safe {
+            beyond.push(format!("{engine}: puts of eight threads are acknowledged before they are synced"));
         }
     }
     if beyond.is_empty() { Ok(()) } else { Err(format!("beyond the limits: {}", beyond.join(", "))) }

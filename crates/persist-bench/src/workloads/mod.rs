@@ -22,7 +22,7 @@ pub(crate) use loaded::rest_child;
 pub(crate) use open::child as tail_child;
 pub(crate) use swap::{COPY, COPY_OVER_BOTH, COPY_OVER_BULK, LONGEST, PAUSE};
 pub(crate) use syscalls::child as commits_child;
-pub(crate) use syscalls::{Counted, count};
+pub(crate) use syscalls::{Counted, count, count_writers, writers_child};
 
 use crate::contender::Result;
 use crate::session::Session;

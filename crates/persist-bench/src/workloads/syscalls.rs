@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::writers::together;
 use crate::child;
 use crate::contender::{Ack, Entrant, Result, Settings, text};
 use crate::record::{Record, Sample};
@@ -10,6 +11,9 @@ use crate::session::Session;
 use crate::strace::{self, BEGIN, COMMITTED, END, Trace};
 
 const SIZES: [usize; 4] = [1, 10, 100, 1_000];
+/// Threads that put single rows at once, each waiting for its put before the next, and their puts.
+const WRITERS: usize = 8;
+const PUTS: usize = 800;
 const TIMES: u64 = 200;
 /// Commits before the counting begins, so that files and caches exist.
 const WARM: u64 = 20;
@@ -90,46 +94,81 @@ pub(crate) fn child(entrant: &Entrant, home: &Path, rows: &str, times: &str) -> 
     store.close()
 }
 
+/// Syncs for each put of several threads at once, and whether there were enough: one can acknowledge a put of each thread.
+pub(crate) fn count_writers(entrant: &Entrant, home: &Path) -> Result<(f64, bool)> {
+    let home = home.canonicalize().map_err(text)?;
+    let trace = strace::run(&mut child::command("writers", entrant.name, &home, &[])?, &home)?;
+    let syncs = trace.commits.syncs.saturating_add(trace.others.syncs);
+    let counted = Counted { trace, commits: PUTS as u64, payload: 0 };
+    Ok((counted.each(syncs), syncs.saturating_mul(WRITERS as u64) >= counted.commits))
+}
+
+/// What runs under strace: puts of several threads, marks around them.
+pub(crate) fn writers_child(entrant: &Entrant, home: &Path) -> Result<()> {
+    let store = (entrant.open)(home, &Settings::USUAL)?;
+    let mut random = Random(3);
+    let mut puts = |count| together(&*store, &fresh(&mut random, count, VALUE_BYTES), WRITERS);
+    puts(WRITERS)?;
+    mark(BEGIN);
+    puts(PUTS)?;
+    mark(END);
+    store.close()
+}
+
 /// Asks for a file that does not exist.
 fn mark(name: &str) {
     let _ = std::fs::metadata(name);
 }
 
 pub(super) fn run(session: &mut Session) -> Result<()> {
-    let mut records = Vec::new();
     for entrant in session.durable() {
         for rows in SIZES {
             let home = session.new_home()?;
-            let counted = match count(&entrant, &home, rows) {
-                Ok(counted) => counted,
-                Err(error) => {
-                    session.fail(format!("syscalls N={rows}, {}: {error}", entrant.name));
-                    continue;
-                }
-            };
-            let safe = if counted.power_safe() { 1.0 } else { 0.0 };
-            let figures = [
-                ("syncs", "a commit", counted.syncs()),
-                ("writes", "a commit", counted.writes()),
-                ("bytes", "of payload", counted.amplification()),
-                ("syncs behind", "a commit", counted.syncs_behind()),
-                ("bytes behind", "of payload", counted.amplification_behind()),
-                ("power-safe", "1 = yes", safe),
-            ];
-            for (what, unit, value) in figures {
-                records.push(Record {
-                    workload: "syscalls".to_owned(),
-                    case: format!("N={rows} {what}"),
-                    engine: entrant.name.to_owned(),
-                    rows: 0,
-                    round: 0,
-                    sample: Sample::bare(unit, value),
-                    pressure: session.meter.read(),
-                    dropped: None,
-                });
-            }
+            let figures = count(&entrant, &home, rows).map(|counted| {
+                vec![
+                    ("syncs", "a commit", counted.syncs()),
+                    ("writes", "a commit", counted.writes()),
+                    ("bytes", "of payload", counted.amplification()),
+                    ("syncs behind", "a commit", counted.syncs_behind()),
+                    ("bytes behind", "of payload", counted.amplification_behind()),
+                    ("power-safe", "1 = yes", yes(counted.power_safe())),
+                ]
+            });
+            publish(session, &entrant, &format!("N={rows}"), figures);
         }
+        let home = session.new_home()?;
+        let figures = count_writers(&entrant, &home)
+            .map(|(syncs, safe)| vec![("syncs", "a put", syncs), ("power-safe", "1 = yes", yes(safe))]);
+        publish(session, &entrant, &format!("writers={WRITERS}"), figures);
     }
-    session.publish(records);
     Ok(())
+}
+
+fn yes(is_so: bool) -> f64 {
+    if is_so { 1.0 } else { 0.0 }
+}
+
+/// Takes the figures of a case: what, its unit, how much.
+fn publish(
+    session: &mut Session,
+    entrant: &Entrant,
+    case: &str,
+    figures: Result<Vec<(&str, &'static str, f64)>>,
+) {
+    let figures = match figures {
+        Ok(figures) => figures,
+        Err(error) => return session.fail(format!("syscalls {case}, {}: {error}", entrant.name)),
+    };
+    let record = |(what, unit, value)| Record {
+        workload: "syscalls".to_owned(),
+        case: format!("{case} {what}"),
+        engine: entrant.name.to_owned(),
+        rows: 0,
+        round: 0,
+        sample: Sample::bare(unit, value),
+        pressure: session.meter.read(),
+        dropped: None,
+    };
+    let records = figures.into_iter().map(record).collect();
+    session.publish(records);
 }

@@ -47,7 +47,7 @@ pub(super) fn sample(
 }
 
 /// All rows by so many threads, each with its share; nanoseconds from the start to the last acknowledgement.
-fn together(store: &dyn Contender, rows: &[Row], writers: usize) -> Result<f64> {
+pub(super) fn together(store: &dyn Contender, rows: &[Row], writers: usize) -> Result<f64> {
     let mut spent = 0.0;
     store.with_shared(&mut |put| {
         let failed = Mutex::new(None);
