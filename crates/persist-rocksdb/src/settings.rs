@@ -12,6 +12,8 @@ use crate::driver::SCHEME;
 use crate::error::map_error;
 
 const CACHE_BYTES: u64 = 64 << 20;
+/// Caches below this have indexes and filters of tables in pieces, each found through one more index.
+const PIECES_BELOW: usize = 64 << 20;
 const WRITE_BUFFER_BYTES: u64 = 64 << 20;
 const OPEN_FILES_MAX: u64 = 512;
 const BACKGROUND_JOBS: u64 = 2;
@@ -65,10 +67,12 @@ impl Settings {
         blocks.set_block_cache(&Cache::new_lru_cache(self.cache_bytes));
         // Filters and indexes grow with the data; inside the cache they cannot outgrow it.
         blocks.set_cache_index_and_filter_blocks(true);
-        // In pieces: the filter of a whole table may be larger than a small cache, and be read anew for every get.
-        blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-        blocks.set_partition_filters(true);
-        blocks.set_pin_top_level_index_and_filter(true);
+        if self.cache_bytes < PIECES_BELOW {
+            // The filter of a whole table may be larger than the cache, and be read anew for every get.
+            blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+            blocks.set_partition_filters(true);
+            blocks.set_pin_top_level_index_and_filter(true);
+        }
         blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
         let mut options = careful()?;
         options.set_block_based_table_factory(&blocks);
