@@ -26,7 +26,8 @@ struct Watch {
 const FLATFILE: &[&str] = &["--package", "persist-flatfile", "--lib"];
 const IO: &[&str] = &["--package", "persist-io", "--lib"];
 /// The suite with tiny tables and threads of upkeep.
-const BUSY: &[&str] = &["--package", "persist-flatfile", "--test", "it", "--", "busy::", "beside::"];
+const BUSY: &[&str] =
+    &["--package", "persist-flatfile", "--test", "it", "--", "busy::conformance", "beside::"];
 const CODEC_AND_PINS: &[&str] = &[
     "--package",
     "persist-flatfile",

@@ -1,7 +1,7 @@
 //! Files from outside: how many blocks they hold, and making the system forget their pages.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -15,9 +15,14 @@ use crate::contender::{Result, text};
 /// A sentence of the system.
 pub(crate) fn allocated(dir: &Path) -> Result<u64> {
     let mut bytes = 0;
-    each_file(dir, &mut |path| {
-        bytes += std::fs::metadata(path).map_err(text)?.blocks() * 512;
-        Ok(())
+    each_file(dir, &mut |path| match std::fs::metadata(path) {
+        Ok(metadata) => {
+            bytes += metadata.blocks() * 512;
+            Ok(())
+        }
+        // An engine in use removes files meanwhile.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(text(error)),
     })?;
     Ok(bytes)
 }
